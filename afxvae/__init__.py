@@ -1,0 +1,79 @@
+"""Make one recording sound as if it had gone through the production of another.
+
+The answer is a `Preset`: an effect chain with knobs in dB, Hz and ms that a person can read,
+change and take elsewhere. The two recordings share no content; the reference lends its style.
+
+The way of the data, which `AFXStyleVAE` follows method by method::
+
+    audio, reference --> embed --> encode --> decode --> render --> output audio
+                           |         |          |          |
+                        style      latent    switches    Chain: eq, compressor, overdrive,
+                      embeddings   z: what   and         chorus, delay, reverb, width, gain
+                                   was done  controls
+
+The rooms, from the front door to the foundation. Each imports only from those below it:
+
+- `cli`: the command line, and the only module that prints.
+- `figures`, `hub`: plots; weights in and out of folders and the Hugging Face Hub.
+- `training`, `evaluation`, `matching`: fit a model, judge it, and use it: candidates, the critic
+  that chooses among them, the report.
+- `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
+- `presets`, `timbre`, `regularizers`: a chain with its settings as JSON; attributes of a sound;
+  what shapes the latent space.
+- `effects`: `Effect` and `Chain`, one file for each family.
+- `dsp`, `audio`: pure functions on tensors; audio files, resampling, loudness.
+- `params`, `types`: `Param`, one knob declared once; shapes and errors.
+
+Audio is float32 with full scale at +-1, `(channel, time)` here at the public doors and
+`(batch, channel, time)` inside. Importing this package imports neither torch nor any room: each
+public name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from afxvae.effects import Chain, Effect, default_chain
+    from afxvae.matching import Match
+    from afxvae.models.style_vae import AFXStyleVAE
+    from afxvae.params import Param
+    from afxvae.presets import Preset
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AFXStyleVAE",
+    "Chain",
+    "Effect",
+    "Match",
+    "Param",
+    "Preset",
+    "__version__",
+    "default_chain",
+]
+
+_HOMES = {
+    "AFXStyleVAE": "afxvae.models.style_vae",
+    "Chain": "afxvae.effects",
+    "Effect": "afxvae.effects",
+    "Match": "afxvae.matching",
+    "Param": "afxvae.params",
+    "Preset": "afxvae.presets",
+    "default_chain": "afxvae.effects",
+}
+
+if not TYPE_CHECKING:  # type checkers take the imports above, and report names that are not there
+
+    def __getattr__(name: str) -> object:
+        """Load a public name from its room on first use (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

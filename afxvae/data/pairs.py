@@ -1,0 +1,209 @@
+"""Training material: crops of recordings, treated by random chains, as features or as audio.
+
+A *crop* is two neighbouring clips A and B of 131,072 samples at 24 kHz. Each is brought to one
+loudness with one second of run-in before it, and treatments are rendered after that cut, so that the
+true settings reproduce the truth exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from ..audio import info, read_segment, resample
+from ..loudness import normalize_loudness
+from ..dsp.features import CLIP_SAMPLES, DB_PER_STEP, FLOOR_DB, SAMPLE_RATE, extract_features
+from .treatments import random_treatments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from ..effects import Chain
+    from .corpus import Recording
+
+__all__ = [
+    "ANALYSIS_LUFS",
+    "RUN_IN",
+    "Pairs",
+    "draw_crop",
+    "make_pairs",
+    "quantize_log_mel",
+    "render_pool",
+    "restore_log_mel",
+    "treat",
+]
+
+ANALYSIS_LUFS = -23.0
+RUN_IN = SAMPLE_RATE
+_CROP = RUN_IN + 2 * CLIP_SAMPLES
+_BATCH = 12
+_COLOURED = 0.5  # share of crops whose source gets another microphone's colour
+
+Protocol = Literal["P1", "P2"]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Items with known truth.
+
+    Attributes:
+        audio: ``(batch, 1, run-in + 131072)``, the dry input.
+        reference: ``(batch, 1, 131072)``, other material after the treatment.
+        truth: ``(batch, 1, 131072)``, the input after the treatment.
+        controls: ``(batch, control)``.
+        switches: ``(batch, effect)`` boolean.
+        kinds: Kind of recording of each item.
+    """
+
+    audio: Tensor
+    reference: Tensor
+    truth: Tensor
+    controls: Tensor
+    switches: Tensor
+    kinds: tuple[str, ...]
+
+
+def quantize_log_mel(log_mel: Tensor) -> Tensor:
+    """dB to 8-bit steps of half a dB, for storage."""
+    return ((log_mel - FLOOR_DB) / DB_PER_STEP).round().clamp(0, 255).to(torch.uint8)
+
+
+def restore_log_mel(steps: Tensor) -> Tensor:
+    """Inverse of `quantize_log_mel`."""
+    return steps.float() * DB_PER_STEP + FLOOR_DB
+
+
+def treat(audio: Tensor, chain: Chain, controls: Tensor, switches: Tensor) -> Tensor:
+    """Render ``(batch, 1, run-in + time)`` and drop the run-in, in small batches."""
+    done = []
+    for part in range(0, len(audio), _BATCH):
+        rows = slice(part, part + _BATCH)
+        settings = chain.to_settings(controls[rows])
+        on = dict(zip(chain.names, switches[rows].unbind(1), strict=True))
+        done.append(chain.process(audio[rows], settings, on, SAMPLE_RATE)[..., RUN_IN:])
+    return torch.cat(done)
+
+
+def draw_crop(recording: Recording, rng: np.random.Generator) -> Tensor | None:
+    """Halves A and B with their run-ins, ``(2, 1, run-in + 131072)``, or None if one is silent."""
+    source = info(recording.path)
+    needed = -(-_CROP * source.sample_rate // SAMPLE_RATE) + 1
+    if source.frames < needed:
+        return None
+    start = int(rng.integers(0, source.frames - needed + 1))
+    samples = read_segment(recording.path, start, needed).mean(0)
+    samples = resample(samples, source.sample_rate, SAMPLE_RATE)[:_CROP]
+    halves = samples.unfold(0, RUN_IN + CLIP_SAMPLES, CLIP_SAMPLES).unsqueeze(1)
+    return _level(halves)
+
+
+def _level(halves: Tensor) -> Tensor | None:
+    """Bring the clips, without their run-ins, to the analysis loudness."""
+    clips, gain_db = normalize_loudness(halves[..., RUN_IN:], SAMPLE_RATE, ANALYSIS_LUFS)
+    if not bool((clips.abs().amax(dim=(1, 2)) > 1e-3).all()) or float(gain_db.max()) > 30.0:
+        return None
+    return halves * (10.0 ** (gain_db / 20.0)).view(-1, 1, 1)
+
+
+def _colour(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
+    """Give a source the colour of another microphone: gentle random equalisation."""
+    settings = chain["eq"].defaults(1)
+    for band in ("low_shelf", "peak2", "peak3", "high_shelf"):
+        gain = (torch.rand(1, generator=generator) * 2.0 - 1.0) * 5.0
+        settings[f"{band}_gain_db"] = gain
+    settings = {name: value.expand(len(halves)) for name, value in settings.items()}
+    return _level(chain["eq"].process(halves, settings, SAMPLE_RATE))
+
+
+def _clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:
+    levelled, _ = normalize_loudness(clips, SAMPLE_RATE, ANALYSIS_LUFS)
+    features = extract_features(levelled.squeeze(1))
+    return quantize_log_mel(features.log_mel), features.statistics.half()
+
+
+def render_pool(
+    recordings: Sequence[Recording], chain: Chain, seed: int, crops: int, treatments: int
+) -> dict[str, Tensor]:
+    """One shard of features: crops, both halves dry, and `treatments` random ones on each half.
+
+    Any dry clip and any treated clip make a training pair: the other half of the crop gives P1, a
+    crop of the same kind P2.
+
+    Returns:
+        ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
+        mel)``, ``wet_statistics``, ``controls (crop, 2, treatment, control)``, ``switches``, and
+        ``kind (crop,)``, an index into the sorted kinds of the recordings.
+    """
+    rng = np.random.default_rng([seed, 1])
+    generator = torch.Generator().manual_seed(seed)
+    kinds = sorted({recording.kind for recording in recordings})
+    weights = np.array([recording.seconds for recording in recordings])
+    rows: dict[str, list[Tensor]] = {}
+    while len(rows.get("kind", [])) < crops:
+        recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
+        halves = draw_crop(recording, rng)
+        if halves is not None and rng.random() < _COLOURED:
+            halves = _colour(halves, chain, generator)
+        if halves is None:
+            continue
+        controls, switches = random_treatments(chain, 2 * treatments, generator)
+        wet = treat(halves.repeat_interleave(treatments, dim=0), chain, controls, switches)
+        mel, statistics = _clip_features(torch.cat([halves[..., RUN_IN:], wet]))
+        shape = (2, treatments)
+        row = {
+            "dry_mel": mel[:2],
+            "dry_statistics": statistics[:2],
+            "wet_mel": mel[2:].unflatten(0, shape),
+            "wet_statistics": statistics[2:].unflatten(0, shape),
+            "controls": controls.unflatten(0, shape),
+            "switches": switches.unflatten(0, shape),
+            "kind": torch.tensor(kinds.index(recording.kind)),
+        }
+        for name, value in row.items():
+            rows.setdefault(name, []).append(value)
+    return {name: torch.stack(values) for name, values in rows.items()}
+
+
+def make_pairs(
+    recordings: Sequence[Recording], chain: Chain, seed: int, count: int, protocol: Protocol
+) -> Pairs:
+    """Items of P1 (reference from the same recording) or P2 (from another group of the same kind).
+
+    Deterministic in `seed`. In P2 a kind with a single group gives a reference from another
+    recording of that group.
+    """
+    rng = np.random.default_rng([seed, 2])
+    generator = torch.Generator().manual_seed(seed)
+    weights = np.array([recording.seconds for recording in recordings])
+    inputs, sources, kinds = [], [], []
+    while len(inputs) < count:
+        recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
+        halves = draw_crop(recording, rng)
+        if halves is None:
+            continue
+        source = halves[1]
+        if protocol == "P2":
+            others = [r for r in recordings if r.kind == recording.kind and r.path != recording.path]
+            others = [r for r in others if r.group != recording.group] or others
+            other = draw_crop(others[int(rng.integers(len(others)))], rng) if others else None
+            if other is None:
+                continue
+            source = other[int(rng.integers(2))]
+        inputs.append(halves[0])
+        sources.append(source)
+        kinds.append(recording.kind)
+    audio = torch.stack(inputs)
+    controls, switches = random_treatments(chain, count, generator)
+    return Pairs(
+        audio=audio,
+        reference=treat(torch.stack(sources), chain, controls, switches),
+        truth=treat(audio, chain, controls, switches),
+        controls=controls,
+        switches=switches,
+        kinds=tuple(kinds),
+    )

@@ -1,0 +1,104 @@
+"""Shards: rendered material on disk, made by worker processes, resumed where it stopped."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ..effects import default_chain
+from .corpus import load_manifest
+from .pairs import make_pairs, render_pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor
+
+__all__ = ["ShardPlan", "load_shard", "render_shards"]
+
+_QUIET_MALLOC = {
+    # freed blocks stay with the process: large tensors cost no page faults
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+_SHARDS_PER_WORKER = 20
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """What to render.
+
+    Attributes:
+        manifest: The corpus.
+        split: ``"train"``, ``"valid"`` or ``"test"``.
+        folder: Where shards go.
+        what: ``"pool"`` (features of crops, see `render_pool`) or ``"pairs"`` (audio, see
+            `make_pairs`, P1 and P2 in turns).
+        count: Number of shards.
+        size: Crops or pairs in a shard.
+        treatments: Treatments of each half of a crop; pools only.
+        seed: Shard i is drawn from ``seed + i``.
+    """
+
+    manifest: Path
+    split: str
+    folder: Path
+    what: str
+    count: int
+    size: int
+    treatments: int
+    seed: int
+
+    def path(self, index: int) -> Path:
+        """File of shard `index`."""
+        return self.folder / f"{self.what}-{self.split}-{index:05d}.safetensors"
+
+
+def _render(plan: ShardPlan, index: int) -> Path:
+    torch.set_num_threads(1)
+    recordings = [r for r in load_manifest(plan.manifest) if r.split == plan.split and r.dry]
+    seed = plan.seed + index
+    if plan.what == "pool":
+        tensors = render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
+    else:
+        protocol = "P1" if index % 2 == 0 else "P2"
+        pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol)
+        tensors = {"controls": pairs.controls, "switches": pairs.switches}
+        for name in ("audio", "reference", "truth"):
+            tensors[name] = getattr(pairs, name).half()
+    path = plan.path(index)
+    unfinished = path.with_suffix(f".{os.getpid()}.part")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished)
+    unfinished.replace(path)
+    return path
+
+
+def render_shards(
+    plan: ShardPlan, workers: int, log: Callable[[str], None] | None = None
+) -> list[Path]:
+    """Render the missing shards of a plan in `workers` processes; returns all paths."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    missing = [i for i in range(plan.count) if not plan.path(i).exists()]
+    os.environ.update(_QUIET_MALLOC)  # inherited by the workers, which are new processes
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), max_tasks_per_child=_SHARDS_PER_WORKER
+    ) as pool:
+        for path in pool.map(_render, [plan] * len(missing), missing):
+            if log is not None:
+                log(f"rendered {path.name}")
+    return [plan.path(i) for i in range(plan.count)]
+
+
+def load_shard(path: Path, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """Tensors of a shard, all or those named."""
+    tensors = load_file(path)
+    return tensors if names is None else {name: tensors[name] for name in names}

@@ -1,0 +1,60 @@
+"""Spectra, mel bands and cepstra of whole clips."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["envelope_autocorrelation", "log_mel", "mel_filterbank", "power_spectrogram", "real_cepstrum"]
+
+
+@functools.lru_cache(maxsize=4)
+def mel_filterbank(n_fft: int, n_mels: int, sample_rate: int, low_hz: float) -> Tensor:
+    """Slaney mel filters with peaks of 1, ``(n_fft // 2 + 1, n_mels)``, up to half the rate."""
+    from torchaudio.functional import melscale_fbanks
+
+    filters: Tensor = melscale_fbanks(
+        n_fft // 2 + 1, low_hz, sample_rate / 2, n_mels, sample_rate, norm=None, mel_scale="slaney"
+    )
+    return filters
+
+
+def power_spectrogram(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
+    """Power of the periodic-Hann STFT of ``(batch, time)``: ``(batch, frame, n_fft // 2 + 1)``.
+
+    Frames lie wholly inside the signal. Scaled so that a full-scale sine reads about 1 (0 dB).
+    """
+    window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
+    frames = audio.unfold(-1, n_fft, hop_length) * (window * (4.0 / n_fft))
+    spectrum = torch.fft.rfft(frames)
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def log_mel(power: Tensor, filters: Tensor, floor_db: float) -> Tensor:
+    """Mel bands in dB, at least `floor_db`: ``(batch, frame, bin)`` to ``(batch, frame, mel)``."""
+    return 10.0 * torch.log10((power @ filters).clamp_min(10.0 ** (floor_db / 10.0)))
+
+
+def real_cepstrum(audio: Tensor) -> Tensor:
+    """Real cepstrum of whole clips, ``(batch, time)`` to ``(batch, time // 2)``.
+
+    An echo of gain g after T samples adds g at quefrency T (Bogert, Healy and Tukey, 1963).
+    """
+    magnitude = torch.fft.rfft(audio).abs()
+    floor = 1e-4 * magnitude.mean(dim=-1, keepdim=True) + 1e-9
+    cepstrum = torch.fft.irfft(torch.log(magnitude + floor), audio.shape[-1])
+    return 2.0 * cepstrum[..., : audio.shape[-1] // 2]
+
+
+def envelope_autocorrelation(envelope: Tensor, lags: Tensor) -> Tensor:
+    """Normalised autocorrelation of ``(..., frame)`` at whole-frame `lags`: ``(..., lag)``."""
+    length = envelope.shape[-1]
+    centred = envelope - envelope.mean(dim=-1, keepdim=True)
+    spectrum = torch.fft.rfft(centred, 2 * length)
+    full = torch.fft.irfft(spectrum.real.square() + spectrum.imag.square(), 2 * length)
+    return full[..., lags] / (full[..., :1] + 1e-6)

@@ -1,0 +1,19 @@
+"""Audio effects, one file a family, and the default chain."""
+
+from __future__ import annotations
+
+from .base import Chain, ChainSettings, Effect, Settings, Switches
+from .delay import DELAY
+from .drive import OVERDRIVE
+from .dynamics import COMPRESSOR
+from .eq import EQ
+from .modulation import CHORUS
+from .reverb import REVERB
+from .spatial import GAIN, WIDTH
+
+__all__ = ["Chain", "ChainSettings", "Effect", "Settings", "Switches", "default_chain"]
+
+
+def default_chain() -> Chain:
+    """EQ, compressor, overdrive, chorus, delay, reverb, stereo width, output gain."""
+    return Chain((EQ, COMPRESSOR, OVERDRIVE, CHORUS, DELAY, REVERB, WIDTH, GAIN))

@@ -1,0 +1,119 @@
+"""`Effect` (Params and one pure function) and `Chain` (effects in order, a switch each)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..params import Param
+
+__all__ = ["Chain", "ChainSettings", "Effect", "Settings", "Switches"]
+
+Settings = Mapping[str, "Tensor"]
+"""Knob values of one effect in units, each ``(batch,)``."""
+ChainSettings = Mapping[str, Settings]
+"""Settings of every effect by its name."""
+Switches = Mapping[str, "Tensor"]
+"""On/off of every effect by its name, each boolean ``(batch,)``."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An audio effect: its knobs and one pure function.
+
+    Attributes:
+        name: Snake-case name, unique in a chain.
+        params: The knobs, in the order a plug-in shows them.
+        process: ``process(audio, settings, sample_rate)``: ``(batch, channel, time)`` to the same.
+        help: One sentence.
+    """
+
+    name: str
+    params: tuple[Param, ...]
+    process: Callable[[Tensor, Settings, int], Tensor] = field(repr=False, compare=False)
+    help: str = ""
+
+    def defaults(self, batch: int = 1, device: str = "cpu") -> dict[str, Tensor]:
+        """Default settings, each ``(batch,)``."""
+        return {p.name: torch.full((batch,), p.default, device=device) for p in self.params}
+
+
+class Chain:
+    """Effects in order. Switched-off effects cost nothing and leave the audio as it is."""
+
+    def __init__(self, effects: Iterable[Effect]) -> None:
+        self.effects = tuple(effects)
+        names = [effect.name for effect in self.effects]
+        if len(set(names)) != len(names):
+            raise ValueError(f"effect names must differ: {names}")
+        self.params = tuple(param for effect in self.effects for param in effect.params)
+        self.knobs = tuple((e.name, p) for e in self.effects for p in e.params)
+
+    def __getitem__(self, name: str) -> Effect:
+        """The effect called `name`."""
+        return next(effect for effect in self.effects if effect.name == name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the effects in order."""
+        return tuple(effect.name for effect in self.effects)
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """The chain's declaration as plain values: every effect with every Param."""
+        return [
+            {"name": effect.name, "params": [param.to_dict() for param in effect.params]}
+            for effect in self.effects
+        ]
+
+    def default_controls(self) -> Tensor:
+        """Knob positions of all defaults, ``(control,)``."""
+        return torch.tensor([param.default_control for param in self.params])
+
+    def to_settings(self, controls: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Knob positions ``(batch, control)`` in [0, 1] to settings in units, by effect."""
+        if controls.dim() != 2 or controls.shape[1] != len(self.knobs):
+            shape = tuple(controls.shape)
+            raise ValueError(f"controls must be (batch, {len(self.knobs)}), not {shape}")
+        settings: dict[str, dict[str, Tensor]] = {name: {} for name in self.names}
+        for (name, param), control in zip(self.knobs, controls.unbind(1), strict=True):
+            settings[name][param.name] = param.to_setting(control)
+        return settings
+
+    def to_controls(self, settings: ChainSettings) -> Tensor:
+        """Settings in units to knob positions ``(batch, control)``."""
+        return torch.stack([p.to_control(settings[name][p.name]) for name, p in self.knobs], dim=1)
+
+    def process(
+        self, audio: Tensor, settings: ChainSettings, switches: Switches, sample_rate: int
+    ) -> Tensor:
+        """Run the chain.
+
+        Args:
+            audio: ``(batch, channel, time)``.
+            settings: In units, each ``(batch,)``; see `to_settings`.
+            switches: Boolean ``(batch,)`` by effect; an effect that is missing is off.
+            sample_rate: In Hz.
+
+        Returns:
+            ``(batch, channel, time)``, differentiable in `audio` and `settings`.
+        """
+        for effect in self.effects:
+            if effect.name not in switches:
+                continue
+            on = switches[effect.name].nonzero().squeeze(1)
+            if len(on) == 0:
+                continue
+            knobs = settings[effect.name]
+            if len(on) == len(audio):
+                audio = effect.process(audio, knobs, sample_rate)
+            else:
+                chosen = {name: value[on] for name, value in knobs.items()}
+                done = effect.process(audio[on], chosen, sample_rate)
+                audio = audio.index_copy(0, on, done)
+        return audio

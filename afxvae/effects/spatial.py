@@ -1,0 +1,39 @@
+"""Stereo image and level."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..dsp import space
+from ..dsp.units import db_to_gain, per_item
+from ..params import Param
+from .base import Effect
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .base import Settings
+
+__all__ = ["GAIN", "WIDTH"]
+
+
+def _width(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
+    return space.widen(audio, **settings)
+
+
+def _gain(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
+    return audio * db_to_gain(per_item(settings["gain_db"]))
+
+
+WIDTH = Effect(
+    "width",
+    (Param("width", "", 0.0, 2.0, 1.0, "linear", "0 mono, 1 unchanged, 2 twice as wide.", True),),
+    _width,
+    "Stereo width; acts on two-channel audio.",
+)
+GAIN = Effect(
+    "gain",
+    (Param("gain_db", "dB", -60.0, 60.0, 0.0, "linear", "Output gain.", True),),
+    _gain,
+    "Output gain.",
+)

@@ -1,0 +1,131 @@
+"""From a code to a treatment: the decoder's last layers, and what an estimate costs.
+
+Errors are measured on response curves (see `afxvae.effects.responses`) and on the knobs that curves
+do not show. Amounts are judged as if an effect that is off had amount zero, so that an uncertain
+estimate shrinks towards doing nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..effects import responses
+from .encoder import Residual
+from ..dsp.features import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..effects import Chain, Settings
+
+__all__ = ["ESTIMATED", "Estimate", "TreatmentHead", "treatment_losses"]
+
+ESTIMATED = ("eq", "compressor", "overdrive", "chorus", "delay", "reverb")
+"""Effects the model estimates; width and gain follow from measurements, not from the latent."""
+
+# weight of each knob that only matters while its effect is on, per unit of control
+_KNOB_WEIGHTS: dict[str, dict[str, float]] = {
+    "compressor": {"attack_ms": 0.3, "release_ms": 0.3},
+    "chorus": {"rate_hz": 0.5, "depth_ms": 0.5, "delay_ms": 0.5},
+    "delay": {"time_ms": 4.0, "feedback": 1.5},
+    "reverb": {"decay_s": 2.0, "treble_ratio": 0.7, "pre_delay_ms": 0.5},
+}
+_MIX_WEIGHT = 4.0
+_CURVE_SCALE_DB = {"eq": 3.0, "compressor": 3.0, "overdrive": 3.0}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of a treatment.
+
+    Attributes:
+        controls: ``(batch, control)`` in [0, 1]; knobs of effects that are not estimated stand at
+            their defaults.
+        logits: ``(batch, estimated effect)``: log odds that an effect is on.
+    """
+
+    controls: Tensor
+    logits: Tensor
+
+
+class TreatmentHead(nn.Module):
+    """Code ``(batch, code)`` to an `Estimate`.
+
+    Args:
+        chain: Whose knobs are estimated.
+        code_dim: Size of the code.
+        width: Of the hidden layers.
+    """
+
+    defaults: Tensor
+    estimated: Tensor
+
+    def __init__(self, chain: Chain, code_dim: int, width: int = 384) -> None:
+        super().__init__()
+        estimated = [index for index, (name, _) in enumerate(chain.knobs) if name in ESTIMATED]
+        self.register_buffer("defaults", chain.default_controls(), persistent=False)
+        self.register_buffer("estimated", torch.tensor(estimated), persistent=False)
+        self.layers = nn.Sequential(
+            nn.Linear(code_dim, width), Residual(width, width), Residual(width, width)
+        )
+        self.last = nn.Linear(width, len(estimated) + len(ESTIMATED))
+        with torch.no_grad():
+            self.last.weight.mul_(0.1)
+            start = self.defaults[self.estimated].clamp(0.02, 0.98)
+            self.last.bias[: len(estimated)] = torch.logit(start)
+
+    def forward(self, code: Tensor) -> Estimate:
+        """See `Estimate`."""
+        out = self.last(self.layers(code)).float()
+        knobs, logits = out.split([len(self.estimated), len(ESTIMATED)], dim=1)
+        knobs = (1.06 * torch.sigmoid(knobs) - 0.03).clamp(0.0, 1.0)  # reaches both ends
+        controls = self.defaults.repeat(len(code), 1).index_copy(1, self.estimated, knobs)
+        return Estimate(controls, logits)
+
+
+def _curve(effect: str, settings: Settings) -> Tensor:
+    if effect == "eq":
+        return responses.eq_curve_db(settings, SAMPLE_RATE).clamp_min(-30.0)
+    if effect == "compressor":
+        return responses.compressor_curve_db(settings)
+    return responses.drive_curve_db(settings)
+
+
+def treatment_losses(
+    estimate: Estimate, controls: Tensor, switches: Tensor, chain: Chain
+) -> dict[str, Tensor]:
+    """Losses by effect, each ``(batch,)``, and ``switches``, the cross entropy of on and off.
+
+    Args:
+        estimate: Of the model.
+        controls: True knob positions ``(batch, control)``.
+        switches: True switches ``(batch, effect)`` of the whole chain.
+        chain: Of the treatments.
+    """
+    guess = chain.to_settings(estimate.controls)
+    true = chain.to_settings(controls)
+    columns = [chain.names.index(name) for name in ESTIMATED]
+    on = switches[:, columns].to(controls.dtype)
+    entropy = nn.functional.binary_cross_entropy_with_logits(estimate.logits, on, reduction="none")
+    losses = {"switches": entropy.sum(1)}
+    for effect, present in zip(ESTIMATED, on.unbind(1), strict=True):
+        if effect in _CURVE_SCALE_DB:
+            error = _curve(effect, guess[effect]) - present.unsqueeze(1) * _curve(effect, true[effect])
+            if effect == "eq":  # a constant is a matter of loudness
+                error = error - 0.9 * error.mean(1, keepdim=True)
+            loss = error.abs().mean(1) / _CURVE_SCALE_DB[effect]
+        else:
+            amount = guess[effect]["mix"] - present * true[effect]["mix"]
+            loss = _MIX_WEIGHT * amount.abs()
+        for param in chain[effect].params:
+            weight = _KNOB_WEIGHTS.get(effect, {}).get(param.name)
+            if weight is not None:
+                knobs = (guess[effect][param.name], true[effect][param.name])
+                error = param.to_control(knobs[0]) - param.to_control(knobs[1])
+                loss = loss + weight * present * error.abs()
+        losses[effect] = loss
+    return losses

@@ -1,0 +1,162 @@
+"""The conditional VAE whose latent is a space of treatments, and the critic that weighs candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from .encoder import Residual
+from .estimate import Estimate, TreatmentHead
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..effects import Chain
+
+__all__ = ["Critic", "Decoded", "Posterior", "TreatmentVAE"]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Diagonal Gaussian over the latent.
+
+    Attributes:
+        mean: ``(batch, latent)``.
+        log_var: ``(batch, latent)``.
+    """
+
+    mean: Tensor
+    log_var: Tensor
+
+    def sample(self, generator: torch.Generator | None = None, scale: float = 1.0) -> Tensor:
+        """Draw ``(batch, latent)``; `scale` multiplies the standard deviation."""
+        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
+        return self.mean + scale * torch.exp(0.5 * self.log_var) * noise.to(self.mean.device)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder makes of a latent.
+
+    Attributes:
+        difference: Reconstructed difference embedding ``(batch, difference)``, standardised.
+        estimate: Of the treatment.
+    """
+
+    difference: Tensor
+    estimate: Estimate
+
+
+class TreatmentVAE(nn.Module):
+    """VAE over difference embeddings, conditioned on the input's embedding.
+
+    Args:
+        chain: Whose knobs the decoder sets.
+        embedding_dim: Size of the style embedding.
+        difference_dim: Size of the difference embedding.
+        latent_dim: Size of the latent.
+        condition_dim: What the decoder may know of the input.
+        width: Of the hidden layers.
+    """
+
+    difference_mean: Tensor
+    difference_scale: Tensor
+
+    def __init__(
+        self,
+        chain: Chain,
+        embedding_dim: int,
+        difference_dim: int,
+        latent_dim: int,
+        condition_dim: int = 32,
+        width: int = 384,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("difference_mean", torch.zeros(difference_dim))
+        self.register_buffer("difference_scale", torch.ones(()))
+        self.condition = nn.Sequential(
+            nn.LayerNorm(embedding_dim), nn.Linear(embedding_dim, condition_dim)
+        )
+        self.encoder = nn.Sequential(
+            nn.Linear(difference_dim + condition_dim, width),
+            Residual(width, width, 0.05),
+            Residual(width, width, 0.05),
+            nn.LayerNorm(width),
+            nn.Linear(width, 2 * latent_dim),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim + condition_dim, width),
+            Residual(width, width),
+            Residual(width, width),
+            nn.LayerNorm(width),
+            nn.Linear(width, difference_dim),
+        )
+        self.head = TreatmentHead(chain, latent_dim + condition_dim, width)
+
+    def fit_scale(self, difference: Tensor) -> None:
+        """Take mean and overall spread of difference embeddings ``(item, difference)``."""
+        self.difference_mean.copy_(difference.mean(0))
+        self.difference_scale.copy_(1.0 / difference.std(0).square().mean().sqrt())
+
+    def standardize(self, difference: Tensor) -> Tensor:
+        """What is reconstructed: centred, with unit mean variance, within +-5."""
+        return ((difference - self.difference_mean) * self.difference_scale).clamp(-5.0, 5.0)
+
+    def encode(self, audio: Tensor, difference: Tensor) -> Posterior:
+        """Posterior from the input's embedding and the standardised difference."""
+        hidden = self.encoder(torch.cat([difference, self.condition(audio)], dim=1))
+        mean, log_var = hidden.chunk(2, dim=1)
+        return Posterior(mean, log_var.clamp(-8.0, 4.0))
+
+    def decode(self, latent: Tensor, audio: Tensor) -> Decoded:
+        """Latent ``(batch, latent)`` and the input's embedding to `Decoded`."""
+        code = torch.cat([latent, self.condition(audio)], dim=1)
+        return Decoded(self.decoder(code), self.head(code))
+
+
+class Critic(nn.Module):
+    """Predicts how much nearer to the unknown truth a candidate is than the input.
+
+    Sees the embeddings of input, reference and candidate and the candidate's knobs. The output is a
+    mean and a log scale of the *advantage* ``d(input, truth) - d(candidate, truth)`` in MR-STFT at
+    matched loudness.
+
+    Args:
+        embedding_dim: Size of the style embedding.
+        difference_dim: Size of the difference embedding.
+        knobs: Number of controls and switches.
+        width: Of the hidden layers.
+    """
+
+    margin: Tensor
+
+    def __init__(self, embedding_dim: int, difference_dim: int, knobs: int, width: int = 256) -> None:
+        super().__init__()
+        self.register_buffer("margin", torch.zeros(()))
+        self.left = nn.Sequential(nn.Linear(2 * difference_dim, width), nn.LayerNorm(width))
+        self.layers = nn.Sequential(
+            nn.Linear(width + 3 * embedding_dim + knobs, width),
+            Residual(width, width, 0.1),
+            Residual(width, width, 0.1),
+            nn.LayerNorm(width),
+            nn.Linear(width, 2),
+        )
+
+    def forward(
+        self, embeddings: tuple[Tensor, Tensor, Tensor], differences: tuple[Tensor, Tensor], knobs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log scale of the advantage, each ``(batch,)``.
+
+        Args:
+            embeddings: Of input, reference and candidate, each ``(batch, embedding)``.
+            differences: Input to reference, candidate to reference, each ``(batch, difference)``.
+            knobs: Controls times switches, and switches, ``(batch, knobs)``.
+        """
+        audio, reference, candidate = embeddings
+        left = self.left(torch.cat(differences, dim=1))
+        seen = [left, audio, reference - candidate, candidate - audio, knobs]
+        mean, log_scale = self.layers(torch.cat(seen, dim=1)).unbind(1)
+        return mean, log_scale.clamp(-6.0, 2.0)

@@ -1,0 +1,140 @@
+"""What all stages share: schedules, averaged weights, checkpoints and logs."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+__all__ = ["Average", "Checkpoint", "Log", "cosine", "optimizer_for"]
+
+_SECONDS_BETWEEN_CHECKPOINTS = 240.0
+
+
+def cosine(progress: float, warm_up: float = 0.03) -> float:
+    """Learning-rate factor at `progress` in [0, 1]: linear warm-up, then half a cosine to 1 %."""
+    if progress < warm_up:
+        return progress / warm_up
+    rest = (min(progress, 1.0) - warm_up) / (1.0 - warm_up)
+    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * rest))
+
+
+def optimizer_for(module: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW that decays matrices and leaves vectors (biases, norms) alone."""
+    matrices = [p for p in module.parameters() if p.requires_grad and p.dim() > 1]
+    vectors = [p for p in module.parameters() if p.requires_grad and p.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
+
+
+class Average:
+    """Exponential moving average of a module's floating-point state."""
+
+    def __init__(self, module: nn.Module, decay: float = 0.998) -> None:
+        self.decay = decay
+        self.state = {name: value.clone() for name, value in module.state_dict().items()}
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take one step towards the module."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1.0 - decay)
+            else:
+                self.state[name].copy_(value)
+
+    def copy_to(self, module: nn.Module) -> None:
+        """Give the module the averaged weights."""
+        module.load_state_dict(self.state)
+
+
+class Checkpoint:
+    """State of a stage in one safetensors file with its progress, written every four minutes."""
+
+    def __init__(self, path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.path, self.module, self.optimizer = path, module, optimizer
+        self.average = Average(module)
+        self._last = time.monotonic()
+
+    def save(self, step: int) -> None:
+        """Write now, by way of a temporary file."""
+        tensors: dict[str, Tensor] = {}
+        for name, value in self.module.state_dict().items():
+            tensors[f"module.{name}"] = value
+        for name, value in self.average.state.items():
+            tensors[f"average.{name}"] = value
+        for index, slot in self.optimizer.state_dict()["state"].items():
+            for name, value in slot.items():
+                tensors[f"optimizer.{index}.{name}"] = value
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".part")
+        tensors = {name: value.clone().contiguous() for name, value in tensors.items()}
+        save_file(tensors, unfinished, {"step": str(step), "averaged": str(self.average.steps)})
+        unfinished.replace(self.path)
+        self._last = time.monotonic()
+
+    def save_sometimes(self, step: int) -> None:
+        """Write if four minutes have passed."""
+        if time.monotonic() - self._last > _SECONDS_BETWEEN_CHECKPOINTS:
+            self.save(step)
+
+    def resume(self) -> int:
+        """Load what was written, if anything; returns the step to go on from."""
+        if not self.path.exists():
+            return 0
+        from safetensors import safe_open
+
+        tensors = load_file(self.path)
+        with safe_open(self.path, "pt") as file:
+            metadata: dict[str, str] = file.metadata()
+        take = lambda kind: {n.removeprefix(kind): v for n, v in tensors.items() if n.startswith(kind)}  # noqa: E731
+        self.module.load_state_dict(take("module."))
+        self.average.state = take("average.")
+        self.average.steps = int(metadata["averaged"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in take("optimizer.").items():
+            index, slot = name.split(".", 1)
+            slots.setdefault(int(index), {})[slot] = value
+        state = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+        return int(metadata["step"])
+
+
+class Log:
+    """Means of named values, printed by the caller and kept as JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, values: dict[str, Tensor | float]) -> None:
+        """Collect values."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def flush(self, **extra: Any) -> str:
+        """Write a line with the means since the last one and return it for people."""
+        row = {**extra, **{n: round(s / self._counts[n], 4) for n, s in self._sums.items()}}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._sums, self._counts = {}, {}
+        return "  ".join(f"{name} {value}" for name, value in row.items())

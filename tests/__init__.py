@@ -1,0 +1,1 @@
+"""The project's checks: ``python -m tests`` runs them all."""
