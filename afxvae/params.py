@@ -57,16 +57,30 @@ class Param:
     def to_setting(self, control: float | Tensor) -> float | Tensor:
         """Convert a knob position in [0, 1] to a value in the knob's unit.
 
+        Positions outside [0, 1] count as the nearer end. Both ends are exact, and a tensor's
+        gradient is alive on the whole closed range.
+
         >>> Param("freq_hz", "Hz", 20.0, 20000.0, 1000.0, "log").to_setting(0.0)
         20.0
         """
+        if isinstance(control, (int, float)):
+            if control <= 0.0 or control >= 1.0:
+                return float(self.minimum if control <= 0.0 else self.maximum)
+            return min(max(self._law(control), self.minimum), self.maximum)
+        value = self._law(control.masked_fill(control < 0.0, 0.0).masked_fill(control > 1.0, 1.0))
+        exact = value.detach().clamp(self.minimum, self.maximum)
+        exact = exact.masked_fill(control <= 0.0, self.minimum)
+        exact = exact.masked_fill(control >= 1.0, self.maximum)
+        return value + (exact - value.detach())  # a clamp has no gradient where it acts
+
+    @overload
+    def _law(self, control: float) -> float: ...
+    @overload
+    def _law(self, control: Tensor) -> Tensor: ...
+    def _law(self, control: float | Tensor) -> float | Tensor:
         if self.scale == "log":
-            value = self.minimum * (self.maximum / self.minimum) ** control
-        else:
-            value = self.minimum + (self.maximum - self.minimum) * control
-        if isinstance(value, (int, float)):
-            return min(max(float(value), self.minimum), self.maximum)
-        return value.clamp(self.minimum, self.maximum)
+            return self.minimum * (self.maximum / self.minimum) ** control
+        return self.minimum + (self.maximum - self.minimum) * control
 
     @overload
     def to_control(self, setting: float) -> float: ...

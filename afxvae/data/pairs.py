@@ -111,13 +111,15 @@ def _level(halves: Tensor) -> Tensor | None:
 
 
 def _colour(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
-    """Give a source the colour of another microphone: gentle random equalisation."""
+    """Give a source another microphone: a faint noise floor and gentle random equalisation."""
+    floor_db = -85.0 + 30.0 * torch.rand(1, generator=generator)
+    noise = torch.randn(halves.shape, generator=generator) * 10.0 ** (floor_db / 20.0)
     settings = chain["eq"].defaults(1)
     for band in ("low_shelf", "peak2", "peak3", "high_shelf"):
         gain = (torch.rand(1, generator=generator) * 2.0 - 1.0) * 5.0
         settings[f"{band}_gain_db"] = gain
     settings = {name: value.expand(len(halves)) for name, value in settings.items()}
-    return _level(chain["eq"].process(halves, settings, SAMPLE_RATE))
+    return _level(chain["eq"].process(halves + noise, settings, SAMPLE_RATE))
 
 
 def _clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:

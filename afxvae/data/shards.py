@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -89,10 +89,8 @@ def render_shards(
     plan.folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(plan.count) if not plan.path(i).exists()]
     os.environ.update(_QUIET_MALLOC)  # inherited by the workers, which are new processes
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), max_tasks_per_child=_SHARDS_PER_WORKER
-    ) as pool:
-        for path in pool.map(_render, [plan] * len(missing), missing):
+    with get_context("spawn").Pool(workers, maxtasksperchild=_SHARDS_PER_WORKER) as pool:
+        for path in pool.imap(functools.partial(_render, plan), missing, chunksize=1):
             if log is not None:
                 log(f"rendered {path.name}")
     return [plan.path(i) for i in range(plan.count)]

@@ -5,9 +5,10 @@ Compressor Design* (JAES 60(6), 2012, eq. 16)::
 
     y[n] = a y[n-1] + (1 - a) x[n],    a = attack pole while x[n] > y[n-1], else release pole
 
-For a known choice of branches this is a linear recursion, which blocks solve in parallel. The choice
-is found by policy iteration: solve, compare ``x[n]`` with ``y[n-1]``, repeat until nothing changes;
-at that point the result is the exact sequential one. A handful of rounds suffices.
+For a known choice of branches this is a linear recursion, which blocks solve in parallel. The
+choice is found by policy iteration: solve, compare ``x[n]`` with ``y[n-1]``, repeat until nothing
+changes; at that point the result is the exact sequential one. A handful of rounds suffices. Where
+``x[n]`` and ``y[n-1]`` agree to the last digits the choice makes no difference and need not settle.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["attack_release", "compress", "compression_curve"]
 
 _MAX_ROUNDS = 60
+_ULPS = 8.0  # a difference of so many units in the last place is none
 
 
 def compression_curve(
@@ -42,9 +44,9 @@ def compression_curve(
 
 
 class _Blocks:
-    """Signals ``(batch, time)`` laid out as ``(block, batch * blocks)``, blocks of about sqrt(time).
+    """Signals ``(batch, time)`` as ``(block, batch * blocks)``, in blocks of about sqrt(time).
 
-    All blocks run side by side from zero; then each receives the state that the one before it left.
+    All blocks run side by side from zero; then each receives the state that the one before left.
     """
 
     def __init__(self, batch: int, length: int) -> None:
@@ -80,6 +82,16 @@ class _Blocks:
         return drive, torch.cat([carried, drive[:-1]])
 
 
+def _settled(x: Tensor, before: Tensor, rising: Tensor, chosen: Tensor) -> bool:
+    """Whether choosing anew changes nothing, or only where both poles give the same result."""
+    if torch.equal(chosen, rising):
+        return True
+    differs = chosen != rising
+    x, before = x[differs], before[differs]
+    slack = _ULPS * torch.finfo(x.dtype).eps * x.abs()
+    return bool(((x - before).abs() <= slack).all())
+
+
 class _AttackRelease(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, attack: Tensor, release: Tensor, initial: Tensor) -> Tensor:
@@ -92,7 +104,7 @@ class _AttackRelease(torch.autograd.Function):
             pole = torch.addcmul(release_pole, rising, step)
             y, before = blocks.solve(pole, torch.addcmul(wide, pole, wide, value=-1.0), initial)
             chosen = (wide > before).to(x.dtype)
-            if torch.equal(chosen, rising):
+            if _settled(wide, before, rising, chosen):
                 break
             rising = chosen
         ctx.save_for_backward(wide, before, pole, rising)
@@ -127,7 +139,7 @@ def attack_release(
         ``(batch, time)``, with exact gradients to all four arguments.
     """
     start = torch.zeros_like(x[:, 0]) if initial is None else initial
-    result: Tensor = _AttackRelease.apply(x, attack, release, start)  # type: ignore[no-untyped-call]
+    result: Tensor = _AttackRelease.apply(x, attack, release, start)
     return result
 
 
@@ -143,8 +155,9 @@ def compress(
 ) -> Tensor:
     """Feed-forward peak compressor with linked channels.
 
-    The gain reduction that `compression_curve` asks for is smoothed in dB by `attack_release`: after
-    a step, the attack has covered 63 % of the way in `attack_ms`, the release in `release_ms`.
+    The gain reduction that `compression_curve` asks for is smoothed in dB by `attack_release`:
+    after a step, the attack has covered 63 % of the way in `attack_ms`, the release in
+    `release_ms`.
 
     Args:
         audio: ``(batch, channel, time)``; the loudest channel steers all of them.

@@ -1,8 +1,9 @@
 """What the encoder sees of a clip: a log-mel picture and a vector of statistics.
 
 The statistics are the ones in which treatments show: mean, spread, peaks and quantiles of every mel
-band (equaliser, dynamics, reverberation), how fast bands fall (reverberation), the autocorrelation of
-envelopes and the cepstrum (echoes, comb filters), and how amplitudes are distributed (dynamics, drive).
+band (equaliser, dynamics, reverberation), how fast bands fall (reverberation), the autocorrelation
+of envelopes and the cepstrum (echoes, comb filters), and how amplitudes are distributed (dynamics,
+drive).
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def _quantiles(values: Tensor, quantiles: tuple[float, ...]) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what stays in the cache must also serve where gradients are wanted
 def _log_bins(low: float, high: float, count: int, device: str) -> tuple[Tensor, Tensor]:
     """Bin of every sample index between `low` and `high`, bins evenly spaced in the logarithm."""
     index = torch.arange(int(low), int(high), device=device)
@@ -106,7 +108,12 @@ def _amplitude_statistics(audio: Tensor) -> list[Tensor]:
 def _band_statistics(log_mel: Tensor, power: Tensor) -> list[Tensor]:
     filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, 30.0).to(power)
     average = spectral.log_mel(power.mean(dim=1, keepdim=True), filters, FLOOR_DB).squeeze(1)
-    parts = [average, log_mel.mean(dim=1), log_mel.std(dim=1), _quantiles(log_mel[:, ::2], _QUANTILES)]
+    parts = [
+        average,
+        log_mel.mean(dim=1),
+        log_mel.std(dim=1),
+        _quantiles(log_mel[:, ::2], _QUANTILES),
+    ]
     groups = log_mel.unflatten(2, (20, 4)).mean(dim=3)
     for frames in _SLOPE_FRAMES:
         slopes = groups[:, frames:] - groups[:, :-frames]

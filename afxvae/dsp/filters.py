@@ -2,10 +2,10 @@
 
 With ``s = j tan(w/2) / tan(w0/2)`` the cookbook's digital filters equal their analogue prototypes
 (Bristow-Johnson, *Cookbook formulae for audio equalizer biquad filter coefficients*). Writing
-``tan(w0/2) = k``, ``sin(w/2) = t``, ``cos(w/2) = c`` and dividing by ``(c k)^2 + t^2`` gives numbers
-between -1 and 1 at every frequency, so float32 suffices even at 20 Hz, where the difference equation
-loses its digits. The sampled response makes an FIR filter longer than the response lasts; the result
-equals the recursive filter to below -120 dB.
+``tan(w0/2) = k``, ``sin(w/2) = t``, ``cos(w/2) = c`` and dividing by ``(c k)^2 + t^2`` gives
+numbers between -1 and 1 at every frequency, so float32 suffices even at 20 Hz, where the difference
+equation loses its digits. The sampled response makes an FIR filter longer than the response lasts;
+the result equals the recursive filter to below -120 dB.
 """
 
 from __future__ import annotations
@@ -131,4 +131,5 @@ def add_filtered_difference(
     response = torch.fft.irfft(difference_of(grid * (sample_rate / taps)), taps).unsqueeze(1)
     n_fft = fast_length(length + taps)
     spectrum = torch.fft.rfft(audio, n_fft) * torch.fft.rfft(response, n_fft)
-    return audio + torch.fft.irfft(spectrum, n_fft)[..., :length]
+    change: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
+    return audio + change

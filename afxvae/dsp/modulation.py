@@ -22,13 +22,14 @@ def read_delayed(audio: Tensor, delay: Tensor) -> Tensor:
 
     Args:
         audio: ``(batch, channel, time)``.
-        delay: ``(batch, channel, time)`` in samples, at least 1; gradients reach it.
+        delay: ``(batch, channel, time)`` in samples, at least 1; gradients reach it. In float64
+            if a thousandth of a sample matters.
     """
     length = audio.shape[-1]
-    position = torch.arange(length, dtype=audio.dtype, device=audio.device)
     whole = delay.detach().floor()
-    d = delay - whole  # in [0, 1): between the samples `whole` and `whole + 1` ago
-    first = (position - whole).long() - 2  # index of the oldest of four neighbours
+    d = (delay - whole).to(audio.dtype)  # between the samples `whole` and `whole + 1` ago
+    # index of the oldest of four neighbours
+    first = torch.arange(-2, length - 2, device=audio.device) - whole.long()
     padding = max(0, -int(first.min()))
     padded = torch.nn.functional.pad(audio, (padding, 2))
     index = first + padding
@@ -68,8 +69,9 @@ def chorus(
         ``(batch, channel, time)``; at mix 0, `audio` bit for bit.
     """
     channels, length = audio.shape[1:]
-    time = torch.arange(length, dtype=audio.dtype, device=audio.device) / sample_rate
-    side = torch.arange(channels, dtype=audio.dtype, device=audio.device) % 2
-    phase = 2.0 * math.pi * per_item(rate_hz) * time - 0.5 * math.pi * side.view(1, -1, 1)
-    delay = (per_item(delay_ms) + per_item(depth_ms) * torch.sin(phase)) * (sample_rate / 1000.0)
+    time = torch.arange(length, dtype=torch.float64, device=audio.device) / sample_rate
+    side = torch.arange(channels, dtype=torch.float64, device=audio.device) % 2
+    rate, depth, mean = (per_item(knob).double() for knob in (rate_hz, depth_ms, delay_ms))
+    swing = torch.sin(2.0 * math.pi * rate * time - 0.5 * math.pi * side.view(1, -1, 1))
+    delay = (mean + depth * swing) * (sample_rate / 1000.0)
     return audio + per_item(mix) * (read_delayed(audio, delay.clamp_min(2.0)) - audio)

@@ -39,11 +39,12 @@ def _taps(distance: Tensor) -> Tensor:
     """Kaiser-windowed sinc at `distance` samples of the low rate."""
     reach = (1.0 - (2.0 * distance / _TAPS).square()).clamp_min(0.0).sqrt()
     beta = torch.tensor(_KAISER_BETA, dtype=distance.dtype)
-    window = torch.special.i0(beta * reach) / torch.special.i0(beta)
+    window: Tensor = torch.special.i0(beta * reach) / torch.special.i0(beta)
     return _CUTOFF * torch.sinc(_CUTOFF * distance) * window * (distance.abs() < _TAPS // 2)
 
 
 @functools.lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what stays in the cache must also serve where gradients are wanted
 def _matrices(dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
     """Interpolation and decimation of one frame with its neighbours, as matrices."""
     low = torch.arange(-_TAPS // 2, _FRAME + _TAPS // 2, dtype=torch.float64).unsqueeze(1)
@@ -56,7 +57,7 @@ def _matrices(dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
 
 
 def _frames(audio: Tensor, size: int, around: int) -> Tensor:
-    """Cut ``(batch, channel, time)`` into overlapping ``(batch, channel, frame, size + 2 around)``."""
+    """Overlapping frames ``(batch, channel, frame, size + 2 around)``, one every `size` samples."""
     missing = -audio.shape[-1] % size
     padded = torch.nn.functional.pad(audio, (around, around + missing))
     return padded.unfold(-1, size + 2 * around, size)

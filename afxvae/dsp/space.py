@@ -30,6 +30,20 @@ def _unit_phasor(cycles: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.complex(torch.cos(angle), torch.sin(angle))
 
 
+def _delay_cycles(delay: Tensor, n_fft: int) -> Tensor:
+    """Turns by which a delay of ``(batch, 1)`` samples lags at each bin of an rfft: ``(batch, bin)``.
+
+    Proportional to frequency, and exactly that for whole samples. For the remaining fraction the lag
+    returns to zero over the top 2 % of the band: a jump at half the sample rate would ring for ever,
+    before and after the echo, and make the result depend on `n_fft`.
+    """
+    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=delay.device) / n_fft
+    top = ((bins - 0.49) / 0.01).clamp_min(0.0)
+    bent = bins * (0.5 + 0.5 * torch.cos(math.pi * top))
+    whole = delay.detach().round()
+    return bins * whole + bent * (delay - whole)
+
+
 def echo(audio: Tensor, time_ms: Tensor, feedback: Tensor, mix: Tensor, sample_rate: int) -> Tensor:
     """Feedback delay: echoes at `time_ms` and its multiples, each `feedback` times the one before.
 
@@ -50,17 +64,19 @@ def echo(audio: Tensor, time_ms: Tensor, feedback: Tensor, mix: Tensor, sample_r
     delay = time_ms.double().unsqueeze(1) * (sample_rate / 1000.0)
     count = (length / delay.detach()).ceil()
     n_fft = fast_length(2 * length + math.ceil(float(delay.detach().max())))
-    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=audio.device) / n_fft
-    once = _unit_phasor(bins * delay, audio.dtype)
-    all_echoes = _unit_phasor(bins * (delay * count), audio.dtype)
+    cycles = _delay_cycles(delay, n_fft)
+    once = _unit_phasor(cycles, audio.dtype)
+    all_echoes = _unit_phasor(cycles * count, audio.dtype)
     gain = feedback.unsqueeze(1)
     lost = torch.pow(gain, count.to(audio.dtype))
     response = once * (1.0 - lost * all_echoes) / (1.0 - gain * once)
-    wet = torch.fft.irfft(torch.fft.rfft(audio, n_fft) * response.unsqueeze(1), n_fft)
-    return audio + per_item(mix) * (wet[..., :length] - audio)
+    spectrum = torch.fft.rfft(audio, n_fft) * response.unsqueeze(1)
+    wet: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
+    return audio + per_item(mix) * (wet - audio)
 
 
 @functools.lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what stays in the cache must also serve where gradients are wanted
 def _velvet_bands(sample_rate: int, channels: int, length: int, device: str) -> Tensor:
     """Velvet noise in three bands that sum to it: ``(3, channel, length)``.
 
@@ -88,7 +104,10 @@ def _velvet_bands(sample_rate: int, channels: int, length: int, device: str) -> 
 def reverb_impulse_response(
     decay_s: Tensor, treble_ratio: Tensor, sample_rate: int, channels: int
 ) -> Tensor:
-    """Exponentially decaying velvet noise of unit energy, ``(batch, channel, time)``.
+    """Exponentially decaying velvet noise, ``(batch, channel, time)``.
+
+    Its energy is 1 when all bands decay alike (treble ratio 1); a faster decay takes energy from the
+    treble and leaves the bass as it is.
 
     Args:
         decay_s: ``(batch,)`` time in which the low band falls by 60 dB (RT60).
@@ -141,10 +160,9 @@ def reverberate(
     response = reverb_impulse_response(decay_s, treble_ratio, sample_rate, audio.shape[1])
     delay = pre_delay_ms.double().unsqueeze(1) * (sample_rate / 1000.0)
     n_fft = fast_length(length + response.shape[-1] + math.ceil(float(delay.detach().max())))
-    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=audio.device) / n_fft
-    late = _unit_phasor(bins * delay, audio.dtype).unsqueeze(1)
+    late = _unit_phasor(_delay_cycles(delay, n_fft), audio.dtype).unsqueeze(1)
     spectrum = torch.fft.rfft(audio, n_fft) * torch.fft.rfft(response, n_fft) * late
-    wet = torch.fft.irfft(spectrum, n_fft)[..., :length]
+    wet: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
     return audio + per_item(mix) * (wet - audio)
 
 

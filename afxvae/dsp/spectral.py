@@ -10,10 +10,17 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["envelope_autocorrelation", "log_mel", "mel_filterbank", "power_spectrogram", "real_cepstrum"]
+__all__ = [
+    "envelope_autocorrelation",
+    "log_mel",
+    "mel_filterbank",
+    "power_spectrogram",
+    "real_cepstrum",
+]
 
 
 @functools.lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what stays in the cache must also serve where gradients are wanted
 def mel_filterbank(n_fft: int, n_mels: int, sample_rate: int, low_hz: float) -> Tensor:
     """Slaney mel filters with peaks of 1, ``(n_fft // 2 + 1, n_mels)``, up to half the rate."""
     from torchaudio.functional import melscale_fbanks
@@ -31,7 +38,7 @@ def power_spectrogram(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
     """
     window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
     frames = audio.unfold(-1, n_fft, hop_length) * (window * (4.0 / n_fft))
-    spectrum = torch.fft.rfft(frames)
+    spectrum: Tensor = torch.fft.rfft(frames)
     return spectrum.real.square() + spectrum.imag.square()
 
 
@@ -47,7 +54,7 @@ def real_cepstrum(audio: Tensor) -> Tensor:
     """
     magnitude = torch.fft.rfft(audio).abs()
     floor = 1e-4 * magnitude.mean(dim=-1, keepdim=True) + 1e-9
-    cepstrum = torch.fft.irfft(torch.log(magnitude + floor), audio.shape[-1])
+    cepstrum: Tensor = torch.fft.irfft(torch.log(magnitude + floor), audio.shape[-1])
     return 2.0 * cepstrum[..., : audio.shape[-1] // 2]
 
 
@@ -56,5 +63,5 @@ def envelope_autocorrelation(envelope: Tensor, lags: Tensor) -> Tensor:
     length = envelope.shape[-1]
     centred = envelope - envelope.mean(dim=-1, keepdim=True)
     spectrum = torch.fft.rfft(centred, 2 * length)
-    full = torch.fft.irfft(spectrum.real.square() + spectrum.imag.square(), 2 * length)
+    full: Tensor = torch.fft.irfft(spectrum.real.square() + spectrum.imag.square(), 2 * length)
     return full[..., lags] / (full[..., :1] + 1e-6)

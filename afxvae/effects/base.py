@@ -56,8 +56,11 @@ class Chain:
         self.knobs = tuple((e.name, p) for e in self.effects for p in e.params)
 
     def __getitem__(self, name: str) -> Effect:
-        """The effect called `name`."""
-        return next(effect for effect in self.effects if effect.name == name)
+        """The effect called `name`; `KeyError` if the chain has none."""
+        for effect in self.effects:
+            if effect.name == name:
+                return effect
+        raise KeyError(f"no effect {name!r} in the chain, which has {', '.join(self.names)}")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ __all__ = ["compressor_curve_db", "curve_hz", "drive_curve_db", "eq_curve_db", "
 
 
 @functools.lru_cache(maxsize=1)
+@torch.inference_mode(False)  # what stays in the cache must also serve where gradients are wanted
 def curve_hz() -> Tensor:
     """64 frequencies from 30 Hz to 11.6 kHz, between logarithmic and linear spacing (mel-like)."""
     low, high = (torch.asinh(torch.tensor(f) / 700.0) for f in (30.0, 11_600.0))

@@ -72,7 +72,7 @@ class TreatmentVAE(nn.Module):
         difference_dim: int,
         latent_dim: int,
         condition_dim: int = 32,
-        width: int = 384,
+        width: int = 320,
     ) -> None:
         super().__init__()
         self.register_buffer("difference_mean", torch.zeros(difference_dim))

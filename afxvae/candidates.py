@@ -1,0 +1,242 @@
+"""Candidate treatments for one input and reference, and the critic's choice among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from .dsp import spectral
+from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from .effects import responses
+from .models.estimate import ESTIMATED
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .models.style_vae import AFXStyleVAE
+    from .models.vae import Posterior
+
+__all__ = ["Candidate", "fit_eq", "propose", "weigh", "choose", "judge", "render_candidates"]
+
+_THRESHOLDS = (0.5, 0.3, 0.75)
+_SAMPLES = 4
+_SAMPLE_SCALE = 0.7
+_FIT_STEPS = 80
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A treatment that might be the wanted one.
+
+    Attributes:
+        name: Where it comes from.
+        controls: ``(control,)``.
+        switches: ``(effect,)`` boolean.
+        advantage: What the critic expects it to gain, in MR-STFT; 0 for doing nothing.
+        spread: The critic's scale of doubt about that.
+    """
+
+    name: str
+    controls: Tensor
+    switches: Tensor
+    advantage: float = 0.0
+    spread: float = 0.0
+
+
+def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
+    """Controls ``(control,)`` of an equaliser fitted to the difference of average spectra.
+
+    Args:
+        model: Whose chain is set.
+        audio: ``(clip, 131072)`` mono at 24 kHz.
+        reference: The same.
+    """
+    grid = responses.curve_hz()
+    wanted = _spectrum_db(reference, grid) - _spectrum_db(audio, grid)
+    wanted = (wanted - wanted.mean()).clamp(-15.0, 15.0)
+    names = [name for name, _ in model.chain.knobs]
+    defaults = model.chain.default_controls()
+    mine = torch.tensor([name == "eq" for name in names])
+    raw = torch.logit(defaults[mine].clamp(0.02, 0.98)).requires_grad_()
+    optimizer = torch.optim.Adam([raw], lr=0.08)
+    with torch.enable_grad():
+        for _ in range(_FIT_STEPS):
+            controls = defaults.masked_scatter(mine, torch.sigmoid(raw))
+            settings = model.chain.to_settings(controls.unsqueeze(0))["eq"]
+            error = responses.eq_curve_db(settings, SAMPLE_RATE).squeeze(0) - wanted
+            loss = (error - error.mean()).abs().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return controls.detach()
+
+
+def _spectrum_db(clips: Tensor, grid_hz: Tensor) -> Tensor:
+    """Average spectrum in dB around the frequencies `grid_hz`, a third of an octave wide."""
+    power = spectral.power_spectrogram(clips, 4096, 2048).mean(dim=(0, 1))
+    frequency = torch.linspace(0.0, SAMPLE_RATE / 2, len(power))
+    distance = torch.log2((frequency + 1.0) / grid_hz.unsqueeze(1)) * 6.0
+    weights = torch.exp(-0.5 * distance.square())
+    return 10.0 * torch.log10((weights * power).sum(1) / weights.sum(1) + 1e-12)
+
+
+def _snap_echo(model: AFXStyleVAE, candidate: Candidate, cepstrum: Tensor) -> Candidate:
+    """Move the delay time to the strongest cepstral peak near the estimate."""
+    effect = model.chain.names.index("delay")
+    if not bool(candidate.switches[effect]):
+        return candidate
+    index = [(name, p.name) for name, p in model.chain.knobs].index(("delay", "time_ms"))
+    param = model.chain.params[index]
+    time_ms = torch.arange(len(cepstrum)) * (1000.0 / SAMPLE_RATE)
+    guess = param.to_setting(candidate.controls[index])
+    near = torch.exp(-0.5 * ((time_ms.clamp_min(1e-3) / guess).log() / 0.2).square())
+    usable = (time_ms > param.minimum) & (time_ms < param.maximum)
+    peak = (cepstrum * near * usable).argmax()
+    if float(cepstrum[peak]) < 0.04:
+        return candidate
+    controls = candidate.controls.clone()
+    controls[index] = param.to_control(time_ms[peak])
+    return replace(candidate, controls=controls)
+
+
+def _from_estimate(
+    model: AFXStyleVAE, name: str, controls: Tensor, logits: Tensor, threshold: float
+) -> Candidate:
+    switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
+    for effect, likely in zip(ESTIMATED, torch.sigmoid(logits) > threshold, strict=True):
+        switches[model.chain.names.index(effect)] = likely
+    return Candidate(name, controls, switches)
+
+
+def propose(
+    model: AFXStyleVAE,
+    posterior: Posterior,
+    embedded: Tensor,
+    audio: Tensor,
+    reference: Tensor,
+    generator: torch.Generator,
+    effort: str = "normal",
+) -> list[Candidate]:
+    """Candidates, "nothing" first, without repetitions.
+
+    Args:
+        model: The model.
+        posterior: Of this input and reference, batch 1.
+        embedded: Style embedding of the input ``(1, embedding)``.
+        audio: Clips of the input ``(clip, 131072)``.
+        reference: Clips of the reference.
+        generator: For samples of the posterior.
+        effort: ``"fast"`` proposes the posterior mean alone, ``"normal"`` everything.
+    """
+    defaults = model.chain.default_controls()
+    off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
+    found = [Candidate("nothing", defaults, off)]
+    estimate = model.decode(posterior.mean, embedded).estimate
+    controls, logits = estimate.controls[0], estimate.logits[0]
+    for threshold in _THRESHOLDS[: 1 if effort == "fast" else None]:
+        name = f"posterior mean, on above {threshold:.0%}"
+        found.append(_from_estimate(model, name, controls, logits, threshold))
+    if effort != "fast":
+        for effect in ESTIMATED:
+            column = model.chain.names.index(effect)
+            toggled = found[1].switches.clone()
+            toggled[column] = ~toggled[column]
+            found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
+        for index in range(_SAMPLES):
+            latent = posterior.sample(generator, _SAMPLE_SCALE)
+            drawn = model.decode(latent, embedded).estimate
+            name = f"posterior sample {index + 1}"
+            found.append(_from_estimate(model, name, drawn.controls[0], drawn.logits[0], 0.5))
+        only_eq = off.clone()
+        only_eq[model.chain.names.index("eq")] = True
+        found.append(Candidate("spectrum only", fit_eq(model, audio, reference), only_eq))
+    cepstrum = spectral.real_cepstrum(reference).mean(0)
+    found = [_snap_echo(model, candidate, cepstrum) for candidate in found]
+    return _distinct(found)
+
+
+def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        same = [
+            other
+            for other in kept
+            if torch.equal(other.switches, candidate.switches)
+            and (
+                not bool(candidate.switches.any())
+                or torch.equal(other.controls, candidate.controls)
+            )
+        ]
+        if not same:
+            kept.append(candidate)
+    return kept
+
+
+def knob_vector(candidate: Candidate, model: AFXStyleVAE) -> Tensor:
+    """What the critic sees of a candidate's knobs: controls of what is on, and the switches."""
+    by_effect = dict(zip(model.chain.names, candidate.switches.tolist(), strict=True))
+    on = torch.tensor([by_effect[name] for name, _ in model.chain.knobs])
+    return torch.cat([candidate.controls * on, candidate.switches.float()])
+
+
+def weigh(
+    model: AFXStyleVAE,
+    audio: Tensor,
+    embeddings: tuple[Tensor, Tensor],
+    candidates: list[Candidate],
+) -> list[Candidate]:
+    """Render every candidate on one clip and let the critic judge it.
+
+    Args:
+        model: The model.
+        audio: ``(1, 1, run-in + 131072)`` at 24 kHz and the analysis loudness.
+        embeddings: Of input and reference, each ``(1, embedding)``.
+        candidates: "nothing" first.
+    """
+    embedded, wanted = embeddings
+    done = candidates[1:]
+    if not done:
+        return candidates
+    found = model.embed_clips(render_candidates(model, audio, done))
+    mean, log_scale = judge(model, embedded, wanted, found, done)
+    return [
+        candidates[0],
+        *(
+            replace(candidate, advantage=float(m), spread=float(s.exp()))
+            for candidate, m, s in zip(done, mean, log_scale, strict=True)
+        ),
+    ]
+
+
+def render_candidates(model: AFXStyleVAE, audio: Tensor, candidates: list[Candidate]) -> Tensor:
+    """Each candidate on one clip ``(1, 1, run-in + 131072)``: ``(candidate, 131072)``."""
+    controls = torch.stack([candidate.controls for candidate in candidates])
+    switches = torch.stack([candidate.switches for candidate in candidates])
+    out = model.render(audio.expand(len(candidates), -1, -1), controls, switches)
+    return out[:, 0, -CLIP_SAMPLES:]
+
+
+def judge(
+    model: AFXStyleVAE, embedded: Tensor, wanted: Tensor, found: Tensor, done: list[Candidate]
+) -> tuple[Tensor, Tensor]:
+    """The critic's mean and log scale for rendered candidates with embeddings `found`."""
+    knobs = torch.stack([knob_vector(candidate, model) for candidate in done])
+    embedded, wanted = (e.expand(len(found), -1) for e in (embedded, wanted))
+    differences = (model.compare(embedded, wanted), model.compare(found, wanted))
+    mean, log_scale = model.critic((embedded, wanted, found), differences, knobs)
+    return mean, log_scale
+
+
+def choose(candidates: list[Candidate], margin: float) -> int:
+    """Index of the candidate with the best expectation that passes the margin, else 0, "nothing".
+
+    A candidate passes if its advantage exceeds `margin` times the critic's doubt about it.
+    """
+    best, index = 0.0, 0
+    for place, candidate in enumerate(candidates[1:], start=1):
+        sure = candidate.advantage - margin * candidate.spread
+        if sure > 0.0 and candidate.advantage > best:
+            best, index = candidate.advantage, place
+    return index

@@ -1,0 +1,212 @@
+"""`AFXStyleVAE`: the whole model, from audio to a treatment.
+
+``embed`` makes a style embedding of one recording, ``encode`` a posterior over treatments of two,
+``decode`` knob positions and switches of a latent, ``render`` audio of those.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE, Features, extract_features
+from ..effects import default_chain
+from ..loudness import normalize_loudness
+from .encoder import Comparator, Encoder
+from .storage import check_chain, check_state, resolve_folder, weights_checksum
+from .vae import Critic, Decoded, Posterior, TreatmentVAE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..effects import Chain
+    from ..matching import Match
+
+__all__ = ["AFXStyleVAE"]
+
+ANALYSIS_LUFS = -23.0
+
+
+class AFXStyleVAE(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="afxvae",
+    license="apache-2.0",
+    tags=["audio", "audio-effects", "style-transfer", "vae"],
+):
+    """Encoder, comparator, conditional VAE and critic over one chain of effects.
+
+    Args:
+        statistics: Number of statistics of the front end.
+        embedding_dim: Size of the style embedding.
+        difference_dim: Size of the difference embedding.
+        latent_dim: Size of the latent, the timbre space of treatments.
+        chain: The chain's declaration as stored with the weights; it must equal this version's.
+        name: What the model calls itself in presets.
+
+    Raises:
+        WeightsError: `chain` has other Params than this version of the package.
+    """
+
+    def __init__(
+        self,
+        statistics: int,
+        embedding_dim: int = 256,
+        difference_dim: int = 64,
+        latent_dim: int = 16,
+        chain: list[dict[str, Any]] | None = None,
+        name: str = "afxvae-base",
+    ) -> None:
+        super().__init__()
+        self.chain: Chain = default_chain()
+        if chain is not None:
+            check_chain(chain, self.chain.to_dict())
+        self.config = {
+            "name": name,
+            "statistics": statistics,
+            "embedding_dim": embedding_dim,
+            "difference_dim": difference_dim,
+            "latent_dim": latent_dim,
+            "chain": self.chain.to_dict(),
+        }
+        self.encoder = Encoder(statistics, embedding_dim)
+        self.comparator = Comparator(embedding_dim, difference_dim)
+        self.vae = TreatmentVAE(self.chain, embedding_dim, difference_dim, latent_dim)
+        knobs = len(self.chain.knobs) + len(self.chain.effects)
+        self.critic = Critic(embedding_dim, difference_dim, knobs)
+
+    @property
+    def identifier(self) -> str:
+        """Name of the model, as presets carry it."""
+        return str(self.config["name"])
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the weights as they are stored, in half precision."""
+        return weights_checksum(self._stored_state())
+
+    def _stored_state(self) -> dict[str, Tensor]:
+        return {n: v.detach().cpu().half().contiguous() for n, v in self.state_dict().items()}
+
+    # -- the picture: audio -> embeddings -> posterior -> treatment -> audio
+
+    def embed_clips(self, clips: Tensor) -> Tensor:
+        """Style embeddings ``(batch, embedding)`` of mono clips ``(batch, 131072)`` at 24 kHz."""
+        levelled, _ = normalize_loudness(clips.unsqueeze(1), SAMPLE_RATE, ANALYSIS_LUFS)
+        return self.embed_features(extract_features(levelled.squeeze(1)))
+
+    def embed_features(self, features: Features) -> Tensor:
+        """Style embeddings ``(batch, embedding)`` of clips whose features are known."""
+        embeddings: Tensor = self.encoder(features)
+        return embeddings
+
+    def compare(self, audio: Tensor, reference: Tensor) -> Tensor:
+        """Standardised difference embedding of two style embeddings, ``(batch, difference)``."""
+        return self.vae.standardize(self.comparator(audio, reference))
+
+    def encode(self, audio: Tensor, reference: Tensor) -> Posterior:
+        """Posterior over treatments from the embeddings of input and reference."""
+        return self.vae.encode(audio, self.compare(audio, reference))
+
+    def decode(self, latent: Tensor, audio: Tensor) -> Decoded:
+        """Treatment and reconstructed difference from latent and the input's embedding."""
+        return self.vae.decode(latent, audio)
+
+    def render(
+        self, audio: Tensor, controls: Tensor, switches: Tensor, sample_rate: int = SAMPLE_RATE
+    ) -> Tensor:
+        """Run the chain: ``(batch, channel, time)`` with knob positions and switches by item."""
+        on = dict(zip(self.chain.names, switches.unbind(1), strict=True))
+        return self.chain.process(audio, self.chain.to_settings(controls), on, sample_rate)
+
+    def forward(self, audio: Tensor, reference: Tensor) -> tuple[Decoded, Posterior]:
+        """Mono clips ``(batch, 131072)`` at 24 kHz to the decoded posterior mean."""
+        embedded = self.embed_clips(audio)
+        posterior = self.encode(embedded, self.embed_clips(reference))
+        return self.decode(posterior.mean, embedded), posterior
+
+    # -- the public doors
+
+    @torch.no_grad()
+    def embed(self, audio: Any, sample_rate: int) -> Tensor:
+        """Style embedding ``(embedding,)`` of a recording ``(channel, time)`` or ``(time,)``.
+
+        Long recordings are embedded by their loudest stretches.
+
+        Raises:
+            AudioError: The recording is silent, too short or not finite.
+        """
+        from ..matching import analysis_clips, as_audio
+
+        return self.embed_clips(analysis_clips(as_audio(audio), sample_rate)).mean(0)
+
+    def match(self, audio: Any, reference: Any, **options: Any) -> Match:
+        """Make `audio` sound as if it had gone through the production of `reference`.
+
+        See `afxvae.matching.match` for the options (``sample_rate``, ``effort``, ``loudness``, ...).
+        """
+        from ..matching import match
+
+        return match(self, audio, reference, **options)
+
+    # -- weights
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        name_or_folder: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        local_files_only: bool = False,
+    ) -> AFXStyleVAE:
+        """Load weights: the bundled ones, a folder, or a repository of the Hugging Face Hub.
+
+        Args:
+            name_or_folder: ``None`` for the weights in this package (no network), a folder with
+                ``config.json`` and ``model.safetensors``, or ``"owner/name"``.
+            revision: Branch, tag or commit of a Hub repository.
+            local_files_only: Use the local cache of the Hub only.
+
+        Raises:
+            WeightsError: They are not to be had, a tensor is missing, left over or altered, or the
+                chain's Params differ.
+        """
+        folder = resolve_folder(name_or_folder, revision, local_files_only)
+        return cls.from_folder(folder)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> AFXStyleVAE:
+        """Load ``config.json`` and ``model.safetensors`` of a folder, strictly."""
+        from ..types import WeightsError
+
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            state = load_file(folder / "model.safetensors")
+            stored = config.pop("sha256")
+            known = {k: config[k] for k in ("statistics", "embedding_dim", "difference_dim")}
+            known |= {k: config[k] for k in ("latent_dim", "chain", "name")}
+        except (OSError, ValueError, KeyError) as error:
+            raise WeightsError(f"The weights in {folder} cannot be read: {error}.") from error
+        model = cls(**known)
+        check_state(model.state_dict(), state)
+        found = weights_checksum(state)
+        if found != stored:
+            raise WeightsError(
+                f"The weights in {folder} have been altered: their checksum is {found[:12]}..., "
+                f"config.json says {stored[:12]}...."
+            )
+        model.load_state_dict({name: value.float() for name, value in state.items()})
+        return model.eval()
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        state = self._stored_state()
+        save_file(state, save_directory / "model.safetensors")
+        config = {**self.config, "sha256": weights_checksum(state)}
+        text = json.dumps(config, indent=1) + "\n"
+        (save_directory / "config.json").write_text(text, encoding="utf-8")

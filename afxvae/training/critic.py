@@ -1,0 +1,199 @@
+"""Stage 4: the critic, trained on candidates whose distance to the truth is known."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ..analysis import RUN_IN
+from ..candidates import choose, judge, knob_vector, propose, render_candidates
+from ..data.shards import load_shard
+from ..evaluation.metrics import at_matched_loudness, mr_stft_from_magnitudes, stft_magnitudes
+from .loop import Log, cosine, optimizer_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from ..candidates import Candidate
+    from ..models.style_vae import AFXStyleVAE
+
+__all__ = ["Trial", "calibrate", "run_trials", "train_critic"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One pair with its rendered candidates ("nothing" left out) and what they are worth.
+
+    Attributes:
+        embedded: Of the input ``(1, embedding)``.
+        reference: Of the reference ``(1, embedding)``.
+        found: Of the candidates ``(candidate, embedding)``.
+        candidates: The candidates.
+        distances: MR-STFT to the truth at matched loudness ``(candidate,)``.
+        before: That of the input.
+    """
+
+    embedded: Tensor
+    reference: Tensor
+    found: Tensor
+    candidates: list[Candidate]
+    distances: Tensor
+    before: float
+
+
+def distance_at_matched_loudness(output: Tensor, truth: Tensor, truth_magnitudes: Any) -> Tensor:
+    """MR-STFT of ``(1, time)`` output and truth brought to one loudness, ``(1,)``."""
+    return mr_stft_from_magnitudes(stft_magnitudes(at_matched_loudness(output, truth)), truth_magnitudes)
+
+
+@torch.no_grad()
+def run_trials(
+    model: AFXStyleVAE, path: Path, most: int | None = None, seed: int = 0
+) -> list[Trial]:
+    """Propose, render and measure for every pair of a shard; at most `most` candidates each."""
+    shard = load_shard(path)
+    chooser = random.Random(seed)
+    trials = []
+    for index in range(len(shard["audio"])):
+        audio = shard["audio"][index : index + 1].float()
+        reference = shard["reference"][index].float()
+        truth = shard["truth"][index].float()
+        plain = audio[:, 0, RUN_IN:]
+        embedded, wanted = model.embed_clips(plain), model.embed_clips(reference)
+        generator = torch.Generator().manual_seed(seed * 10_000 + index)
+        posterior = model.encode(embedded, wanted)
+        proposed = propose(model, posterior, embedded, plain, reference, generator)[1:]
+        if most is not None and len(proposed) > most:
+            proposed = chooser.sample(proposed, most)
+        if not proposed:
+            continue
+        rendered = render_candidates(model, audio, proposed)
+        magnitudes = stft_magnitudes(truth)
+        distances = [distance_at_matched_loudness(r.unsqueeze(0), truth, magnitudes) for r in rendered]
+        trials.append(
+            Trial(
+                embedded,
+                wanted,
+                model.embed_clips(rendered),
+                proposed,
+                torch.cat(distances),
+                float(distance_at_matched_loudness(plain, truth, magnitudes)),
+            )
+        )
+    return trials
+
+
+def train_critic(
+    model: AFXStyleVAE,
+    trials: list[Trial],
+    held_out: list[Trial],
+    folder: Path,
+    *,
+    steps: int = 3000,
+    batch: int = 512,
+    rate: float = 1e-3,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Fit mean and scale of the advantage by a Laplace likelihood, then calibrate the margin."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    tensors = _tensors(model, trials)
+    optimizer = optimizer_for(model.critic, rate, 5e-2)
+    written = Log(folder / "critic.jsonl")
+    best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
+    start = time.monotonic()
+    others = _tensors(model, held_out)
+    for step in range(1, steps + 1):
+        model.critic.train()
+        for group in optimizer.param_groups:
+            group["lr"] = rate * cosine(step / steps)
+        rows = torch.randint(len(tensors[-1]), (batch,), generator=generator)
+        loss = _loss(model, [tensor[rows] for tensor in tensors])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.critic.parameters(), 5.0)
+        optimizer.step()
+        written.add({"loss": loss.detach()})
+        if step % 200 == 0:
+            model.critic.eval()
+            with torch.no_grad():
+                unseen = float(_loss(model, others))
+            written.add({"held_out": unseen})
+            log(written.flush(step=step, seconds=round(time.monotonic() - start)))
+            if unseen < best[0]:
+                best = (unseen, {n: v.clone() for n, v in model.critic.state_dict().items()})
+    model.critic.load_state_dict(best[1])
+    model.critic.eval()
+
+
+def _tensors(model: AFXStyleVAE, trials: list[Trial]) -> list[Tensor]:
+    columns: list[list[Tensor]] = [[] for _ in range(5)]
+    for trial in trials:
+        count = len(trial.candidates)
+        columns[0].append(trial.embedded.expand(count, -1))
+        columns[1].append(trial.reference.expand(count, -1))
+        columns[2].append(trial.found)
+        columns[3].append(torch.stack([knob_vector(c, model) for c in trial.candidates]))
+        columns[4].append(trial.before - trial.distances)
+    return [torch.cat(column) for column in columns]
+
+
+def _loss(model: AFXStyleVAE, tensors: list[Tensor]) -> Tensor:
+    embedded, wanted, found, knobs, advantage = tensors
+    with torch.no_grad():
+        differences = (model.compare(embedded, wanted), model.compare(found, wanted))
+    mean, log_scale = model.critic((embedded, wanted, found), differences, knobs)
+    return ((advantage - mean).abs() * torch.exp(-log_scale) + log_scale).mean()
+
+
+@torch.no_grad()
+def calibrate(
+    model: AFXStyleVAE, held_out: list[Trial], most_worse: float = 0.06
+) -> list[dict[str, float]]:
+    """Set the critic's margin: the smallest that leaves at most `most_worse` of items worse.
+
+    Returns the risk-coverage curve: margin, closure, share worse, share left alone; the chosen row
+    is marked.
+    """
+    from dataclasses import replace
+
+    weighed = []
+    for trial in held_out:
+        mean, log_scale = judge(model, trial.embedded, trial.reference, trial.found, trial.candidates)
+        rated = [
+            replace(c, advantage=float(m), spread=float(s.exp()))
+            for c, m, s in zip(trial.candidates, mean, log_scale, strict=True)
+        ]
+        weighed.append((trial, [trial.candidates[0], *rated]))  # the first place is "nothing"
+    before = torch.tensor([trial.before for trial in held_out])
+    rows: list[dict[str, float]] = []
+    for margin in [0.1 * i for i in range(31)]:
+        picks = [choose(rated, margin) for _, rated in weighed]
+        after = torch.tensor(
+            [
+                trial.before if pick == 0 else float(trial.distances[pick - 1])
+                for pick, (trial, _) in zip(picks, weighed, strict=True)
+            ]
+        )
+        rows.append(
+            {
+                "margin": round(margin, 2),
+                "closure": float(1.0 - after.mean() / before.mean()),
+                "worse": float((after > before + 1e-9).float().mean()),
+                "left_alone": sum(pick == 0 for pick in picks) / len(picks),
+                "chosen": 0.0,
+            }
+        )
+    row = next((r for r in rows if r["worse"] <= most_worse), rows[-1])
+    row["chosen"] = 1.0
+    model.critic.margin.fill_(row["margin"])
+    return rows

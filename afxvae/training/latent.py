@@ -1,0 +1,187 @@
+"""Stage 2: the conditional VAE on frozen embeddings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ..data.pairs import restore_log_mel
+from ..dsp.features import Features
+from ..models.estimate import treatment_losses
+from ..regularizers import free_bits, kl
+from .loop import Checkpoint, Log, cosine, optimizer_for
+from .pool import Pool, pair_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from ..models.style_vae import AFXStyleVAE
+
+__all__ = ["EmbeddedPool", "embed_pool", "latent_figures", "train_latent", "vae_losses"]
+
+_TREATMENT_WEIGHT = 6.0
+_FREE_BITS = 0.1
+
+
+@dataclass(frozen=True)
+class EmbeddedPool:
+    """Embeddings of a pool: ``dry (crop, 2, e)``, ``wet (crop, 2, treatment, e)``, and the truth."""
+
+    dry: Tensor
+    wet: Tensor
+    kind: Tensor
+    controls: Tensor
+    switches: Tensor
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pairs among some crops: input and reference embeddings, controls, switches."""
+        treatments = self.wet.shape[2]
+        embeddings = torch.cat([self.dry[rows].flatten(0, 1), self.wet[rows].flatten(0, 2)])
+        audio, reference = pair_up(self.kind[rows], treatments, generator)
+        controls = self.controls[rows].flatten(0, 2).repeat(2, 1)
+        switches = self.switches[rows].flatten(0, 2).repeat(2, 1)
+        return embeddings[audio], embeddings[reference], controls, switches
+
+
+@torch.no_grad()
+def embed_pool(model: AFXStyleVAE, pool: Pool) -> EmbeddedPool:
+    """Embed every clip of a pool once."""
+    parts: dict[str, list[Tensor]] = {name: [] for name in EmbeddedPool.__dataclass_fields__}
+    model.eval()
+    for shard in pool.shards:
+        for side, axes in (("dry", 2), ("wet", 3)):
+            mel, statistics = shard[f"{side}_mel"], shard[f"{side}_statistics"]
+            shape = mel.shape[:axes]
+            flat = zip(mel.flatten(0, axes - 1).split(64), statistics.flatten(0, axes - 1).split(64),
+                       strict=True)  # fmt: skip
+            found = [model.embed_features(Features(restore_log_mel(m), s.float())) for m, s in flat]
+            parts[side].append(torch.cat(found).unflatten(0, shape))
+        for name in ("kind", "controls", "switches"):
+            parts[name].append(shard[name])
+    return EmbeddedPool(**{name: torch.cat(values) for name, values in parts.items()})
+
+
+def vae_losses(
+    model: AFXStyleVAE,
+    embedded: Tensor,
+    reference: Tensor,
+    controls: Tensor,
+    switches: Tensor,
+    beta: float,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Terms of the objective in nats per sample, already weighted.
+
+    The reconstruction is the sigma-VAE's optimal-variance Gaussian likelihood, ``D/2 ln MSE``
+    (Rybkin, Daniilidis and Levine 2021); the treatment is decoded from a sample and from the mean.
+    """
+    difference = model.compare(embedded, reference).detach()
+    posterior = model.vae.encode(embedded, difference)
+    sampled = model.decode(posterior.sample(generator), embedded)
+    mse = (sampled.difference - difference).square().mean()
+    losses = {
+        "reconstruction": 0.5 * difference.shape[1] * torch.log(mse + 1e-4),
+        "kl": beta * free_bits(kl(posterior.mean, posterior.log_var), _FREE_BITS),
+    }
+    central = model.decode(posterior.mean, embedded)
+    for share, decoded in ((0.35, sampled), (0.65, central)):
+        terms = treatment_losses(decoded.estimate, controls, switches, model.chain)
+        for name, value in terms.items():
+            term = share * _TREATMENT_WEIGHT * value.mean()
+            losses[name] = losses.get(name, torch.zeros(())) + term
+    return losses
+
+
+@torch.no_grad()
+def latent_figures(model: AFXStyleVAE, held_out: EmbeddedPool, seed: int = 0) -> dict[str, Any]:
+    """Held-out figures: R2 beside that of PCA of the same size, active units, switch accuracy.
+
+    PCA is fitted to the held-out differences themselves, which favours it.
+    """
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.arange(len(held_out.kind))
+    parts = [held_out.draw(part, generator) for part in rows.split(64)]
+    embedded, reference, controls, switches = (torch.cat(column) for column in zip(*parts, strict=True))
+    difference = model.compare(embedded, reference)
+    posterior = model.vae.encode(embedded, difference)
+    decoded = model.decode(posterior.mean, embedded)
+    centred = difference - difference.mean(0)
+    total = centred.square().sum()
+    latent_dim = posterior.mean.shape[1]
+    values = torch.linalg.svdvals(centred)
+    losses = treatment_losses(decoded.estimate, controls, switches, model.chain)
+    from ..models.estimate import ESTIMATED
+
+    columns = [model.chain.names.index(name) for name in ESTIMATED]
+    right = ((decoded.estimate.logits > 0) == switches[:, columns]).float().mean(0)
+    divergence = kl(posterior.mean, posterior.log_var).mean(0)
+    return {
+        "r2": float(1.0 - (decoded.difference - difference).square().sum() / total),
+        "pca_r2": float(values[:latent_dim].square().sum() / total),
+        "active_units": int((posterior.mean.var(0) > 0.01).sum()),
+        "kl_nats": float(divergence.sum()),
+        "switch_accuracy": {n: round(float(a), 4) for n, a in zip(ESTIMATED, right, strict=True)},
+        "losses": {name: round(float(value.mean()), 4) for name, value in losses.items()},
+    }
+
+
+def train_latent(
+    model: AFXStyleVAE,
+    train: EmbeddedPool,
+    held_out: EmbeddedPool,
+    folder: Path,
+    *,
+    steps: int,
+    crops: int = 64,
+    rate: float = 1e-3,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Train `model.vae` for `steps` batches; resumes from `folder`."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = optimizer_for(model.vae, rate, 1e-2)
+    checkpoint = Checkpoint(folder / "latent.safetensors", model.vae, optimizer)
+    step = checkpoint.resume()
+    if step == 0:
+        embedded, reference, _, _ = train.draw(torch.arange(min(1000, len(train.kind))), generator)
+        with torch.no_grad():
+            model.vae.fit_scale(model.comparator(embedded, reference))
+        checkpoint.average = type(checkpoint.average)(model.vae)
+    order = train.kind.argsort(stable=True)
+    written = Log(folder / "latent.jsonl")
+    start = time.monotonic()
+    model.eval()
+    while step < steps:
+        model.vae.train()
+        for group in optimizer.param_groups:
+            group["lr"] = rate * cosine(step / steps)
+        # neighbours in kind, so that P2 finds partners
+        first = int(torch.randint(len(order), (1,), generator=generator))
+        window = order.roll(-first)[: 4 * crops]
+        rows = window[torch.randperm(len(window), generator=generator)[:crops]]
+        beta = min(1.0, step / (0.25 * steps))
+        losses = vae_losses(model, *train.draw(rows, generator), beta, generator)
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        nn.utils.clip_grad_norm_(model.vae.parameters(), 20.0)
+        optimizer.step()
+        checkpoint.average.update(model.vae)
+        step += 1
+        written.add({name: value.detach() for name, value in losses.items()})
+        if step % 250 == 0:
+            log(written.flush(step=step, seconds=round(time.monotonic() - start)))
+        checkpoint.save_sometimes(step)
+        if step % 2000 == 0:
+            log(f"held out {latent_figures(model, held_out)}")
+    checkpoint.save(step)
+    checkpoint.average.copy_to(model.vae)
+    model.eval()
+    log(f"held out {latent_figures(model, held_out)}")
