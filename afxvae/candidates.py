@@ -23,7 +23,7 @@ __all__ = ["Candidate", "fit_eq", "propose", "weigh", "choose", "judge", "render
 _THRESHOLDS = (0.5, 0.3, 0.75)
 _SAMPLES = 4
 _SAMPLE_SCALE = 0.7
-_FIT_STEPS = 80
+_FIT_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
     defaults = model.chain.default_controls()
     mine = torch.tensor([name == "eq" for name in names])
     raw = torch.logit(defaults[mine].clamp(0.02, 0.98)).requires_grad_()
-    optimizer = torch.optim.Adam([raw], lr=0.08)
+    optimizer = torch.optim.Adam([raw], lr=0.2)
     with torch.enable_grad():
         for _ in range(_FIT_STEPS):
             controls = defaults.masked_scatter(mine, torch.sigmoid(raw))

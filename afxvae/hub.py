@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from afxvae import __version__
 from afxvae.models.storage import (
     BUNDLED_FOLDER,
     CARD_FILE,
@@ -38,7 +39,7 @@ class ModelInfo:
 
     Attributes:
         name: Identifier, as presets carry it.
-        version: Of the package that saved it, empty if it does not say.
+        version: Of the package that saved it or bundles it, empty if unknown.
         checksum: SHA-256 that the weights must have.
         bytes: Size of the weights.
         licence: Of the weights.
@@ -65,7 +66,7 @@ def model_info(name_or_folder: str | Path | None = None) -> ModelInfo:
         raise WeightsError(f"{folder / CONFIG_FILE} is damaged: it has no name or no sha256.")
     return ModelInfo(
         name=config["name"],
-        version=str(config.get("version", "")),
+        version=str(config.get("version", __version__ if folder == BUNDLED_FOLDER else "")),
         checksum=config["sha256"],
         bytes=(folder / WEIGHTS_FILE).stat().st_size,
         licence=str(config.get("licence", LICENCE)),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["EFFORTS", "Match", "match", "style_report"]
+__all__ = ["EFFORTS", "Decision", "Match", "decide", "match", "style_report"]
 
 EFFORTS = ("fast", "normal")
 _ANALYSIS_LUFS = -23.0
@@ -65,6 +65,51 @@ class Match:
     real_time_factor: float = 0.0
 
 
+@dataclass(frozen=True)
+class Decision:
+    """The critic's choice.
+
+    Attributes:
+        candidates: All that were weighed, "nothing" first.
+        index: Of the chosen one.
+        posterior: Over the latent.
+    """
+
+    candidates: list[Candidate]
+    index: int
+    posterior: Posterior
+
+    @property
+    def best(self) -> Candidate:
+        """The chosen candidate."""
+        return self.candidates[self.index]
+
+
+@torch.no_grad()
+def decide(
+    model: AFXStyleVAE, clips: Tensor, wanted: Tensor, effort: str = "normal", seed: int = 0
+) -> Decision:
+    """Propose treatments and let the critic choose.
+
+    Args:
+        model: Estimates and chooses.
+        clips: Of the input ``(clip, 1, run-in + 131072)`` at 24 kHz.
+        wanted: Of the reference ``(clip, 131072)``.
+        effort: See `match`.
+        seed: Of the posterior's samples.
+    """
+    clips = _levelled(clips)
+    wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
+    plain = clips[:, 0, RUN_IN:]
+    embedded = model.embed_clips(plain).mean(0, keepdim=True)
+    target = model.embed_clips(wanted).mean(0, keepdim=True)
+    posterior = model.encode(embedded, target)
+    generator = torch.Generator().manual_seed(seed)
+    found = propose(model, posterior, embedded, plain, wanted, generator, effort)
+    found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (embedded, target), found)
+    return Decision(found, choose(found, float(model.critic.margin)), posterior)
+
+
 @torch.no_grad()
 def match(
     model: AFXStyleVAE,
@@ -98,32 +143,24 @@ def match(
     audio, reference = as_audio(audio), as_audio(reference)
     reference_rate = reference_rate or sample_rate
     _check(audio, reference, sample_rate, reference_rate, effort, loudness)
-    clips = clips_with_run_in(audio, sample_rate)
-    clips = _levelled(clips)
-    wanted = _levelled(analysis_clips(reference, reference_rate).unsqueeze(1)).squeeze(1)
-    plain = clips[:, 0, RUN_IN:]
-    embedded = model.embed_clips(plain).mean(0, keepdim=True)
-    target = model.embed_clips(wanted).mean(0, keepdim=True)
-    posterior = model.encode(embedded, target)
-    generator = torch.Generator().manual_seed(seed)
-    found = propose(model, posterior, embedded, plain, wanted, generator, effort)
-    found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (embedded, target), found)
-    index = choose(found, float(model.critic.margin))
+    wanted = analysis_clips(reference, reference_rate)
+    decision = decide(model, clips_with_run_in(audio, sample_rate), wanted, effort, seed)
+    found, index = decision.candidates, decision.index
     best, notes = found[index], []
     preset = _preset(model, best, audio, sample_rate)
     preset, note = _with_width(preset, audio, reference)
     notes += note
     preset, result, note = _with_loudness(preset, audio, reference, sample_rate, reference_rate, loudness)
     notes += note
-    decision = best.name
+    name = best.name
     if index == 0 and any(preset.switches.values()):
-        decision = "loudness only" if not preset.switches["width"] else "width and loudness only"
+        name = "loudness only" if not preset.switches["width"] else "width and loudness only"
     seconds = time.perf_counter() - start
     return Match(
         audio=result,
         preset=preset,
         report=style_report(audio, result, reference, sample_rate, reference_rate),
-        decision=decision,
+        decision=name,
         candidates=[
             {
                 "name": candidate.name,
@@ -134,7 +171,7 @@ def match(
             for place, candidate in enumerate(found)
         ],
         notes=notes,
-        posterior=posterior,
+        posterior=decision.posterior,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds * sample_rate / audio.shape[1], 4),
     )

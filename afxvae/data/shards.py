@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["ShardPlan", "load_shard", "render_shards"]
+__all__ = ["WORKER_ENVIRONMENT", "ShardPlan", "load_shard", "render_shards"]
 
-_QUIET_MALLOC = {
+WORKER_ENVIRONMENT = {
     # freed blocks stay with the process: large tensors cost no page faults
     "MALLOC_MMAP_THRESHOLD_": "2000000000",
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
@@ -88,7 +88,7 @@ def render_shards(
     """Render the missing shards of a plan in `workers` processes; returns all paths."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(plan.count) if not plan.path(i).exists()]
-    os.environ.update(_QUIET_MALLOC)  # inherited by the workers, which are new processes
+    os.environ.update(WORKER_ENVIRONMENT)  # inherited by the workers, which are new processes
     with get_context("spawn").Pool(workers, maxtasksperchild=_SHARDS_PER_WORKER) as pool:
         for path in pool.imap(functools.partial(_render, plan), missing, chunksize=1):
             if log is not None:

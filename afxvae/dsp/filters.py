@@ -4,8 +4,9 @@ With ``s = j tan(w/2) / tan(w0/2)`` the cookbook's digital filters equal their a
 (Bristow-Johnson, *Cookbook formulae for audio equalizer biquad filter coefficients*). Writing
 ``tan(w0/2) = k``, ``sin(w/2) = t``, ``cos(w/2) = c`` and dividing by ``(c k)^2 + t^2`` gives
 numbers between -1 and 1 at every frequency, so float32 suffices even at 20 Hz, where the difference
-equation loses its digits. The sampled response makes an FIR filter longer than the response lasts;
-the result equals the recursive filter to below -120 dB.
+equation loses its digits; only what cancels near the corner is computed in float64. The sampled
+response makes an FIR filter longer than the response lasts; the result equals the recursive filter
+to below -120 dB of the louder of input and output.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ _HIGHEST_FREQUENCY = 0.49  # of the sample rate
 
 def _bilinear(
     frequency_hz: Tensor, grid_hz: Tensor, sample_rate: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Parts ``(w2, wq, one)`` of ``(s^2, s, 1)`` without j and signs, each ``(batch, bin)``."""
-    frequency = frequency_hz.clamp(max=_HIGHEST_FREQUENCY * sample_rate).unsqueeze(-1)
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``(s^2, s, 1)`` without j and signs, then ``1 + s^2``, each ``(batch, bin)``."""
+    frequency = frequency_hz.double().clamp(max=_HIGHEST_FREQUENCY * sample_rate).unsqueeze(-1)
     k = torch.tan(math.pi * frequency / sample_rate)
-    half = grid_hz * (math.pi / sample_rate)
+    half = grid_hz.double() * (math.pi / sample_rate)
     t, c = torch.sin(half), torch.cos(half)
     ck = c * k
     tt = t * t
     norm = 1.0 / (ck * ck + tt)
     w2 = tt * norm
-    return w2, ck * t * norm, 1.0 - w2
+    dtype = frequency_hz.dtype
+    return w2.to(dtype), (ck * t * norm).to(dtype), (1.0 - w2).to(dtype), (1.0 - 2.0 * w2).to(dtype)
 
 
 def peak(
@@ -51,10 +53,9 @@ def peak(
     ``H(s) = (s^2 + s A/Q + 1) / (s^2 + s/(A Q) + 1)``, ``A = 10^(gain/40)``. The gain at the centre
     frequency is `gain_db`. At 0 dB numerator and denominator are the same numbers.
     """
-    w2, wq, one = _bilinear(frequency_hz, grid_hz, sample_rate)
+    _, wq, _, real = _bilinear(frequency_hz, grid_hz, sample_rate)
     a = db_to_gain(0.5 * gain_db).unsqueeze(-1)
     width = wq / q.unsqueeze(-1)
-    real = one - w2
     return torch.complex(real, width * a), torch.complex(real, width / a)
 
 
@@ -70,7 +71,7 @@ def shelf(
     Low shelf ``H(s) = A (s^2 + s sqrt(A)/Q + A) / (A s^2 + s sqrt(A)/Q + 1)``; the high shelf has
     ``s^2`` and ``1`` exchanged. The gain at `frequency_hz` is half of `gain_db`.
     """
-    w2, wq, one = _bilinear(frequency_hz, grid_hz, sample_rate)
+    w2, wq, one, _ = _bilinear(frequency_hz, grid_hz, sample_rate)
     a = db_to_gain(0.5 * gain_db).unsqueeze(-1)
     width = wq * torch.sqrt(a) / _BUTTERWORTH_Q
     if side == "low":
@@ -90,8 +91,8 @@ def cut(
     ``H(s) = s^2 / (s^2 + s/Q + 1)`` for ``side="low"`` (what lies below goes), ``1 / (...)`` for
     ``"high"``. Returns numerator and denominator, each ``(batch, bin)``.
     """
-    w2, wq, one = _bilinear(frequency_hz, grid_hz, sample_rate)
-    denominator = torch.complex(one - w2, wq / _BUTTERWORTH_Q)
+    w2, wq, one, real = _bilinear(frequency_hz, grid_hz, sample_rate)
+    denominator = torch.complex(real, wq / _BUTTERWORTH_Q)
     kept = -w2 if side == "low" else one
     numerator = torch.complex(kept, torch.zeros_like(kept))
     off = (frequency_hz == off_hz).unsqueeze(-1)
@@ -117,8 +118,8 @@ def add_filtered_difference(
 
     Args:
         audio: ``(batch, channel, time)``.
-        difference_of: Called with frequencies in Hz ``(bin,)``; returns ``H - 1`` as a complex
-            tensor ``(batch, bin)``.
+        difference_of: Called with frequencies in Hz ``(bin,)`` in float64; returns ``H - 1`` as a
+            complex tensor ``(batch, bin)`` of the audio's precision.
         tail_s: How long the response lasts until it is negligible, in seconds.
         sample_rate: In Hz.
 
@@ -127,7 +128,7 @@ def add_filtered_difference(
     """
     length = audio.shape[-1]
     taps = fast_length(math.ceil(tail_s * sample_rate))
-    grid = torch.arange(taps // 2 + 1, dtype=audio.dtype, device=audio.device)
+    grid = torch.arange(taps // 2 + 1, dtype=torch.float64, device=audio.device)
     response = torch.fft.irfft(difference_of(grid * (sample_rate / taps)), taps).unsqueeze(1)
     n_fft = fast_length(length + taps)
     spectrum = torch.fft.rfft(audio, n_fft) * torch.fft.rfft(response, n_fft)

@@ -31,11 +31,11 @@ def _unit_phasor(cycles: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _delay_cycles(delay: Tensor, n_fft: int) -> Tensor:
-    """Turns by which a delay of ``(batch, 1)`` samples lags at each bin of an rfft: ``(batch, bin)``.
+    """Turns by which `delay`, ``(batch, 1)`` in samples, lags at each bin: ``(batch, bin)``.
 
-    Proportional to frequency, and exactly that for whole samples. For the remaining fraction the lag
-    returns to zero over the top 2 % of the band: a jump at half the sample rate would ring for ever,
-    before and after the echo, and make the result depend on `n_fft`.
+    Proportional to frequency, and exactly that for whole samples. For the remaining fraction the
+    lag returns to zero over the top 2 % of the band: a jump at half the sample rate would ring for
+    ever, before and after the echo, and make the result depend on `n_fft`.
     """
     bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=delay.device) / n_fft
     top = ((bins - 0.49) / 0.01).clamp_min(0.0)
@@ -95,7 +95,7 @@ def _velvet_bands(sample_rate: int, channels: int, length: int, device: str) -> 
     n_fft = fast_length(length + sample_rate // 10)
     spectrum = np.fft.rfft(noise, n_fft)
     frequency = np.fft.rfftfreq(n_fft, 1.0 / sample_rate)
-    low, high = (1.0 / (1.0 + (frequency / corner) ** 4) for corner in _CROSSOVERS_HZ)
+    low, high = (1.0 / (1.0 + (frequency / corner) ** 8) for corner in _CROSSOVERS_HZ)
     shares = (low, high - low, 1.0 - high)
     bands = np.stack([np.fft.irfft(spectrum * share, n_fft)[:, :length] for share in shares])
     return torch.from_numpy(bands.astype(np.float32)).to(device)
@@ -106,8 +106,8 @@ def reverb_impulse_response(
 ) -> Tensor:
     """Exponentially decaying velvet noise, ``(batch, channel, time)``.
 
-    Its energy is 1 when all bands decay alike (treble ratio 1); a faster decay takes energy from the
-    treble and leaves the bass as it is.
+    Its energy is 1 when all bands decay alike (treble ratio 1); a faster decay takes energy from
+    the treble and leaves the bass as it is.
 
     Args:
         decay_s: ``(batch,)`` time in which the low band falls by 60 dB (RT60).

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparator", "Encoder", "Residual"]
 
 _CLIP = 5.0  # standardised inputs are kept within this many deviations
+_DROPOUT = 0.15
 
 
 class Residual(nn.Module):
@@ -58,7 +59,7 @@ class Encoder(nn.Module):
         self.register_buffer("mel_mean", torch.zeros(N_MELS))
         self.register_buffer("mel_scale", torch.ones(N_MELS))
         self.branch = nn.Sequential(
-            nn.Linear(statistics, 3 * width), nn.SiLU(), Residual(3 * width, 3 * width, 0.05)
+            nn.Dropout(_DROPOUT), nn.Linear(statistics, 3 * width), nn.SiLU(), Residual(3 * width, 3 * width, _DROPOUT)
         )
         layers: list[nn.Module] = []
         channels = (N_MELS, width, width, 2 * width, 2 * width)
@@ -69,7 +70,10 @@ class Encoder(nn.Module):
                 nn.SiLU(),
             ]
         self.trunk = nn.Sequential(*layers)
-        self.join = nn.Linear(3 * width + 3 * channels[-1], embedding_dim)
+        self.direct = nn.Linear(statistics, embedding_dim)  # differences of spectra survive as such
+        self.join = nn.Sequential(
+            nn.Dropout(_DROPOUT), nn.Linear(3 * width + 3 * channels[-1], embedding_dim)
+        )
 
     def fit_scale(self, features: Features) -> None:
         """Take the mean and spread of the inputs from training material."""
@@ -83,11 +87,12 @@ class Encoder(nn.Module):
     def forward(self, features: Features) -> Tensor:
         """Features of clips to embeddings ``(batch, embedding)``."""
         scaled = (features.statistics - self.statistics_mean) * self.statistics_scale
-        branch = self.branch(scaled.clamp(-_CLIP, _CLIP))
+        scaled = scaled.clamp(-_CLIP, _CLIP)
+        branch = self.branch(scaled)
         picture = (features.log_mel - self.mel_mean) * self.mel_scale
         hidden = self.trunk(picture.mT)
         pooled = [hidden.mean(-1), hidden.std(-1), hidden.amax(-1)]
-        return self.join(torch.cat([branch, *pooled], dim=1))  # type: ignore[no-any-return]
+        return self.direct(scaled) + self.join(torch.cat([branch, *pooled], dim=1))  # type: ignore[no-any-return]
 
 
 class Comparator(nn.Module):
@@ -103,8 +108,8 @@ class Comparator(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(3 * embedding_dim, width),
-            Residual(width, width, 0.05),
-            Residual(width, width, 0.05),
+            Residual(width, width, _DROPOUT),
+            Residual(width, width, _DROPOUT),
             nn.LayerNorm(width),
             nn.Linear(width, difference_dim),
         )

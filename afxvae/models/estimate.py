@@ -30,12 +30,12 @@ ESTIMATED = ("eq", "compressor", "overdrive", "chorus", "delay", "reverb")
 # weight of each knob that only matters while its effect is on, per unit of control
 _KNOB_WEIGHTS: dict[str, dict[str, float]] = {
     "compressor": {"attack_ms": 0.3, "release_ms": 0.3},
-    "chorus": {"rate_hz": 0.5, "depth_ms": 0.5, "delay_ms": 0.5},
+    "chorus": {"rate_hz": 0.2, "depth_ms": 0.2, "delay_ms": 0.2},
     "delay": {"time_ms": 4.0, "feedback": 1.5},
     "reverb": {"decay_s": 2.0, "treble_ratio": 0.7, "pre_delay_ms": 0.5},
 }
-_MIX_WEIGHT = 4.0
-_CURVE_SCALE_DB = {"eq": 3.0, "compressor": 3.0, "overdrive": 3.0}
+_MIX_WEIGHTS = {"chorus": 1.0, "delay": 4.0, "reverb": 4.0}
+_CURVE_SCALE_DB = {"eq": 1.5, "compressor": 3.0, "overdrive": 2.0}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class TreatmentHead(nn.Module):
         """See `Estimate`."""
         out = self.last(self.layers(code)).float()
         knobs, logits = out.split([len(self.estimated), len(ESTIMATED)], dim=1)
-        knobs = (1.06 * torch.sigmoid(knobs) - 0.03).clamp(0.0, 1.0)  # reaches both ends
+        soft = torch.sigmoid(knobs)
+        reached = (1.06 * soft - 0.03).clamp(0.0, 1.0)  # both ends can be reached ...
+        knobs = soft + (reached - soft).detach()  # ... and left again
         controls = self.defaults.repeat(len(code), 1).index_copy(1, self.estimated, knobs)
         return Estimate(controls, logits)
 
@@ -120,7 +122,7 @@ def treatment_losses(
             loss = error.abs().mean(1) / _CURVE_SCALE_DB[effect]
         else:
             amount = guess[effect]["mix"] - present * true[effect]["mix"]
-            loss = _MIX_WEIGHT * amount.abs()
+            loss = _MIX_WEIGHTS[effect] * amount.abs()
         for param in chain[effect].params:
             weight = _KNOB_WEIGHTS.get(effect, {}).get(param.name)
             if weight is not None:

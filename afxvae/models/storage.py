@@ -130,7 +130,7 @@ def resolve_folder(
         folder, what = BUNDLED_FOLDER, "The bundled model"
     elif Path(name_or_folder).expanduser().is_dir():
         folder = Path(name_or_folder).expanduser()
-        what = f"The model folder {name_or_folder}"
+        what = f"The model folder {folder}"
     else:
         folder = _download(str(name_or_folder), revision, local_files_only)
         what = f"The model {name_or_folder}"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ..data.pairs import restore_log_mel
+from ..dsp.features import Features
 from ..models.encoder import Comparator, Encoder
 from ..models.estimate import Estimate, TreatmentHead, treatment_losses
 from .loop import Average, Checkpoint, Log, cosine, optimizer_for
@@ -81,7 +83,7 @@ def train_encoder(
     """Train for `steps` batches of `crops` crops on the pools in `shards`; resumes from `folder`."""
     pool, held_out = Pool(shards, "train"), Pool(shards, "valid", 6)
     generator = torch.Generator().manual_seed(seed)
-    optimizer = optimizer_for(model, rate, 0.02)
+    optimizer = optimizer_for(model, rate, 0.05)
     checkpoint = Checkpoint(folder / "encoder.safetensors", model, optimizer)
     step = checkpoint.resume()
     if step == 0:
@@ -96,6 +98,7 @@ def train_encoder(
             for group in optimizer.param_groups:
                 group["lr"] = rate * cosine(step / steps)
             batch = PairBatch(raw, generator)
+            batch.features = _window(batch.features, generator)
             with torch.autocast("cpu", torch.bfloat16):
                 estimate = model(batch)
             losses = treatment_losses(estimate, batch.controls, batch.switches, chain)
@@ -125,9 +128,14 @@ def train_encoder(
     checkpoint.average.copy_to(model)
 
 
-def _scaling(pool: Pool, first: Tensor) -> Any:
-    from ..data.pairs import restore_log_mel
-    from ..dsp.features import Features
+def _window(features: Features, generator: torch.Generator) -> Features:
+    """Random stretch of the log-mel pictures, the same for a batch, against learning by heart."""
+    frames = int(torch.randint(300, 420, (1,), generator=generator))
+    spare = features.log_mel.shape[1] - frames
+    first = int(torch.randint(spare + 1, (1,), generator=generator))
+    return Features(features.log_mel[:, first : first + frames], features.statistics)
 
+
+def _scaling(pool: Pool, first: Tensor) -> Features:
     statistics = [pool.shards[i]["wet_statistics"][:8].flatten(0, 2) for i in range(4)]
     return Features(restore_log_mel(first), torch.cat(statistics).float())

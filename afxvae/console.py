@@ -1,0 +1,193 @@
+"""What the command line shows: tables and summaries as rich renderables, and JSON documents.
+
+Nothing here prints, and nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from afxvae.types import AfxError
+
+if TYPE_CHECKING:
+    from afxvae.effects import Effect
+    from afxvae.hub import ModelInfo
+    from afxvae.jobs import Applied, Matched
+
+__all__ = [
+    "apply_document",
+    "console",
+    "effects_table",
+    "explain",
+    "json_text",
+    "match_document",
+    "match_summary",
+    "model_document",
+    "models_table",
+    "settings_table",
+]
+
+_WIDTH = 120
+_REPORT_NAMES = {
+    "mfcc": "timbre (mean cepstra)",
+    "centroid_hz": "brightness (centroid, Hz)",
+    "crest_db": "punch (crest factor, dB)",
+    "loudness_lu": "loudness (LU)",
+}
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that takes text as it is, and is wide enough for tables when not a terminal."""
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if not made.is_terminal:
+        made.width = _WIDTH
+    return made
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Exit code of an error, and its text on one line."""
+    code, text = 1, str(error)
+    if isinstance(error, AfxError):
+        code = error.exit_code
+    elif hasattr(error, "format_message"):  # typer's and click's, of one class or another
+        code, text = 2, error.format_message()
+    elif isinstance(error, OSError):
+        code = 2
+        if error.strerror:
+            text = f"{error.filename or 'A file'}: {error.strerror}."
+    elif isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
+        text = "There is not enough memory for this."
+    else:
+        text = f"Unexpected {type(error).__name__}: {text} (AFXVAE_DEBUG=1 shows where)."
+    return code, " ".join(text.split())
+
+
+def json_text(document: Any) -> str:
+    """A document as JSON; numbers that are not finite become null."""
+    return json.dumps(_plain(document), indent=2)
+
+
+def match_document(matched: Matched) -> dict[str, Any]:
+    """What `match --json` prints."""
+    match = matched.match
+    return {
+        "output": str(matched.output),
+        "preset": str(matched.preset),
+        "decision": match.decision,
+        "report": match.report,
+        "seconds": match.seconds,
+        "real_time_factor": match.real_time_factor,
+        "model": {"name": matched.model, "checksum": matched.model_checksum},
+        "notes": matched.notes,
+        "candidates": match.candidates,
+    }
+
+
+def apply_document(applied: Applied) -> dict[str, Any]:
+    """What `apply --json` prints."""
+    return {
+        "output": str(applied.output),
+        "gain_db": applied.gain_db,
+        "notes": applied.notes,
+        "model": {"name": applied.preset.model, "checksum": applied.preset.model_checksum},
+    }
+
+
+def match_summary(matched: Matched) -> RenderableType:
+    """What `match` decided, the effects that are on, distances before and after, the files."""
+    match = matched.match
+    left = match.decision == "nothing"
+    decision = "left as it is: nothing was found that helps" if left else match.decision
+    parts: list[RenderableType] = [Text(f"Decision: {decision}.")]
+    if rows := match.preset.describe():
+        parts.append(settings_table(rows))
+    parts += [Text(note) for note in matched.notes]
+    if match.report:
+        parts.append(_report_table(match.report))
+    parts.append(Text(f"Wrote {matched.output} and {matched.preset} in {match.seconds:.1f} s."))
+    return Group(*parts)
+
+
+def settings_table(rows: Iterable[tuple[str, str]]) -> Table:
+    """Effects that are on with their settings, as `Preset.describe` gives them."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    last = ""
+    for effect, text in rows:
+        table.add_row("" if effect == last else effect, text)
+        last = effect
+    return table
+
+
+def effects_table(effects: Iterable[Effect]) -> Table:
+    """Every knob with its unit, range, default and purpose."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("effect", "knob", "unit"):
+        table.add_column(name, no_wrap=True)
+    for name in ("minimum", "maximum", "default"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("scale", no_wrap=True)
+    table.add_column("does", overflow="fold")
+    for effect in effects:
+        for index, param in enumerate(effect.params):
+            table.add_row(
+                effect.name if index == 0 else "",
+                param.name,
+                param.unit,
+                *(f"{value:g}" for value in (param.minimum, param.maximum, param.default)),
+                param.scale,
+                param.help,
+                end_section=index == len(effect.params) - 1,
+            )
+    return table
+
+
+def model_document(model: ModelInfo) -> dict[str, Any]:
+    """A model as `models --json` prints it."""
+    return {**asdict(model), "folder": str(model.folder)}
+
+
+def models_table(models: Sequence[ModelInfo], bundled: Path) -> Table:
+    """Models at hand, one row each."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("model", "version", "size", "licence", "checksum", "where"):
+        table.add_column(name, no_wrap=name != "where", overflow="fold")
+    for model in models:
+        where = "bundled with afxvae" if model.folder == bundled else str(model.folder)
+        size = f"{model.bytes / 1e6:.1f} MB"
+        table.add_row(model.name, model.version, size, model.licence, model.checksum[:16], where)
+    return table
+
+
+def _report_table(report: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("distance to the reference", no_wrap=True, header_style="bold")
+    table.add_column("before", justify="right", header_style="bold")
+    table.add_column("after", justify="right", header_style="bold")
+    for metric, values in report.items():
+        name = _REPORT_NAMES.get(metric, metric)
+        table.add_row(name, *(f"{values[when]:.4g}" for when in ("before", "after")))
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    return str(value)

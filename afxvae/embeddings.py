@@ -1,0 +1,84 @@
+"""Style embeddings of audio files, and files of style embeddings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from afxvae import audio
+from afxvae.jobs import check_writable
+from afxvae.types import AfxError, AudioError, UsageError
+
+if TYPE_CHECKING:
+    from afxvae.models.style_vae import AFXStyleVAE
+
+__all__ = ["check_output", "embed_files", "embeddings_csv", "write_embeddings"]
+
+_SUFFIXES = (".csv", ".json", ".npz")
+
+
+def embed_files(
+    paths: Sequence[Path], model: Callable[[], AFXStyleVAE]
+) -> tuple[dict[str, list[float]], dict[str, AfxError]]:
+    """Style embeddings of files by their path, and what was wrong with the others."""
+    embeddings: dict[str, list[float]] = {}
+    failures: dict[str, AfxError] = {}
+    loaded: AFXStyleVAE | None = None
+    for path in paths:
+        try:
+            sound, info = audio.read(path)
+            audio.check_usable(sound, info.sample_rate, str(path))
+        except AudioError as error:
+            failures[str(path)] = error
+            continue
+        loaded = loaded or model()
+        device = next(loaded.parameters()).device
+        embedding = loaded.embed(sound.to(device), info.sample_rate)
+        embeddings[str(path)] = [round(float(value), 6) for value in embedding.flatten()]
+    return embeddings, failures
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Raise `UsageError` unless embeddings can be written to `path`."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{path} must end with one of {', '.join(_SUFFIXES)}.")
+    check_writable(path, overwrite)
+
+
+def write_embeddings(path: Path, embeddings: Mapping[str, Sequence[float]]) -> None:
+    """Write embeddings as CSV, as a JSON object, or as NumPy arrays `path` and `embedding`."""
+    buffer = io.BytesIO()
+    if path.suffix.lower() == ".npz":
+        values = np.array(list(embeddings.values()), np.float32)
+        np.savez(buffer, allow_pickle=False, path=np.array(list(embeddings)), embedding=values)
+    elif path.suffix.lower() == ".json":
+        buffer.write(json.dumps(embeddings, indent=1).encode() + b"\n")
+    else:
+        buffer.write(embeddings_csv(embeddings).encode())
+    target = path.resolve()
+    temporary = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
+    try:
+        temporary.write_bytes(buffer.getvalue())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def embeddings_csv(embeddings: Mapping[str, Sequence[float]]) -> str:
+    """One row a file: its path, then the numbers."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    width = max((len(row) for row in embeddings.values()), default=0)
+    writer.writerow(["file", *(f"e{index}" for index in range(width))])
+    writer.writerows([name, *row] for name, row in embeddings.items())
+    return text.getvalue()

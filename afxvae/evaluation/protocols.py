@@ -1,0 +1,283 @@
+"""P1 and P2: a model and the rows beside it on items whose truth is known.
+
+Items come in chunks, each drawn from a seed of its own and evaluated by one of several processes,
+so that the result does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from afxvae.data.corpus import Recording
+from afxvae.data.pairs import RUN_IN, make_pairs
+from afxvae.data.shards import WORKER_ENVIRONMENT
+from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from afxvae.effects import Chain
+from afxvae.evaluation.items import PROTOCOLS, ItemResult, ItemResults, Protocol, Verdict
+from afxvae.evaluation.rows import (
+    OURS,
+    Item,
+    PresetTable,
+    chosen_rows,
+    mean_preset,
+    measure,
+    render_rows,
+)
+from afxvae.evaluation.settings import settings_errors, switched_on
+from afxvae.models.estimate import ESTIMATED
+from afxvae.models.style_vae import AFXStyleVAE
+from afxvae.types import UsageError
+
+if TYPE_CHECKING:
+    from afxvae.matching import Decision
+
+__all__ = [
+    "PROTOCOLS",
+    "ItemResult",
+    "ItemResults",
+    "Protocol",
+    "Verdict",
+    "evaluate_items",
+    "usable_recordings",
+]
+
+_CHUNK = 10
+_CROP_SECONDS = (RUN_IN + 2 * CLIP_SAMPLES + 2) / SAMPLE_RATE
+_NOTHING = Chain(())  # a treatment that is nothing
+
+
+def usable_recordings(recordings: Sequence[Recording], protocol: Protocol) -> list[Recording]:
+    """Recordings long enough for a crop, for P2 those of a kind of which there are several.
+
+    Raises:
+        UsageError: there are none.
+    """
+    usable = [recording for recording in recordings if recording.seconds >= _CROP_SECONDS]
+    if not usable:
+        raise UsageError(f"There is no recording of at least {_CROP_SECONDS:.1f} s to evaluate on.")
+    if protocol == "P2":
+        kinds = [recording.kind for recording in usable]
+        usable = [recording for recording in usable if kinds.count(recording.kind) > 1]
+        if not usable:
+            raise UsageError("P2 needs at least two recordings of the same kind.")
+    return usable
+
+
+def evaluate_items(
+    model: AFXStyleVAE,
+    recordings: Sequence[Recording],
+    protocol: Protocol,
+    count: int,
+    seed: int = 0,
+    *,
+    rows: Sequence[str] | None = None,
+    presets: PresetTable | None = None,
+    untouched: int = 0,
+    workers: int = 1,
+    log: Callable[[str], None] | None = None,
+) -> ItemResults:
+    """Run every row on `count` random items and measure the distances to the truth.
+
+    Args:
+        model: To evaluate.
+        recordings: Where items come from; they should not have been trained on.
+        protocol: `P1` or `P2`, see `afxvae.data.pairs.make_pairs`.
+        count: Number of items.
+        seed: Of everything that is random.
+        rows: Some of `ROWS`, all if not given; `input` is always there.
+        presets: For the row `nearest preset`.
+        untouched: Number of additional items without treatment.
+        workers: Processes; with 1 the work is done in this one.
+        log: Called with a line for each chunk of items.
+
+    Raises:
+        UsageError: an unknown row or protocol, no items, or no recording to take them from.
+    """
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"protocol is {protocol!r}, but it must be one of {', '.join(PROTOCOLS)}.")
+    if count < 1:
+        raise UsageError(f"The number of items must be positive, not {count}.")
+    kept = chosen_rows(rows, presets is not None)
+    setup = _Setup(
+        model.config,
+        _bytes(model.state_dict()),
+        None if presets is None else _bytes(vars(presets)),
+        usable_recordings(recordings, protocol),
+        protocol,
+        seed,
+        kept,
+    )
+    jobs = [*_jobs(count, False), *_jobs(untouched, True)]
+    done: list[ItemResult] = []
+    for chunk in _spread(setup, jobs, workers):
+        done += chunk
+        if log is not None:
+            log(f"{protocol}: {len(done)} of {count + untouched} items")
+    return ItemResults(protocol, seed, kept, done[:count], done[count:])
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """What a process has to know; weights as bytes, so that they are not shared by file handle."""
+
+    config: dict[str, Any]
+    weights: bytes
+    presets: bytes | None
+    recordings: list[Recording]
+    protocol: Protocol
+    seed: int
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    index: int
+    count: int
+    untouched: bool
+
+
+class _Bench:
+    """A model and recordings in one process."""
+
+    def __init__(self, setup: _Setup) -> None:
+        self.setup = setup
+        self.model = AFXStyleVAE(**setup.config)
+        self.model.load_state_dict(load(setup.weights))
+        self.model.eval()
+        self.presets = None if setup.presets is None else PresetTable(**load(setup.presets))
+        self.constant = mean_preset(self.model.chain)
+
+    @torch.no_grad()
+    def run(self, job: _Job) -> list[ItemResult]:
+        """The items of a chunk."""
+        setup, chain = self.setup, self.model.chain
+        place = [setup.seed, PROTOCOLS.index(setup.protocol), job.index, int(job.untouched)]
+        seeds = np.random.SeedSequence(place).generate_state(2)
+        treatments = _NOTHING if job.untouched else chain
+        pairs = make_pairs(setup.recordings, treatments, int(seeds[0]), job.count, setup.protocol)
+        controls, switches = pairs.controls, pairs.switches
+        if job.untouched:
+            controls = chain.default_controls().repeat(job.count, 1)
+            switches = torch.zeros(job.count, len(chain.effects), dtype=torch.bool)
+        rows = tuple(row for row in setup.rows if not job.untouched or row in OURS)
+        generator = torch.Generator().manual_seed(int(seeds[1]))
+        results = []
+        for index, kind in enumerate(pairs.kinds):
+            item = Item(
+                pairs.audio[index : index + 1],
+                pairs.reference[index],
+                pairs.truth[index],
+                controls[index],
+                switches[index],
+            )
+            results.append(self._evaluate(item, kind, rows, generator))
+        return results
+
+    def _evaluate(
+        self, item: Item, kind: str, rows: tuple[str, ...], generator: torch.Generator
+    ) -> ItemResult:
+        renderings, decisions = render_rows(
+            self.model, item, rows, self.presets, generator, self.setup.seed
+        )
+        return ItemResult(
+            kind,
+            switched_on(self.model.chain, item.switches),
+            {row: measure(rendering, item.truth) for row, rendering in renderings.items()},
+            {row: self._verdict(item, decision) for row, decision in decisions.items()},
+        )
+
+    def _verdict(self, item: Item, decision: Decision) -> Verdict:
+        model, best = self.model, decision.best
+        embedded = model.embed_clips(item.audio[:, 0, -CLIP_SAMPLES:])
+        logits = model.decode(decision.posterior.mean, embedded).estimate.logits[0]
+        return Verdict(
+            best.name,
+            switched_on(model.chain, best.switches),
+            dict(zip(ESTIMATED, (logits > 0).tolist(), strict=True)),
+            settings_errors(
+                model.chain,
+                (best.controls, best.switches),
+                (item.controls, item.switches),
+                self.constant,
+            ),
+        )
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+
+
+def _jobs(count: int, untouched: bool) -> list[_Job]:
+    starts = range(0, count, _CHUNK)
+    return [
+        _Job(index, min(_CHUNK, count - start), untouched) for index, start in enumerate(starts)
+    ]
+
+
+_setup: _Setup | None = None
+_bench: _Bench | None = None
+
+
+def _start(setup: _Setup) -> None:
+    """Tell this process what to do; a fault in here would start processes for ever."""
+    global _setup
+    _setup = setup
+    torch.set_num_threads(1)
+
+
+def _work(job: _Job) -> list[ItemResult]:
+    global _bench
+    if _setup is None:
+        raise RuntimeError("the process was not made a worker")
+    _bench = _bench or _Bench(_setup)
+    return _bench.run(job)
+
+
+def _spread(setup: _Setup, jobs: list[_Job], workers: int) -> Iterator[list[ItemResult]]:
+    """Results of the jobs in their order."""
+    if workers <= 1:
+        with _one_thread():
+            bench = _Bench(setup)
+            yield from map(bench.run, jobs)
+        return
+    with (
+        _environment(WORKER_ENVIRONMENT),
+        get_context("spawn").Pool(min(workers, len(jobs)), _start, (setup,)) as pool,
+    ):
+        yield from pool.imap(_work, jobs, chunksize=1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in a worker: the last digits depend on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for processes that are started, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,235 @@
+"""`afxvae evaluate`: run the protocols, summarise them, write JSON, Markdown and the items."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from afxvae import __version__
+from afxvae.data.corpus import Recording, Split, folder_corpus, load_manifest
+from afxvae.evaluation.items import PROTOCOLS, ItemResults, Protocol
+from afxvae.evaluation.protocols import evaluate_items, usable_recordings
+from afxvae.evaluation.rows import COLUMNS, PresetTable, chosen_rows
+from afxvae.evaluation.summary import summarize
+from afxvae.evaluation.tables import to_markdown
+from afxvae.models.estimate import ESTIMATED
+from afxvae.models.style_vae import AFXStyleVAE
+from afxvae.types import UsageError
+
+if TYPE_CHECKING:
+    from afxvae.training.latent import EmbeddedPool
+
+__all__ = ["find_recordings", "run", "to_markdown"]
+
+_TABLE_SHARDS = 8
+_LATENT_SHARDS = 16
+
+
+def run(
+    model: AFXStyleVAE | str | Path | None,
+    data: Path,
+    out: Path | None = None,
+    items: int = 300,
+    protocols: Sequence[Protocol] = PROTOCOLS,
+    seed: int = 0,
+    workers: int = 2,
+    untouched: int = 100,
+    rows: Sequence[str] | None = None,
+    log: Callable[[str], None] | None = None,
+    *,
+    pool: Path | None = None,
+    split: Split | None = "test",
+) -> dict[str, Any]:
+    """Evaluate a model; the same weights, data and arguments give the same result.
+
+    Args:
+        model: A model, its folder or its name on the Hub; None for the bundled one.
+        data: A manifest, the folder of one, or any folder of audio.
+        out: Folder for `evaluation.json`, `evaluation.md` and `items.csv`; made if need be.
+        items: Number of items of each protocol.
+        protocols: Some of `P1`, `P2`.
+        seed: Of the items.
+        workers: Processes.
+        untouched: Number of additional items to which nothing was done, over all protocols.
+        rows: Some of `afxvae.evaluation.rows.ROWS`, all if not given.
+        log: Called with a line for each step.
+        pool: Folder of pool shards: held-out ones for the figures of the latent, and training ones
+            for the row `nearest preset`.
+        split: Of the recordings; None for all.
+
+    Returns:
+        What `evaluation.json` holds, and under `markdown` what `evaluation.md` does.
+
+    Raises:
+        UsageError: there are no recordings, rows, protocols or shards of these names, or `out`
+            cannot be written.
+        WeightsError: the model cannot be loaded.
+    """
+    say = log or (lambda line: None)
+    if not protocols:
+        raise UsageError(f"Give at least one protocol of {', '.join(PROTOCOLS)}.")
+    recordings = find_recordings(data, split)
+    for protocol in protocols:
+        usable_recordings(recordings, protocol)
+    chosen_rows(rows, pool is not None)
+    _make_folder(out)
+    if not isinstance(model, AFXStyleVAE):
+        model = AFXStyleVAE.from_pretrained(model)
+    latent, presets = None, None
+    if pool is not None:
+        say(f"embedding the shards in {pool}")
+        latent, presets = _latent(model, pool, seed), _presets(model, pool, seed)
+    measured = [
+        evaluate_items(
+            model,
+            recordings,
+            protocol,
+            items,
+            seed,
+            rows=rows,
+            presets=presets,
+            untouched=-(-untouched // len(protocols)),
+            workers=workers,
+            log=log,
+        )
+        for protocol in protocols
+    ]
+    result: dict[str, Any] = {
+        "model": {"name": model.identifier, "checksum": model.checksum},
+        "version": __version__,
+        "seed": seed,
+        "data": {"split": split or "all", **_described(recordings)},
+        "protocols": {results.protocol: summarize(results) for results in measured},
+        "latent": latent,
+    }
+    result = _rounded(result)
+    markdown = to_markdown(result)
+    if out is not None:
+        _write(out / "evaluation.json", json.dumps(result, indent=1) + "\n")
+        _write(out / "evaluation.md", markdown)
+        _write(out / "items.csv", _items_csv(measured))
+    return {**result, "markdown": markdown}
+
+
+def find_recordings(data: Path, split: Split | None = "test") -> list[Recording]:
+    """Dry recordings of a manifest, of the folder of one, or of any folder of audio.
+
+    Args:
+        data: The file or folder.
+        split: Which split, None for all.
+
+    Raises:
+        UsageError: there is no such file or folder, or it has no such recordings.
+    """
+    manifest = data / "manifest.jsonl" if data.is_dir() else data
+    try:
+        if data.is_dir() and not manifest.is_file():
+            recordings = folder_corpus(data)
+        else:
+            recordings = load_manifest(manifest)
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no manifest and no folder {data}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{manifest} cannot be read as a manifest of recordings.") from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    found = [r for r in recordings if r.dry and (split is None or r.split == split)]
+    if not found:
+        which = "dry recording" if split is None else f"dry recording in its {split} split"
+        raise UsageError(f"{data} has no {which} among {len(recordings)} recordings.")
+    return found
+
+
+def _described(recordings: Sequence[Recording]) -> dict[str, Any]:
+    kinds = sorted({recording.kind for recording in recordings})
+    return {
+        "recordings": len(recordings),
+        "groups": len({(recording.kind, recording.group) for recording in recordings}),
+        "minutes": sum(recording.seconds for recording in recordings) / 60,
+        "kinds": {kind: sum(r.kind == kind for r in recordings) for kind in kinds},
+        "sources": sorted({recording.source for recording in recordings}),
+    }
+
+
+def _embedded(model: AFXStyleVAE, folder: Path, split: str, most: int) -> EmbeddedPool | None:
+    from afxvae.training.latent import embed_pool
+    from afxvae.training.pool import Pool
+
+    pool = Pool(folder, split, most)
+    return embed_pool(model, pool) if len(pool) else None
+
+
+def _latent(model: AFXStyleVAE, folder: Path, seed: int) -> dict[str, Any]:
+    """`latent_figures` of the held-out shards, with how often each effect is off."""
+    from afxvae.training.latent import latent_figures
+
+    held_out = _embedded(model, folder, "valid", _LATENT_SHARDS)
+    if held_out is None:
+        raise UsageError(f"{folder} has no shards pool-valid-*.safetensors.")
+    on = held_out.switches.flatten(0, -2).float().mean(0)
+    off = dict(zip(model.chain.names, (1 - on).tolist(), strict=True))
+    return {
+        **latent_figures(model, held_out, seed),
+        "latent_dim": model.config["latent_dim"],
+        "crops": len(held_out.kind),
+        "always_off": {name: off[name] for name in ESTIMATED},
+    }
+
+
+@torch.no_grad()
+def _presets(model: AFXStyleVAE, folder: Path, seed: int) -> PresetTable | None:
+    """Treatments of training shards with the differences that they made; None without shards."""
+    known = _embedded(model, folder, "train", _TABLE_SHARDS)
+    if known is None:
+        return None
+    rows = torch.arange(len(known.kind))
+    generator = torch.Generator().manual_seed(seed)
+    audio, reference, controls, switches = known.draw(rows, generator)
+    return PresetTable(model.compare(audio, reference), controls, switches)
+
+
+def _items_csv(measured: Sequence[ItemResults]) -> str:
+    """Distances of every item and row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["protocol", "item", "kind", "effects_on", "row", "choice", *COLUMNS])
+    for results in measured:
+        for index, item in enumerate(results.items):
+            for row in results.rows:
+                choice = item.verdicts[row].choice if row in item.verdicts else ""
+                values = [f"{item.distances[row][name]:.6f}" for name in COLUMNS]
+                start = [results.protocol, index, item.kind, item.effects_on, row, choice]
+                writer.writerow([*start, *values])
+    return text.getvalue()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _make_folder(out: Path | None) -> None:
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be made a folder: {error.strerror}.") from error
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,139 @@
+"""Arguments and options that commands share, and the words that some of them take.
+
+Whether a file can be read is left to the room that reads it, which knows the exit code.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Effort(str, Enum):
+    """How much work a match may be."""
+
+    fast = "fast"
+    normal = "normal"
+
+
+class Device(str, Enum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Protocol(str, Enum):
+    """How the pairs of an evaluation are made."""
+
+    P1 = "P1"
+    P2 = "P2"
+
+
+InputFile = Annotated[
+    Path, typer.Argument(metavar="INPUT", help="The recording to change.", readable=False)
+]
+ReferenceFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="REFERENCE", help="The recording whose style is wanted.", readable=False
+    ),
+]
+PresetFile = Annotated[
+    Path, typer.Argument(metavar="PRESET", help="A preset, as match writes it.", readable=False)
+]
+AudioFiles = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Recordings.", readable=False)
+]
+CorpusConfig = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="TOML that names packages and splits.")
+]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, if not given.")]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODEL]...", help="Folders, or owner/name in the cache of the Hub."),
+]
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The result.",
+        readable=False,
+        show_default="INPUT-stem.matched.wav",
+    ),
+]
+PresetOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--preset",
+        metavar="FILE",
+        help="The preset.",
+        readable=False,
+        show_default=".afx.json beside the result",
+    ),
+]
+EmbeddingOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="A .csv, .json or .npz.",
+        show_default="CSV on stdout",
+    ),
+]
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results go.")]
+ReportFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="For results as JSON and Markdown.")
+]
+Downloads = Annotated[
+    Path | None,
+    typer.Option("--downloads", metavar="DIR", help="For archives.", show_default="OUT/downloads"),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+
+OneEffort = Annotated[Effort, typer.Option("--effort", help="One pass, or several candidates.")]
+Loudness = Annotated[
+    str,
+    typer.Option("--loudness", metavar="keep|reference|LUFS", help="Loudness of the result."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A folder, or owner/name on the Hugging Face Hub.",
+        show_default="the bundled model",
+    ),
+]
+Revision = Annotated[
+    str | None, typer.Option("--revision", help="Branch, tag or commit of a model on the Hub.")
+]
+OnDevice = Annotated[Device, typer.Option("--device", help="Where to compute.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn at random.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes to use.")]
+
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="A folder of dry audio.")
+]
+Manifest = Annotated[
+    Path | None, typer.Option("--corpus", metavar="MANIFEST", help="What afxvae corpus wrote.")
+]
+TrainConfig = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML that changes defaults.")
+]
+Items = Annotated[int, typer.Option("--items", min=1, help="Pairs for each protocol.")]
+Protocols = Annotated[
+    list[Protocol] | None,
+    typer.Option("--protocol", help="May be repeated.", show_default="both"),
+]

@@ -1,0 +1,193 @@
+"""The whole way from recordings to weights: render, encoder, latent, listening, critic.
+
+Every stage leaves its result in the output folder and is skipped or resumed when run again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file
+
+from ..data.corpus import Recording, folder_corpus
+from ..data.shards import ShardPlan, render_shards
+from ..effects import default_chain
+from ..models.style_vae import AFXStyleVAE
+from ..types import UsageError
+from .critic import calibrate, train_critic
+from .encoder import SupervisedEncoder, train_encoder
+from .latent import embed_pool, latent_figures, train_latent
+from .listening import load_pairs, train_listening
+from .pool import Pool
+from .trials import load_trials, render_trials
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Recipe", "Stage", "load_recipe", "run", "write_manifest"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Length and learning rate of one stage of training; batches count crops, pairs or candidates."""
+
+    steps: int
+    batch: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `run` does; every field can be set in a TOML file.
+
+    Attributes:
+        name: Of the model.
+        seed: Of everything random.
+        train_shards: Pools of 64 crops with 3 treatments of each half.
+        valid_shards: The same of held-out recordings.
+        train_pairs: Shards of 32 pairs with audio, P1 and P2 in turns.
+        valid_pairs: The same of held-out recordings.
+        candidates: Largest number of candidates a pair is tried with for the critic.
+        most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
+        encoder: Stage 1.
+        latent: Stage 2.
+        listening: Stage 3.
+        critic: Stage 4.
+    """
+
+    name: str = "afxvae-base"
+    seed: int = 0
+    train_shards: int = 150
+    valid_shards: int = 12
+    train_pairs: int = 150
+    valid_pairs: int = 16
+    candidates: int = 6
+    most_worse: float = 0.06
+    encoder: Stage = field(default_factory=lambda: Stage(5000, 24, 1.5e-3))
+    latent: Stage = field(default_factory=lambda: Stage(6000, 64, 1e-3))
+    listening: Stage = field(default_factory=lambda: Stage(600, 8, 2e-4))
+    critic: Stage = field(default_factory=lambda: Stage(3000, 512, 1e-3))
+
+
+def load_recipe(path: Path | None) -> Recipe:
+    """Read a recipe from TOML; what it leaves out keeps its default.
+
+    Raises:
+        UsageError: The file cannot be read, or names something that a recipe does not have.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values: dict[str, Any] = {}
+        for known in fields(Recipe):
+            if known.name in table:
+                value = table.pop(known.name)
+                values[known.name] = Stage(**value) if isinstance(value, dict) else value
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
+    if table:
+        raise UsageError(f"The recipe {path} has unknown entries: {', '.join(sorted(table))}.")
+    return Recipe(**values)
+
+
+def write_manifest(recordings: Sequence[Recording], path: Path) -> Path:
+    """Write recordings as a manifest that `load_manifest` reads."""
+    rows = [{**asdict(r), "path": str(r.path.resolve())} for r in recordings]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def run(
+    data: Path,
+    out: Path,
+    recipe: Recipe,
+    *,
+    workers: int = 2,
+    log: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Train a model and save it.
+
+    Args:
+        data: A manifest, or a folder of audio.
+        out: Gets ``shards/``, checkpoints, logs and, at the end, ``model/``.
+        recipe: What to do.
+        workers: Processes that render.
+        log: Called with lines for people.
+
+    Returns:
+        The folder of the finished model, which `AFXStyleVAE.from_pretrained` loads.
+    """
+    manifest = data if data.is_file() else write_manifest(folder_corpus(data), out / "manifest.jsonl")
+    shards = out / "shards"
+    plans = {
+        (what, split): ShardPlan(manifest, split, shards, what, count, size, 3, seed + recipe.seed)
+        for what, split, count, size, seed in (
+            ("pool", "valid", recipe.valid_shards, 64, 900_000),
+            ("pool", "train", recipe.train_shards, 64, 0),
+            ("pairs", "valid", recipe.valid_pairs, 32, 700_000),
+            ("pairs", "train", recipe.train_pairs, 32, 500_000),
+        )
+    }
+    paths = {key: render_shards(plan, workers, log) for key, plan in plans.items()}
+    torch.manual_seed(recipe.seed)
+    model = train_stages(recipe, out, shards, paths, workers, log)
+    folder = out / "model"
+    model.save_pretrained(folder)
+    return folder
+
+
+def train_stages(
+    recipe: Recipe,
+    out: Path,
+    shards: Path,
+    paths: dict[tuple[str, str], list[Path]],
+    workers: int,
+    log: Callable[[str], None],
+) -> AFXStyleVAE:
+    """Stages 1 to 4 on rendered shards."""
+    chain = default_chain()
+    statistics = int(load_file(paths["pool", "valid"][0])["dry_statistics"].shape[-1])
+    model = AFXStyleVAE(statistics, name=recipe.name)
+    sizes = (model.config["embedding_dim"], model.config["difference_dim"])
+    supervised = SupervisedEncoder(chain, statistics, *sizes)
+    stage = recipe.encoder
+    train_encoder(supervised, chain, shards, out, steps=stage.steps, crops=stage.batch,
+                  rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
+    model.encoder.load_state_dict(supervised.encoder.state_dict())
+    model.comparator.load_state_dict(supervised.comparator.state_dict())
+    model.encoder.requires_grad_(False)
+    model.comparator.requires_grad_(False)
+    pool = embed_pool(model, Pool(shards, "train"))
+    held_out = embed_pool(model, Pool(shards, "valid"))
+    stage = recipe.latent
+    train_latent(model, pool, held_out, out, steps=stage.steps, crops=stage.batch, rate=stage.rate,
+                 seed=recipe.seed, log=log)  # fmt: skip
+    stage = recipe.listening
+    pairs = load_pairs(model, paths["pairs", "train"])
+    heard = load_pairs(model, paths["pairs", "valid"])
+    train_listening(model, pairs, heard, pool, out, steps=stage.steps, batch=stage.batch,
+                    rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
+    log(f"latent {json.dumps(latent_figures(model, held_out))}")
+    model.save_pretrained(out / "model")
+    tried = render_trials(out / "model", paths["pairs", "train"], out / "trials", recipe.candidates,
+                          workers, log)  # fmt: skip
+    unseen = render_trials(out / "model", paths["pairs", "valid"], out / "trials", None, workers, log)
+    stage = recipe.critic
+    held = load_trials(unseen)
+    train_critic(model, load_trials(tried), held, out, steps=stage.steps, batch=stage.batch,
+                 rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
+    for row in calibrate(model, held, recipe.most_worse):
+        log(json.dumps(row))
+    return model

@@ -1,0 +1,85 @@
+"""Trials on disk: candidates of pairs, rendered and measured by worker processes."""
+
+from __future__ import annotations
+
+import functools
+import os
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ..candidates import Candidate
+from ..data.shards import WORKER_ENVIRONMENT
+from ..models.style_vae import AFXStyleVAE
+from .critic import Trial, run_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["load_trials", "render_trials"]
+
+
+def _trial_file(model: Path, folder: Path, most: int | None, path: Path) -> Path:
+    torch.set_num_threads(1)
+    target = folder / path.name.replace("pairs-", "trials-")
+    if not target.exists():
+        trials = run_trials(AFXStyleVAE.from_folder(model), path, most, int(path.stem[-5:]))
+        tensors = {
+            "count": torch.tensor([len(trial.candidates) for trial in trials]),
+            "before": torch.tensor([trial.before for trial in trials]),
+            "embedded": torch.cat([trial.embedded for trial in trials]),
+            "reference": torch.cat([trial.reference for trial in trials]),
+            "found": torch.cat([trial.found for trial in trials]),
+            "distances": torch.cat([trial.distances for trial in trials]),
+            "controls": torch.stack([c.controls for trial in trials for c in trial.candidates]),
+            "switches": torch.stack([c.switches for trial in trials for c in trial.candidates]),
+        }
+        unfinished = target.with_suffix(".part")
+        save_file(tensors, unfinished)
+        unfinished.replace(target)
+    return target
+
+
+def render_trials(
+    model: Path,
+    pairs: Sequence[Path],
+    folder: Path,
+    most: int | None,
+    workers: int,
+    log: Callable[[str], None],
+) -> list[Path]:
+    """Run the trials of shards of pairs in processes; files that exist are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(WORKER_ENVIRONMENT)
+    made = []
+    with get_context("spawn").Pool(workers, maxtasksperchild=10) as pool:
+        for path in pool.imap(functools.partial(_trial_file, model, folder, most), pairs, 1):
+            made.append(path)
+            log(f"tried {path.name}")
+    return made
+
+
+def load_trials(paths: Sequence[Path]) -> list[Trial]:
+    """Read what `render_trials` wrote; candidates have lost their names."""
+    trials = []
+    for path in paths:
+        tensors = load_file(path)
+        start = 0
+        for index, count in enumerate(tensors["count"].tolist()):
+            rows = slice(start, start + count)
+            start += count
+            knobs = zip(tensors["controls"][rows], tensors["switches"][rows], strict=True)
+            trials.append(
+                Trial(
+                    tensors["embedded"][index : index + 1],
+                    tensors["reference"][index : index + 1],
+                    tensors["found"][rows],
+                    [Candidate("", controls, switches) for controls, switches in knobs],
+                    tensors["distances"][rows],
+                    float(tensors["before"][index]),
+                )
+            )
+    return trials

@@ -1,0 +1,105 @@
+"""What several tests need: sounds in files, and a model that answers at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from afxvae import Preset
+from afxvae.types import WeightsError
+
+if TYPE_CHECKING:
+    from afxvae.matching import Match
+
+RATE = 24000
+
+
+def write_sound(
+    path: Path,
+    seconds: float = 1.0,
+    *,
+    seed: int = 0,
+    channels: int = 2,
+    level: float = 0.1,
+    subtype: str | None = "PCM_16",
+) -> Path:
+    """A file of noise, as loud as `level`."""
+    generator = np.random.default_rng(seed)
+    samples = level * generator.uniform(-1, 1, (round(seconds * RATE), channels))
+    soundfile.write(path, samples, RATE, subtype=subtype)
+    return path
+
+
+class QuickModel:
+    """Answers like `AFXStyleVAE`, with a preset that is always the same, and keeps what it got."""
+
+    identifier = "quick"
+    checksum = "c0ffee"
+    preset = Preset(model="quick", model_checksum="c0ffee").changed("gain", {"gain_db": -6.0})
+    decision = "posterior mean"
+    raises: BaseException | None = None
+    asked: dict[str, Any]
+
+    @classmethod
+    def from_pretrained(cls, name: str | None = None, **options: Any) -> QuickModel:
+        if name == "no/such":
+            raise WeightsError("The model no/such is nowhere.")
+        made = cls()
+        made.asked = type(made).asked = {"name": name, **options}
+        return made
+
+    def to(self, device: torch.device) -> QuickModel:
+        self.asked["device"] = str(device)
+        return self
+
+    def eval(self) -> QuickModel:
+        return self
+
+    def parameters(self) -> Any:
+        return iter([torch.zeros(1)])
+
+    def embed(self, audio: torch.Tensor, sample_rate: int) -> torch.Tensor:
+        return torch.tensor([float(audio.shape[0]), audio.shape[1] / sample_rate, 0.5])
+
+    def match(self, audio: torch.Tensor, reference: torch.Tensor, **options: Any) -> Match:
+        from afxvae.matching import Match
+
+        self.asked.update(options)
+        if self.raises is not None:
+            raise self.raises
+        return Match(
+            audio=self.preset.apply(audio, options["sample_rate"]),
+            preset=self.preset,
+            report={"mfcc": {"before": 3.25, "after": float("nan")}},
+            decision=self.decision,
+            candidates=[{"name": self.decision, "chosen": True}],
+            notes=["A note."],
+            seconds=0.5,
+            real_time_factor=0.5,
+        )
+
+
+@pytest.fixture
+def quick_model(monkeypatch: pytest.MonkeyPatch) -> type[QuickModel]:
+    """The model that the command line loads, replaced by one that answers at once."""
+
+    class Fresh(QuickModel):
+        pass
+
+    monkeypatch.setattr("afxvae.models.style_vae.AFXStyleVAE", Fresh)
+    return Fresh
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A working folder with `voice.wav` and `reference.wav` in it."""
+    monkeypatch.chdir(tmp_path)
+    write_sound(tmp_path / "voice.wav", 1.0, seed=1)
+    write_sound(tmp_path / "reference.wav", 0.8, seed=2, channels=1)
+    return SimpleNamespace(folder=tmp_path, voice="voice.wav", reference="reference.wav")

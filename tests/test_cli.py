@@ -1,0 +1,343 @@
+"""The command line does what it says, writes where it says, and says it where it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from afxvae import Preset, __version__, audio, default_chain, jobs
+from afxvae.cli import main
+
+from .conftest import RATE, QuickModel, write_sound
+
+Output = pytest.CaptureFixture[str]
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_match_writes_audio_and_preset_beside_the_input(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    assert main(["match", files.voice, files.reference]) == 0
+    assert listing(files.folder) == [
+        "reference.wav",
+        "voice.afx.json",
+        "voice.matched.wav",
+        "voice.wav",
+    ]
+    before, info = audio.read("voice.wav")
+    after, matched = audio.read("voice.matched.wav")
+    assert (matched.sample_rate, matched.channels, matched.frames, matched.subtype) == (
+        info.sample_rate,
+        info.channels,
+        info.frames,
+        info.subtype,
+    )
+    assert Preset.load("voice.afx.json") == quick_model.preset
+    expected = quick_model.preset.apply(before, RATE)
+    torch.testing.assert_close(after, expected, atol=2.0**-16, rtol=0)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    for text in (
+        "Decision: posterior mean.",
+        "gain -6 dB",
+        "timbre (mean cepstra) 3.25 nan",
+        "A note.",
+        "Wrote voice.matched.wav and voice.afx.json in 0.5 s.",
+    ):
+        assert text in " ".join(captured.err.split())
+
+
+def test_apply_reproduces_match_byte_for_byte(
+    files: SimpleNamespace, quick_model: type[QuickModel]
+) -> None:
+    assert main(["match", files.voice, files.reference, "-q"]) == 0
+    first = Path("voice.matched.wav").read_bytes()
+    assert main(["apply", "voice.afx.json", files.voice, "-o", "again.wav", "-q"]) == 0
+    assert Path("again.wav").read_bytes() == first
+
+
+def test_match_passes_its_options_on(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    os.mkdir("out")
+    command = [
+        "match",
+        files.voice,
+        files.reference,
+        "-o",
+        "out/take.flac",
+        "--model",
+        "owner/name",
+    ]
+    command += ["--preset", "out/p.json", "--effort", "fast", "--loudness", "-16.5", "--seed", "7"]
+    assert main([*command, "--revision", "v1", "--device", "cpu", "--quiet"]) == 0
+    assert listing(files.folder / "out") == ["p.json", "take.flac"]
+    assert quick_model.asked == {
+        "name": "owner/name",
+        "revision": "v1",
+        "device": "cpu",
+        "sample_rate": RATE,
+        "reference_rate": RATE,
+        "effort": "fast",
+        "loudness": -16.5,
+        "seed": 7,
+    }
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_preset_goes_beside_the_output(
+    files: SimpleNamespace, quick_model: type[QuickModel]
+) -> None:
+    os.mkdir("out")
+    assert main(["match", files.voice, files.reference, "-o", "out/take.wav"]) == 0
+    assert listing(files.folder / "out") == ["take.afx.json", "take.wav"]
+
+
+def test_match_json_is_one_document(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    assert main(["match", files.voice, files.reference, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {
+        "output": "voice.matched.wav",
+        "preset": "voice.afx.json",
+        "decision": "posterior mean",
+        "report": {"mfcc": {"before": 3.25, "after": None}},
+        "seconds": 0.5,
+        "real_time_factor": 0.5,
+        "model": {"name": "quick", "checksum": "c0ffee"},
+        "notes": ["A note."],
+        "candidates": [{"name": "posterior mean", "chosen": True}],
+    }
+    assert captured.err == ""
+
+
+def test_left_as_it_is_is_an_answer(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    quick_model.preset, quick_model.decision = Preset(), "nothing"
+    assert main(["match", files.voice, files.reference]) == 0
+    assert "left as it is" in capsys.readouterr().err
+    assert torch.equal(audio.read("voice.matched.wav")[0], audio.read("voice.wav")[0])
+    assert Preset.load("voice.afx.json").is_empty
+
+
+def test_overwrite_replaces_both(files: SimpleNamespace, quick_model: type[QuickModel]) -> None:
+    for name in ("voice.matched.wav", "voice.afx.json"):
+        Path(name).write_text("old", encoding="utf-8")
+    assert main(["match", files.voice, files.reference, "--overwrite"]) == 0
+    assert audio.info("voice.matched.wav").frames == RATE
+    assert Preset.load("voice.afx.json") == quick_model.preset
+
+
+@pytest.mark.parametrize("preset_was_there", [False, True])
+def test_neither_is_written_when_the_audio_cannot_be(
+    preset_was_there: bool,
+    files: SimpleNamespace,
+    quick_model: type[QuickModel],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if preset_was_there:
+        Path("voice.afx.json").write_text("old", encoding="utf-8")
+    before = listing(files.folder)
+    monkeypatch.setattr(audio, "_quantize", full)
+    assert main(["match", files.voice, files.reference, "--overwrite"]) == 2
+    assert listing(files.folder) == before
+    if preset_was_there:
+        assert Path("voice.afx.json").read_text(encoding="utf-8") == "old"
+
+
+def test_an_mp3_becomes_flac_and_one_line_says_so(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    write_sound(Path("voice.mp3"), subtype=None)
+    assert main(["match", "voice.mp3", files.reference]) == 0
+    assert capsys.readouterr().err.count("The input is MP3; the output is FLAC") == 1
+    assert audio.info("voice.matched.flac").format == "FLAC"
+
+
+def test_apply_lowers_what_would_clip_and_says_so(files: SimpleNamespace, capsys: Output) -> None:
+    Preset().changed("gain", {"gain_db": 40.0}).save("loud.json")
+    assert main(["apply", "loud.json", files.voice]) == 0
+    assert "dB below the preset's level, so as not to clip." in capsys.readouterr().err
+    done = audio.read("voice.matched.wav")[0]
+    assert 0.9 < float(audio.true_peak(done[None])) <= 1.0
+    assert main(["apply", "loud.json", files.voice, "--overwrite", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["output"] == "voice.matched.wav"
+    assert -30 < document["gain_db"] < -20
+
+
+def test_apply_leaves_float_samples_beyond_full_scale_to_an_empty_preset(
+    files: SimpleNamespace,
+) -> None:
+    Preset().save("empty.json")
+    write_sound(Path("hot.wav"), level=2.0, subtype="FLOAT")
+    assert main(["apply", "empty.json", "hot.wav"]) == 0
+    assert torch.equal(audio.read("hot.matched.wav")[0], audio.read("hot.wav")[0])
+
+
+def test_apply_takes_silence_and_short_clips(files: SimpleNamespace) -> None:
+    Preset().changed("reverb", {"mix": 0.5}).save("room.json")
+    soundfile.write("silence.wav", np.zeros(300), RATE)
+    assert main(["apply", "room.json", "silence.wav"]) == 0
+    assert not audio.read("silence.matched.wav")[0].any()
+
+
+def test_embed_prints_csv_or_json(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    assert main(["embed", files.voice, files.reference]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "file,e0,e1,e2",
+        "voice.wav,2.0,1.0,0.5",
+        "reference.wav,1.0,0.8,0.5",
+    ]
+    assert main(["embed", files.voice, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "embeddings": {"voice.wav": [2.0, 1.0, 0.5]},
+        "failed": {},
+    }
+
+
+def test_embed_writes_files(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    for suffix in ("csv", "json", "npz"):
+        assert main(["embed", files.voice, files.reference, "-o", f"e.{suffix}"]) == 0
+    assert Path("e.csv").read_text(encoding="utf-8").splitlines()[1] == "voice.wav,2.0,1.0,0.5"
+    assert json.loads(Path("e.json").read_text(encoding="utf-8"))["voice.wav"] == [2.0, 1.0, 0.5]
+    arrays = np.load("e.npz")
+    assert arrays["path"].tolist() == ["voice.wav", "reference.wav"]
+    np.testing.assert_array_equal(arrays["embedding"], np.float32([[2, 1, 0.5], [1, 0.8, 0.5]]))
+    assert capsys.readouterr().out == ""
+
+
+def test_embed_goes_on_after_a_bad_file(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    assert main(["embed", "none.wav", files.voice, "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "afxvae: none.wav does not exist.\n"
+    document = json.loads(captured.out)
+    assert list(document["embeddings"]) == ["voice.wav"]
+    assert document["failed"] == {"none.wav": "none.wav does not exist."}
+    assert main(["embed", "none.wav"]) == 3
+
+
+def test_effects_shows_every_knob(capsys: Output) -> None:
+    assert main(["effects"]) == 0
+    shown = capsys.readouterr().out
+    for name, param in default_chain().knobs:
+        assert name in shown
+        assert param.name in shown
+    assert main(["effects", "reverb", "--json"]) == 0
+    (reverb,) = json.loads(capsys.readouterr().out)["effects"]
+    assert reverb["name"] == "reverb"
+    assert reverb["params"][0]["unit"] == "s"
+
+
+def test_models_shows_name_version_size_licence_and_checksum(
+    tmp_path: Path, capsys: Output
+) -> None:
+    config = {"name": "mine", "version": "1.2.3", "sha256": "c0ffee" * 10, "licence": "CC0-1.0"}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes(bytes(2_500_000))
+    assert main(["models", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("mine", "1.2.3", "2.5 MB", "CC0-1.0", "c0ffeec0ffee", "--model OWNER/NAME"):
+        assert text in shown
+    assert main(["models", str(tmp_path), "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    assert model["checksum"] == "c0ffee" * 10
+    assert model["bytes"] == 2_500_000
+
+
+def test_demo_matches_the_bundled_clips(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    assert main(["demo"]) == 0
+    assert listing(files.folder / "afxvae-demo") == [
+        "guitar.afx.json",
+        "guitar.flac",
+        "guitar.matched.flac",
+        "reference.flac",
+    ]
+    assert "Decision: posterior mean." in capsys.readouterr().err
+    copy = Path("afxvae-demo/guitar.flac")
+    assert copy.read_bytes() == jobs.DEMO_INPUT.read_bytes()
+    assert main(["demo"]) == 2
+    assert main(["demo", "--overwrite"]) == 0
+
+
+def test_demo_leaves_no_folder_when_it_fails(
+    files: SimpleNamespace, quick_model: type[QuickModel]
+) -> None:
+    quick_model.raises = RuntimeError("broken")
+    assert main(["demo", "--out", "new"]) == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("clip", [jobs.DEMO_INPUT, jobs.DEMO_REFERENCE], ids=lambda clip: clip.stem)
+def test_demo_clips_are_fit_to_ship(clip: Path) -> None:
+    sound, info = audio.read(clip)
+    assert (info.format, info.subtype, info.sample_rate) == ("FLAC", "PCM_16", 44100)
+    assert 8 < info.duration_s < 10
+    assert clip.stat().st_size < 700_000
+    assert float(audio.loudness_lufs(sound[None], info.sample_rate)) == pytest.approx(-22, abs=0.1)
+
+
+def test_help_version_and_no_arguments(capsys: Output) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"afxvae {__version__}\n"
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    for command in ("match", "apply", "embed", "effects", "models", "demo", "train", "evaluate"):
+        assert command in shown
+        assert main([command, "--help"]) == 0
+        assert command in capsys.readouterr().out
+
+
+def test_interrupting_is_130_without_a_trace(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a.wav")
+    write_sound(tmp_path / "b.wav", seed=1)
+    code = (
+        "import sys, time, afxvae.jobs as jobs\n"
+        "jobs.load_model = lambda *_: (print('ready', flush=True), time.sleep(60))\n"
+        "from afxvae.cli import main\n"
+        "sys.exit(main(['match', 'a.wav', 'b.wav']))\n"
+    )
+    root = Path(__file__).resolve().parent.parent
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert listing(tmp_path) == ["a.wav", "b.wav"]

@@ -1,0 +1,343 @@
+"""Presets: what is saved is what is applied, and what is wrong is said in one sentence."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afxvae import Preset, default_chain
+from afxvae.types import PresetError, UsageError
+
+RATE = 24000
+CHAIN = default_chain()
+
+
+def sound(channels: int = 2, seconds: float = 0.4, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(channels, round(seconds * RATE), generator=generator)
+
+
+def everything_on(position: float = 0.4) -> Preset:
+    controls = torch.full((1, len(CHAIN.knobs)), position)
+    on = {name: torch.ones(1, dtype=torch.bool) for name in CHAIN.names}
+    return Preset.from_tensors(CHAIN.to_settings(controls), on, input_gain_db=-3.2100009)
+
+
+def test_the_empty_preset_gives_back_the_same_samples() -> None:
+    audio = sound()
+    done = Preset().apply(audio, RATE)
+    assert Preset().is_empty
+    assert torch.equal(done, audio)
+    assert done.data_ptr() != audio.data_ptr()  # altering the one leaves the other
+
+
+def test_effects_that_are_off_change_nothing_whatever_their_settings() -> None:
+    values = everything_on().to_dict()
+    values["input_gain_db"] = 0.0
+    for effect in values["effects"].values():
+        effect["on"] = False
+    preset = Preset.from_dict(values)
+    assert torch.equal(preset.apply(sound(), RATE), sound())
+    assert preset.settings == everything_on().settings
+
+
+def test_a_saved_preset_is_the_same_preset_and_renders_the_same_samples(tmp_path: Path) -> None:
+    preset = everything_on()
+    preset.save(tmp_path / "a.afx.json")
+    loaded = Preset.load(tmp_path / "a.afx.json")
+    assert loaded == preset
+    assert torch.equal(loaded.apply(sound(), RATE), preset.apply(sound(), RATE))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0, 1, width=32), min_size=len(CHAIN.knobs), max_size=len(CHAIN.knobs)))
+def test_every_knob_position_survives_json(positions: list[float]) -> None:
+    on = {name: torch.tensor([True]) for name in CHAIN.names}
+    preset = Preset.from_tensors(CHAIN.to_settings(torch.tensor([positions])), on)
+    assert Preset.from_dict(json.loads(json.dumps(preset.to_dict()))) == preset
+
+
+def test_apply_is_the_input_gain_and_then_the_chain() -> None:
+    preset = everything_on()
+    knobs, on = preset.to_tensors()
+    louder = sound() * 10 ** (preset.input_gain_db / 20)
+    expected = CHAIN.process(louder[None], knobs, on, RATE)[0]
+    assert torch.equal(preset.apply(sound(), RATE), expected)
+
+
+def test_the_gain_effect_gains_what_it_says() -> None:
+    done = Preset().changed("gain", {"gain_db": -6.0}).apply(sound(), RATE)
+    torch.testing.assert_close(done, sound() * 10 ** (-6 / 20))
+
+
+def test_the_input_gain_is_in_decibels() -> None:
+    done = Preset(input_gain_db=20.0).apply(sound(), RATE)
+    torch.testing.assert_close(done, sound() * 10)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_any_number_of_channels(channels: int) -> None:
+    done = everything_on().apply(sound(channels), RATE)
+    assert done.shape == sound(channels).shape
+    assert done.dtype == torch.float32
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 96000])
+def test_any_sample_rate(rate: int) -> None:
+    done = everything_on().apply(sound(), rate)
+    assert done.shape == sound().shape
+    assert bool(torch.isfinite(done).all())
+
+
+def test_arrays_and_other_types_are_taken_as_audio() -> None:
+    expected = everything_on().apply(sound(), RATE)
+    array = sound().numpy()
+    array.setflags(write=False)
+    assert torch.equal(everything_on().apply(array, RATE), expected)
+    backwards = everything_on().apply(array[:, ::-1], RATE)
+    assert torch.equal(backwards, everything_on().apply(sound().flip(1), RATE))
+    assert torch.equal(everything_on().apply(sound().double(), RATE), expected)
+
+
+def test_apply_leaves_its_input_alone_and_carries_no_gradient() -> None:
+    audio = sound().requires_grad_()
+    before = audio.detach().clone()
+    assert not everything_on().apply(audio, RATE).requires_grad
+    assert torch.equal(audio.detach(), before)
+
+
+def test_apply_refuses_what_is_not_channel_time() -> None:
+    with pytest.raises(UsageError, match=r"\(channel, time\)"):
+        Preset().apply(torch.zeros(10), RATE)
+    with pytest.raises(UsageError, match="positive"):
+        Preset().apply(sound(), 0)
+
+
+def test_values_are_rounded_to_six_digits() -> None:
+    values = CHAIN.to_settings(torch.full((1, len(CHAIN.knobs)), 1 / 3))
+    preset = Preset.from_tensors(values, {}, input_gain_db=1 / 3)
+    assert preset.input_gain_db == 0.333333
+    for name, param in CHAIN.knobs:
+        stored = preset.settings[name][param.name]
+        assert stored == float(f"{stored:.6g}")
+        assert stored == pytest.approx(float(values[name][param.name]), rel=1e-5, abs=1e-9)
+
+
+def test_rounding_stays_in_range_at_both_ends() -> None:
+    for position in (0.0, 1.0):
+        controls = torch.full((1, len(CHAIN.knobs)), position)
+        preset = Preset.from_tensors(CHAIN.to_settings(controls), {"eq": torch.tensor([True])})
+        for name, param in CHAIN.knobs:
+            end = param.maximum if position else param.minimum
+            assert preset.settings[name][param.name] == pytest.approx(end)
+
+
+def test_changed_alters_one_effect_and_switches_it_on() -> None:
+    preset = Preset(model="m", model_checksum="c").changed("reverb", {"mix": 0.25})
+    assert preset.switches == {name: name == "reverb" for name in CHAIN.names}
+    assert preset.settings["reverb"] == {**Preset().settings["reverb"], "mix": 0.25}
+    assert (preset.model, preset.model_checksum) == ("m", "c")
+    assert preset.changed("reverb", {}, on=False).is_empty
+    with pytest.raises(PresetError, match=r"reverb.mix is 2, outside its range 0 to 1"):
+        preset.changed("reverb", {"mix": 2})
+    with pytest.raises(PresetError, match="'reverbb' is not an effect"):
+        preset.changed("reverbb", {})
+
+
+def test_the_file_is_for_people(tmp_path: Path) -> None:
+    preset = Preset(model="afxvae-base", model_checksum="c0ffee").changed("delay", {"mix": 0.25})
+    preset.save(tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    values = json.loads(text)
+    assert text.endswith("}\n")
+    assert list(values) == [
+        "schema_version",
+        "model",
+        "model_checksum",
+        "input_gain_db",
+        "effects",
+    ]
+    assert values["schema_version"] == 1
+    assert list(values["effects"]) == list(CHAIN.names)
+    assert values["effects"]["delay"] == {
+        "on": True,
+        "settings": {"time_ms": 250.0, "feedback": 0.3, "mix": 0.25},
+    }
+
+
+def test_save_never_replaces_unasked_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"a\.json already exists"):
+        Preset().save(path)
+    assert path.read_text(encoding="utf-8") == "mine"
+    Preset().save(path, overwrite=True)
+    assert Preset.load(path) == Preset()
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_save_says_where_it_cannot_write(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        Preset().save(tmp_path)
+    with pytest.raises(UsageError, match="cannot be written: No such file or directory"):
+        Preset().save(tmp_path / "nowhere" / "a.json")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failing_save_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    Preset().save(path)
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "disk full")))
+    with pytest.raises(UsageError, match="disk full"):
+        everything_on().save(path, overwrite=True)
+    assert Preset.load(path) == Preset()
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def valid() -> dict:
+    return Preset().changed("eq", {"low_shelf_gain_db": 2.0}).to_dict()
+
+
+def wrong(**changes: object) -> dict:
+    return {**valid(), **changes}
+
+
+def wrong_eq(**changes: object) -> dict:
+    values = valid()
+    values["effects"]["eq"] = {**values["effects"]["eq"], **changes}
+    return values
+
+
+def wrong_knob(name: str, value: object) -> dict:
+    values = valid()
+    values["effects"]["eq"]["settings"][name] = value
+    return values
+
+
+def without_knob() -> dict:
+    values = valid()
+    del values["effects"]["eq"]["settings"]["peak2_q"]
+    return values
+
+
+def without(key: str) -> dict:
+    return {name: value for name, value in valid().items() if name != key}
+
+
+WRONG = {
+    "a list": ([], "a preset must be an object"),
+    "no version": (without("schema_version"), "no schema_version"),
+    "a later version": (wrong(schema_version=2), "schema_version is 2; .* reads 1"),
+    "version true": (wrong(schema_version=True), "schema_version is True"),
+    "no effects": (without("effects"), 'no "effects"'),
+    "effects a list": (wrong(effects=[]), "effects must be an object"),
+    "an unknown key": (wrong(input_gain=3), "'input_gain' is not a key of a preset"),
+    "gain as text": (wrong(input_gain_db="3"), "input_gain_db is '3', but it must be a number"),
+    "gain too high": (wrong(input_gain_db=500), "500 dB, outside its range -120 to 120 dB"),
+    "a model that is a number": (wrong(model=3), "model is 3, but it must be text"),
+    "unknown effect": (wrong(effects={"flanger": {"on": True}}), "'flanger' is not an effect"),
+    "effect a number": (wrong(effects={"eq": 3}), "eq must be an object"),
+    "effect without switch": (wrong(effects={"eq": {}}), 'eq has no "on"'),
+    "on without settings": (wrong(effects={"eq": {"on": True}}), "eq is on, but has no settings"),
+    "switch a number": (wrong_eq(on=1), "eq.on is 1, but it must be true or false"),
+    "an unknown key in an effect": (wrong_eq(mix=1), r"'eq\.mix' is not a key"),
+    "settings a list": (wrong_eq(settings=[1]), r"eq\.settings must be an object"),
+    "unknown knob": (wrong_knob("peak5_hz", 100.0), "'peak5_hz' is not a knob of eq"),
+    "missing knob": (without_knob(), "eq lacks a setting for peak2_q"),
+    "out of range": (
+        wrong_knob("peak1_hz", 5000),
+        r"eq\.peak1_hz is 5000 Hz, outside its range 60 to 600 Hz",
+    ),
+    "not a number": (wrong_knob("peak1_hz", math.nan), r"eq\.peak1_hz is nan Hz, outside"),
+    "infinite": (wrong_knob("peak1_hz", math.inf), r"eq\.peak1_hz is inf Hz, outside"),
+    "a huge integer": (wrong_knob("peak1_hz", 10**400), r"eq\.peak1_hz is too large"),
+    "text for a knob": (wrong_knob("peak1_hz", "200"), "must be a number"),
+    "true for a knob": (wrong_knob("peak1_hz", True), "must be a number"),
+    "null for a knob": (wrong_knob("peak1_hz", None), "must be a number"),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_in_one_sentence(
+    values: object, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.afx.json"
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(PresetError, match=message) as caught:
+        Preset.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"RIFF\xff\xfe\x00", b"[" * 100_000, b'{"schema_version": 1e}', b"\xff\xfe{}"],
+    ids=["empty", "cut off", "a recording", "nested", "no number", "UTF-16"],
+)
+def test_what_is_not_json_is_no_preset(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(PresetError, match=r"a\.json is not a preset: it is no JSON"):
+        Preset.load(path)
+
+
+def test_missing_files_and_folders_are_no_presets(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(PresetError, match="cannot be read as a preset"):
+            Preset.load(path)
+
+
+def test_editors_may_put_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(valid()), encoding="utf-8-sig")
+    assert Preset.load(path) == Preset.from_dict(valid())
+
+
+def test_a_preset_by_hand_may_leave_out_what_is_off() -> None:
+    brief = {"schema_version": 1, "effects": {"chorus": {"on": False}}}
+    assert Preset.from_dict(brief) == Preset()
+
+
+def test_direct_construction_is_checked_too() -> None:
+    with pytest.raises(PresetError, match="'flanger' is not an effect"):
+        Preset(switches={"flanger": True})
+    with pytest.raises(PresetError, match="eq is on, but has no settings"):
+        Preset(switches={"eq": True})
+    with pytest.raises(PresetError, match="input_gain_db"):
+        Preset(input_gain_db=float("nan"))
+
+
+def test_description_has_units_and_only_what_is_on() -> None:
+    assert Preset().describe() == []
+    preset = Preset(input_gain_db=4.25)
+    preset = preset.changed("eq", {"low_cut_hz": 82, "peak3_hz": 2650, "peak3_gain_db": 3.1})
+    preset = preset.changed("compressor", {"ratio": 3.2, "threshold_db": -27.5})
+    preset = preset.changed("gain", {"gain_db": -1.0})
+    assert preset.describe() == [
+        ("input gain", "4.25 dB"),
+        ("eq", "low cut 82 Hz"),
+        ("eq", "peak3 2650 Hz, +3.1 dB, Q 0.8"),
+        (
+            "compressor",
+            "threshold -27.5 dB, ratio 3.2:1, knee 6 dB, attack 10 ms, release 100 ms, makeup 0 dB",
+        ),
+        ("gain", "-1 dB"),
+    ]
+    assert Preset().changed("eq", {}).describe() == [("eq", "flat")]
+
+
+def test_numpy_is_not_altered_in_place() -> None:
+    array = np.full((1, 100), 0.5, np.float32)
+    Preset(input_gain_db=6.0).apply(array, RATE)
+    assert (array == 0.5).all()
