@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .audio import resample
-from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["RUN_IN", "analysis_clips", "as_audio", "clips_with_run_in"]
+__all__ = ["analysis_clips", "as_audio", "clips_with_run_in"]
 
-RUN_IN = SAMPLE_RATE
 _MOST_CLIPS = 4
 
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["Candidate", "fit_eq", "propose", "weigh", "choose", "judge", "render_candidates"]
+__all__ = ["Candidate", "choose", "fit_eq", "judge", "propose", "render_candidates", "weigh"]
 
 _THRESHOLDS = (0.5, 0.3, 0.75)
 _SAMPLES = 4
 _SAMPLE_SCALE = 0.7
-_FIT_STEPS = 30
+_FIT_ROUNDS = 4
+_FIT_DAMPING = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Candidate:
 def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
     """Controls ``(control,)`` of an equaliser fitted to the difference of average spectra.
 
+    Gauss-Newton on the gains of the bands at their default frequencies, slightly damped.
+
     Args:
         model: Whose chain is set.
         audio: ``(clip, 131072)`` mono at 24 kHz.
@@ -56,21 +59,24 @@ def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
     grid = responses.curve_hz()
     wanted = _spectrum_db(reference, grid) - _spectrum_db(audio, grid)
     wanted = (wanted - wanted.mean()).clamp(-15.0, 15.0)
-    names = [name for name, _ in model.chain.knobs]
-    defaults = model.chain.default_controls()
-    mine = torch.tensor([name == "eq" for name in names])
-    raw = torch.logit(defaults[mine].clamp(0.02, 0.98)).requires_grad_()
-    optimizer = torch.optim.Adam([raw], lr=0.2)
-    with torch.enable_grad():
-        for _ in range(_FIT_STEPS):
-            controls = defaults.masked_scatter(mine, torch.sigmoid(raw))
-            settings = model.chain.to_settings(controls.unsqueeze(0))["eq"]
-            error = responses.eq_curve_db(settings, SAMPLE_RATE).squeeze(0) - wanted
-            loss = (error - error.mean()).abs().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return controls.detach()
+    gains = [p.name for p in model.chain["eq"].params if p.name.endswith("_gain_db")]
+    settings = model.chain["eq"].defaults(len(gains) + 1)
+    found = torch.zeros(len(gains))
+    steps = torch.cat([torch.zeros(1, len(gains)), torch.eye(len(gains))])  # each band by 1 dB
+    for _ in range(_FIT_ROUNDS):
+        settings |= dict(zip(gains, (found + steps).unbind(1), strict=True))
+        curves = responses.eq_curve_db(settings, SAMPLE_RATE)
+        curves = curves - curves.mean(1, keepdim=True)
+        slopes = (curves[1:] - curves[0]).mT
+        damping = _FIT_DAMPING * torch.eye(len(gains))
+        target = slopes.mT @ (wanted - curves[0]) - _FIT_DAMPING * found
+        found = (found + torch.linalg.solve(slopes.mT @ slopes + damping, target)).clamp(
+            -15.0, 15.0
+        )
+    fitted = {name: setting[:1] for name, setting in settings.items()}
+    fitted |= dict(zip(gains, found.unsqueeze(1), strict=True))
+    whole = {effect.name: effect.defaults(1) for effect in model.chain.effects}
+    return model.chain.to_controls(whole | {"eq": fitted}).squeeze(0)
 
 
 def _spectrum_db(clips: Tensor, grid_hz: Tensor) -> Tensor:
@@ -134,7 +140,7 @@ def propose(
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     found = [Candidate("nothing", defaults, off)]
     estimate = model.decode(posterior.mean, embedded).estimate
-    controls, logits = estimate.controls[0], estimate.logits[0]
+    controls, logits = estimate.controls[0].cpu(), estimate.logits[0].cpu()
     for threshold in _THRESHOLDS[: 1 if effort == "fast" else None]:
         name = f"posterior mean, on above {threshold:.0%}"
         found.append(_from_estimate(model, name, controls, logits, threshold))
@@ -148,11 +154,14 @@ def propose(
             latent = posterior.sample(generator, _SAMPLE_SCALE)
             drawn = model.decode(latent, embedded).estimate
             name = f"posterior sample {index + 1}"
-            found.append(_from_estimate(model, name, drawn.controls[0], drawn.logits[0], 0.5))
+            knobs = (drawn.controls[0].cpu(), drawn.logits[0].cpu())
+            found.append(_from_estimate(model, name, *knobs, 0.5))
         only_eq = off.clone()
         only_eq[model.chain.names.index("eq")] = True
-        found.append(Candidate("spectrum only", fit_eq(model, audio, reference), only_eq))
-    cepstrum = spectral.real_cepstrum(reference).mean(0)
+        found.append(
+            Candidate("spectrum only", fit_eq(model, audio.cpu(), reference.cpu()), only_eq)
+        )
+    cepstrum = spectral.real_cepstrum(reference).mean(0).cpu()
     found = [_snap_echo(model, candidate, cepstrum) for candidate in found]
     return _distinct(found)
 
@@ -214,7 +223,8 @@ def render_candidates(model: AFXStyleVAE, audio: Tensor, candidates: list[Candid
     """Each candidate on one clip ``(1, 1, run-in + 131072)``: ``(candidate, 131072)``."""
     controls = torch.stack([candidate.controls for candidate in candidates])
     switches = torch.stack([candidate.switches for candidate in candidates])
-    out = model.render(audio.expand(len(candidates), -1, -1), controls, switches)
+    batch = audio.expand(len(candidates), -1, -1)
+    out = model.render(batch, controls.to(audio.device), switches.to(audio.device))
     return out[:, 0, -CLIP_SAMPLES:]
 
 
@@ -222,7 +232,7 @@ def judge(
     model: AFXStyleVAE, embedded: Tensor, wanted: Tensor, found: Tensor, done: list[Candidate]
 ) -> tuple[Tensor, Tensor]:
     """The critic's mean and log scale for rendered candidates with embeddings `found`."""
-    knobs = torch.stack([knob_vector(candidate, model) for candidate in done])
+    knobs = torch.stack([knob_vector(candidate, model) for candidate in done]).to(found)
     embedded, wanted = (e.expand(len(found), -1) for e in (embedded, wanted))
     differences = (model.compare(embedded, wanted), model.compare(found, wanted))
     mean, log_scale = model.critic((embedded, wanted, found), differences, knobs)

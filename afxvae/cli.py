@@ -196,35 +196,29 @@ def demo(
 
 @app.command()
 def train(
+    data: opt.Data,
     out: opt.OutFolder,
-    data: opt.DataFolder = None,
-    manifest: opt.Manifest = None,
     config: opt.TrainConfig = None,
-    workers: opt.Workers = 1,
+    workers: opt.Workers = 2,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Train a model on a folder of audio, or on a corpus; go on where a run in --out stopped."""
-    if (data is None) == (manifest is None):
-        raise UsageError("Say either --data DIR or --corpus MANIFEST.")
+    """Train a model; go on where a run in --out stopped. Prints the folder of the model."""
     from afxvae import training
 
-    training.run(
-        config, data_dir=data, manifest=manifest, out_dir=out, workers=workers, log=_log(quiet)
-    )
+    print(training.run(config, data=_corpus_in(data), out=out, workers=workers, log=_log(quiet)))
 
 
 @app.command()
 def evaluate(
-    data: opt.DataFolder = None,
-    manifest: opt.Manifest = None,
+    data: opt.Data,
     items: opt.Items = 300,
     protocol: opt.Protocols = None,
     out: opt.ReportFolder = None,
+    pool: opt.PoolFolder = None,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
-    workers: opt.Workers = 1,
-    device: opt.OnDevice = opt.Device.auto,
+    workers: opt.Workers = 2,
     as_json: opt.AsJson = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -232,20 +226,21 @@ def evaluate(
     from afxvae.evaluation import report
 
     results = report.run(
-        _model(model, revision, device)(),
-        data_dir=data,
-        manifest=manifest,
-        items=items,
-        protocols=[which.value for which in protocol or opt.Protocol],
-        seed=seed,
-        workers=workers,
-        out_dir=out,
+        _model(model, revision, opt.Device.cpu)(),
+        _corpus_in(data),
+        out,
+        items,
+        [which.value for which in protocol or opt.Protocol],
+        seed,
+        workers,
         log=_log(quiet),
+        pool=pool,
     )
+    markdown = results.pop("markdown")
     if as_json:
         _print_json(results)
     else:
-        print(results["markdown"])
+        print(markdown)
 
 
 @app.command()
@@ -296,6 +291,14 @@ def _say_error(error: Exception) -> int:
     code, text = console.explain(error)
     print(f"afxvae: {text}", file=sys.stderr)
     return code
+
+
+def _corpus_in(data: Path) -> Path:
+    """The manifest in a folder that `afxvae corpus` made, otherwise `data` itself."""
+    if not data.exists():
+        raise UsageError(f"There is no folder and no manifest {data}.")
+    manifest = data / "manifest.jsonl"
+    return manifest if manifest.is_file() else data
 
 
 def _model(name: str | None, revision: str | None, device: opt.Device) -> Callable[[], AFXStyleVAE]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .analysis import RUN_IN, analysis_clips, as_audio, clips_with_run_in
+from .analysis import analysis_clips, as_audio, clips_with_run_in
 from .audio import check_usable
 from .candidates import Candidate, choose, propose, weigh
-from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .loudness import loudness_lufs, normalize_loudness, peak_limit_gain
 from .presets import Preset
 from .types import UsageError
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["EFFORTS", "Decision", "Match", "decide", "match", "style_report"]
 
 EFFORTS = ("fast", "normal")
-_ANALYSIS_LUFS = -23.0
 _CRITIC_CLIPS = {"fast": 1, "normal": 2}
 _SAME_LOUDNESS_DB = 0.5  # below this a change of level is not worth touching the samples
 _SAME_WIDTH_DB = 4.0  # below this a difference in stereo width is content, not production
@@ -144,13 +143,16 @@ def match(
     reference_rate = reference_rate or sample_rate
     _check(audio, reference, sample_rate, reference_rate, effort, loudness)
     wanted = analysis_clips(reference, reference_rate)
-    decision = decide(model, clips_with_run_in(audio, sample_rate), wanted, effort, seed)
+    clips = clips_with_run_in(audio, sample_rate)
+    decision = decide(model, clips, wanted, effort, seed)
     found, index = decision.candidates, decision.index
     best, notes = found[index], []
     preset = _preset(model, best, audio, sample_rate)
     preset, note = _with_width(preset, audio, reference)
     notes += note
-    preset, result, note = _with_loudness(preset, audio, reference, sample_rate, reference_rate, loudness)
+    preset, result, note = _with_loudness(
+        preset, audio, reference, sample_rate, reference_rate, loudness
+    )
     notes += note
     name = best.name
     if index == 0 and any(preset.switches.values()):
@@ -188,7 +190,9 @@ def _check(
     if effort not in EFFORTS:
         raise UsageError(f"effort is {effort!r}, but it must be one of {', '.join(EFFORTS)}.")
     if isinstance(loudness, str) and loudness not in ("reference", "keep"):
-        raise UsageError(f"loudness is {loudness!r}, but it must be reference, keep or a LUFS value.")
+        raise UsageError(
+            f"loudness is {loudness!r}, but it must be reference, keep or a LUFS value."
+        )
     if not isinstance(loudness, str) and not -60.0 <= loudness <= 0.0:
         raise UsageError(f"loudness is {loudness:g} LUFS, outside its range -60 to 0 LUFS.")
     check_usable(audio, sample_rate, "The input")
@@ -199,7 +203,7 @@ def _check(
 
 def _levelled(clips: Tensor) -> Tensor:
     """Bring each clip ``(clip, 1, [run-in +] 131072)`` to the analysis loudness."""
-    _, gain_db = normalize_loudness(clips[..., -CLIP_SAMPLES:], SAMPLE_RATE, _ANALYSIS_LUFS)
+    _, gain_db = normalize_loudness(clips[..., -CLIP_SAMPLES:], SAMPLE_RATE, ANALYSIS_LUFS)
     return clips * (10.0 ** (gain_db.clamp_max(60.0) / 20.0)).view(-1, 1, 1)
 
 
@@ -227,7 +231,7 @@ def _preset(model: AFXStyleVAE, best: Candidate, audio: Tensor, sample_rate: int
     """The candidate as a preset whose input gain brings this input to the analysis loudness."""
     gain_db = 0.0
     if bool(best.switches.any()):
-        gain_db = _ANALYSIS_LUFS - float(loudness_lufs(audio.unsqueeze(0), sample_rate))
+        gain_db = ANALYSIS_LUFS - float(loudness_lufs(audio.unsqueeze(0), sample_rate))
     return Preset.from_tensors(
         model.chain.to_settings(best.controls.unsqueeze(0)),
         dict(zip(model.chain.names, best.switches.unsqueeze(1), strict=True)),
@@ -275,8 +279,10 @@ def _with_loudness(
     else:
         wanted = float(loudness)
     gain_db = wanted - float(loudness_lufs(rendered.unsqueeze(0), sample_rate))
-    notes = []
-    room_db = 20.0 * math.log10(float(peak_limit_gain(rendered.unsqueeze(0) * 10 ** (gain_db / 20))))
+    notes: list[str] = []
+    room_db = 20.0 * math.log10(
+        float(peak_limit_gain(rendered.unsqueeze(0) * 10 ** (gain_db / 20)))
+    )
     untouched = not any(preset.switches.values())
     if untouched and abs(gain_db) < _SAME_LOUDNESS_DB:
         return preset, rendered, notes

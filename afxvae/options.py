@@ -123,11 +123,13 @@ OnDevice = Annotated[Device, typer.Option("--device", help="Where to compute.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of whatever is drawn at random.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes to use.")]
 
-DataFolder = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="A folder of dry audio.")
+Data = Annotated[
+    Path,
+    typer.Option("--data", metavar="PATH", help="A folder of dry audio, or what corpus wrote."),
 ]
-Manifest = Annotated[
-    Path | None, typer.Option("--corpus", metavar="MANIFEST", help="What afxvae corpus wrote.")
+PoolFolder = Annotated[
+    Path | None,
+    typer.Option("--pool", metavar="DIR", help="Shards of a training, to judge the latent by."),
 ]
 TrainConfig = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="TOML that changes defaults.")

@@ -1,4 +1,4 @@
-"""Make the two clips that `afxvae demo` matches: plucked strings, dry, and others with a production.
+"""Make the two clips that `afxvae demo` matches: plucked strings, dry and with a production.
 
 python examples/make_demo_clips.py [FOLDER]
 

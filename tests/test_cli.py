@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +18,15 @@ import pytest
 import soundfile
 import torch
 
-from afxvae import Preset, __version__, audio, default_chain, jobs
+from afxvae import Preset, __version__, audio, default_chain, jobs, training
 from afxvae.cli import main
+from afxvae.data import corpus
+from afxvae.evaluation import report
 
 from .conftest import RATE, QuickModel, write_sound
 
 Output = pytest.CaptureFixture[str]
+Log = Callable[[str], None]
 
 
 def listing(folder: Path) -> list[str]:
@@ -302,6 +307,72 @@ def test_demo_clips_are_fit_to_ship(clip: Path) -> None:
     assert 8 < info.duration_s < 10
     assert clip.stat().st_size < 700_000
     assert float(audio.loudness_lufs(sound[None], info.sample_rate)) == pytest.approx(-22, abs=0.1)
+
+
+def test_train_passes_its_options_on(
+    files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    asked: dict[str, object] = {}
+
+    def run(config: Path, *, out: Path, log: Log, **options: object) -> Path:
+        log("a line")
+        asked.update(options, config=config)
+        return out / "model"
+
+    monkeypatch.setattr(training, "run", run)
+    command = ["train", "--data", ".", "--out", "run", "--config", "r.toml", "--workers", "3"]
+    assert main(command) == 0
+    assert asked == {"config": Path("r.toml"), "data": Path("."), "workers": 3}
+    assert capsys.readouterr() == ("run/model\n", "a line\n")
+    Path("manifest.jsonl").touch()
+    assert main([*command, "--quiet"]) == 0
+    assert asked["data"] == Path("manifest.jsonl")
+    assert capsys.readouterr().err == ""
+
+
+def test_evaluate_passes_its_options_on(
+    files: SimpleNamespace,
+    quick_model: type[QuickModel],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Output,
+) -> None:
+    asked: dict[str, object] = {}
+
+    def run(*arguments: object, **options: object) -> dict[str, object]:
+        asked.update(inspect.signature(real).bind(*arguments, **options).arguments)
+        return {"seed": 4, "markdown": "# Tables"}
+
+    real = report.run
+    monkeypatch.setattr(report, "run", run)
+    command = ["evaluate", "--data", ".", "--items", "7", "--protocol", "P2", "--seed", "4"]
+    assert main([*command, "--out", "e", "--model", "m"]) == 0
+    assert capsys.readouterr().out == "# Tables\n"
+    assert isinstance(asked["model"], QuickModel)
+    assert {name: asked[name] for name in ("data", "out", "items", "protocols", "seed")} == {
+        "data": Path("."),
+        "out": Path("e"),
+        "items": 7,
+        "protocols": ["P2"],
+        "seed": 4,
+    }
+    assert main(["evaluate", "--data", ".", "--json"]) == 0
+    assert asked["protocols"] == ["P1", "P2"]
+    assert json.loads(capsys.readouterr().out) == {"seed": 4}
+
+
+def test_corpus_follows_its_configuration(
+    files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    def prepare(config: Path, out: Path, **options: object) -> Path:
+        if not config.exists():
+            raise RuntimeError("npm has no package\nof that name.")
+        return out / "manifest.jsonl"
+
+    monkeypatch.setattr(corpus, "prepare_corpus", prepare)
+    assert main(["corpus", "voice.wav", "--out", "c"]) == 0
+    assert capsys.readouterr().out == "c/manifest.jsonl\n"
+    assert main(["corpus", "none.toml", "--out", "c"]) == 1
+    assert capsys.readouterr().err == "afxvae: npm has no package of that name.\n"
 
 
 def test_help_version_and_no_arguments(capsys: Output) -> None:

@@ -157,7 +157,14 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
     "embeddings as text": (["embed", "voice.wav", "-o", "e.txt"], list, "one of .csv, .json, .npz"),
     "embeddings exist": (["embed", "voice.wav", "-o", "e.csv"], in_the_way("e.csv"), "already"),
     "demo over a file": (["demo", "--out", "voice.wav"], list, "voice.wav cannot be made a folder"),
-    "train on nothing": (["train", "--out", "x"], list, "either --data DIR or --corpus MANIFEST"),
+    "train without data": (["train", "--out", "x"], list, "--data"),
+    "train on nothing": (["train", "--data", "no", "--out", "x"], list, "There is no folder"),
+    "evaluate on nothing": (["evaluate", "--data", "no"], list, "no folder and no manifest no"),
+    "train with no recipe": (
+        ["train", "--data", ".", "--out", "x", "--config", "no.toml"],
+        list,
+        "no.toml cannot be read",
+    ),
     "corpus of nothing": (["corpus", "no.toml", "--out", "x"], list, "no.toml"),
 }  # fmt: skip
 

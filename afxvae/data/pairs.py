@@ -8,14 +8,23 @@ true settings reproduce the truth exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
 
 from ..audio import info, read_segment, resample
+from ..dsp.features import (
+    ANALYSIS_LUFS,
+    CLIP_SAMPLES,
+    DB_PER_STEP,
+    FLOOR_DB,
+    RUN_IN,
+    SAMPLE_RATE,
+    extract_features,
+)
 from ..loudness import normalize_loudness
-from ..dsp.features import CLIP_SAMPLES, DB_PER_STEP, FLOOR_DB, SAMPLE_RATE, extract_features
+from ..types import AudioError
 from .treatments import random_treatments
 
 if TYPE_CHECKING:
@@ -27,8 +36,6 @@ if TYPE_CHECKING:
     from .corpus import Recording
 
 __all__ = [
-    "ANALYSIS_LUFS",
-    "RUN_IN",
     "Pairs",
     "draw_crop",
     "make_pairs",
@@ -38,13 +45,12 @@ __all__ = [
     "treat",
 ]
 
-ANALYSIS_LUFS = -23.0
-RUN_IN = SAMPLE_RATE
 _CROP = RUN_IN + 2 * CLIP_SAMPLES
 _BATCH = 12
+_MOST_MISSES = 50  # draws for each crop or pair that is wanted
 _COLOURED = 0.5  # share of crops whose source gets another microphone's colour
 
-Protocol = Literal["P1", "P2"]
+Protocol: TypeAlias = Literal["P1", "P2"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Pairs:
 
 
 def quantize_log_mel(log_mel: Tensor) -> Tensor:
-    """dB to 8-bit steps of half a dB, for storage."""
+    """DB to 8-bit steps of half a dB, for storage."""
     return ((log_mel - FLOOR_DB) / DB_PER_STEP).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -146,7 +152,9 @@ def render_pool(
     kinds = sorted({recording.kind for recording in recordings})
     weights = np.array([recording.seconds for recording in recordings])
     rows: dict[str, list[Tensor]] = {}
-    while len(rows.get("kind", [])) < crops:
+    for _ in range(_MOST_MISSES * crops):
+        if len(rows.get("kind", [])) == crops:
+            break
         recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
         halves = draw_crop(recording, rng)
         if halves is not None and rng.random() < _COLOURED:
@@ -168,6 +176,8 @@ def render_pool(
         }
         for name, value in row.items():
             rows.setdefault(name, []).append(value)
+    if len(rows.get("kind", [])) < crops:
+        raise AudioError("The recordings are too silent or too short to draw crops from.")
     return {name: torch.stack(values) for name, values in rows.items()}
 
 
@@ -182,15 +192,25 @@ def make_pairs(
     rng = np.random.default_rng([seed, 2])
     generator = torch.Generator().manual_seed(seed)
     weights = np.array([recording.seconds for recording in recordings])
-    inputs, sources, kinds = [], [], []
+    inputs: list[Tensor] = []
+    sources: list[Tensor] = []
+    kinds: list[str] = []
+    misses = 0
     while len(inputs) < count:
         recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
         halves = draw_crop(recording, rng)
+        misses += 1
+        if misses > _MOST_MISSES * count:
+            raise AudioError(
+                "The recordings are too silent, too short or too few to draw pairs from."
+            )
         if halves is None:
             continue
         source = halves[1]
         if protocol == "P2":
-            others = [r for r in recordings if r.kind == recording.kind and r.path != recording.path]
+            others = [
+                r for r in recordings if r.kind == recording.kind and r.path != recording.path
+            ]
             others = [r for r in others if r.group != recording.group] or others
             other = draw_crop(others[int(rng.integers(len(others)))], rng) if others else None
             if other is None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from ..effects import default_chain
 from .corpus import load_manifest
-from .pairs import make_pairs, render_pool
+from .pairs import Protocol, make_pairs, render_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ def _render(plan: ShardPlan, index: int) -> Path:
     if plan.what == "pool":
         tensors = render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
     else:
-        protocol = "P1" if index % 2 == 0 else "P2"
+        protocol: Protocol = "P1" if index % 2 == 0 else "P2"
         pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol)
         tensors = {"controls": pairs.controls, "switches": pairs.switches}
         for name in ("audio", "reference", "truth"):

@@ -19,10 +19,22 @@ from . import spectral
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CLIP_SAMPLES", "SAMPLE_RATE", "Features", "extract_features", "strongest_echo"]
+__all__ = [
+    "ANALYSIS_LUFS",
+    "CLIP_SAMPLES",
+    "RUN_IN",
+    "SAMPLE_RATE",
+    "Features",
+    "extract_features",
+    "strongest_echo",
+]
 
 SAMPLE_RATE = 24_000
 CLIP_SAMPLES = 131_072
+RUN_IN = SAMPLE_RATE
+"""Samples rendered before a clip, so that effects with memory have one."""
+ANALYSIS_LUFS = -23.0
+"""Loudness at which recordings are analysed and treatments rendered."""
 N_MELS = 80
 N_FFT = 1024
 HOP_LENGTH = 256

@@ -19,9 +19,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from afxvae.data.corpus import Recording
-from afxvae.data.pairs import RUN_IN, make_pairs
+from afxvae.data.pairs import make_pairs
 from afxvae.data.shards import WORKER_ENVIRONMENT
-from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.effects import Chain
 from afxvae.evaluation.items import PROTOCOLS, ItemResult, ItemResults, Protocol, Verdict
 from afxvae.evaluation.rows import (

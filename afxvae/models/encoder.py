@@ -59,7 +59,10 @@ class Encoder(nn.Module):
         self.register_buffer("mel_mean", torch.zeros(N_MELS))
         self.register_buffer("mel_scale", torch.ones(N_MELS))
         self.branch = nn.Sequential(
-            nn.Dropout(_DROPOUT), nn.Linear(statistics, 3 * width), nn.SiLU(), Residual(3 * width, 3 * width, _DROPOUT)
+            nn.Dropout(_DROPOUT),
+            nn.Linear(statistics, 3 * width),
+            nn.SiLU(),
+            Residual(3 * width, 3 * width, _DROPOUT),
         )
         layers: list[nn.Module] = []
         channels = (N_MELS, width, width, 2 * width, 2 * width)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..dsp.features import SAMPLE_RATE
 from ..effects import responses
 from .encoder import Residual
-from ..dsp.features import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +35,7 @@ _KNOB_WEIGHTS: dict[str, dict[str, float]] = {
     "reverb": {"decay_s": 2.0, "treble_ratio": 0.7, "pre_delay_ms": 0.5},
 }
 _MIX_WEIGHTS = {"chorus": 1.0, "delay": 4.0, "reverb": 4.0}
+_DRIVE_SCALE_DB = 20.0
 _CURVE_SCALE_DB = {"eq": 1.5, "compressor": 3.0, "overdrive": 2.0}
 
 
@@ -116,13 +117,18 @@ def treatment_losses(
     losses = {"switches": entropy.sum(1)}
     for effect, present in zip(ESTIMATED, on.unbind(1), strict=True):
         if effect in _CURVE_SCALE_DB:
-            error = _curve(effect, guess[effect]) - present.unsqueeze(1) * _curve(effect, true[effect])
+            error = _curve(effect, guess[effect]) - present.unsqueeze(1) * _curve(
+                effect, true[effect]
+            )
             if effect == "eq":  # a constant is a matter of loudness
                 error = error - 0.9 * error.mean(1, keepdim=True)
             loss = error.abs().mean(1) / _CURVE_SCALE_DB[effect]
         else:
             amount = guess[effect]["mix"] - present * true[effect]["mix"]
             loss = _MIX_WEIGHTS[effect] * amount.abs()
+        if effect == "overdrive":  # whose curve has no slope where the drive is 0
+            amount = guess[effect]["drive_db"] - present * true[effect]["drive_db"]
+            loss = loss + amount.abs() / _DRIVE_SCALE_DB
         for param in chain[effect].params:
             weight = _KNOB_WEIGHTS.get(effect, {}).get(param.name)
             if weight is not None:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE, Features, extract_features
+from ..analysis import analysis_clips, as_audio
+from ..dsp.features import ANALYSIS_LUFS, SAMPLE_RATE, Features, extract_features
 from ..effects import default_chain
 from ..loudness import normalize_loudness
+from ..types import WeightsError
 from .encoder import Comparator, Encoder
 from .storage import check_chain, check_state, resolve_folder, weights_checksum
 from .vae import Critic, Decoded, Posterior, TreatmentVAE
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
     from ..matching import Match
 
 __all__ = ["AFXStyleVAE"]
-
-ANALYSIS_LUFS = -23.0
 
 
 class AFXStyleVAE(
@@ -67,7 +68,7 @@ class AFXStyleVAE(
         self.chain: Chain = default_chain()
         if chain is not None:
             check_chain(chain, self.chain.to_dict())
-        self.config = {
+        self.config: dict[str, Any] = {
             "name": name,
             "statistics": statistics,
             "embedding_dim": embedding_dim,
@@ -142,8 +143,6 @@ class AFXStyleVAE(
         Raises:
             AudioError: The recording is silent, too short or not finite.
         """
-        from ..matching import analysis_clips, as_audio
-
         return self.embed_clips(analysis_clips(as_audio(audio), sample_rate)).mean(0)
 
     def match(self, audio: Any, reference: Any, **options: Any) -> Match:
@@ -183,15 +182,13 @@ class AFXStyleVAE(
     @classmethod
     def from_folder(cls, folder: Path) -> AFXStyleVAE:
         """Load ``config.json`` and ``model.safetensors`` of a folder, strictly."""
-        from ..types import WeightsError
-
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             state = load_file(folder / "model.safetensors")
             stored = config.pop("sha256")
             known = {k: config[k] for k in ("statistics", "embedding_dim", "difference_dim")}
             known |= {k: config[k] for k in ("latent_dim", "chain", "name")}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise WeightsError(f"The weights in {folder} cannot be read: {error}.") from error
         model = cls(**known)
         check_state(model.state_dict(), state)

@@ -133,7 +133,9 @@ class Critic(nn.Module):
 
     margin: Tensor
 
-    def __init__(self, embedding_dim: int, difference_dim: int, knobs: int, width: int = 256) -> None:
+    def __init__(
+        self, embedding_dim: int, difference_dim: int, knobs: int, width: int = 256
+    ) -> None:
         super().__init__()
         self.register_buffer("margin", torch.zeros(()))
         self.left = nn.Sequential(nn.Linear(2 * difference_dim, width), nn.LayerNorm(width))
@@ -146,7 +148,10 @@ class Critic(nn.Module):
         )
 
     def forward(
-        self, embeddings: tuple[Tensor, Tensor, Tensor], differences: tuple[Tensor, Tensor], knobs: Tensor
+        self,
+        embeddings: tuple[Tensor, Tensor, Tensor],
+        differences: tuple[Tensor, Tensor],
+        knobs: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Mean and log scale of the advantage, each ``(batch,)``.
 

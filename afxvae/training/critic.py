@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from ..analysis import RUN_IN
 from ..candidates import choose, judge, knob_vector, propose, render_candidates
 from ..data.shards import load_shard
+from ..dsp.features import RUN_IN
 from ..evaluation.metrics import at_matched_loudness, mr_stft_from_magnitudes, stft_magnitudes
 from .loop import Log, cosine, optimizer_for
 
@@ -51,7 +51,9 @@ class Trial:
 
 def distance_at_matched_loudness(output: Tensor, truth: Tensor, truth_magnitudes: Any) -> Tensor:
     """MR-STFT of ``(1, time)`` output and truth brought to one loudness, ``(1,)``."""
-    return mr_stft_from_magnitudes(stft_magnitudes(at_matched_loudness(output, truth)), truth_magnitudes)
+    return mr_stft_from_magnitudes(
+        stft_magnitudes(at_matched_loudness(output, truth)), truth_magnitudes
+    )
 
 
 @torch.no_grad()
@@ -77,7 +79,9 @@ def run_trials(
             continue
         rendered = render_candidates(model, audio, proposed)
         magnitudes = stft_magnitudes(truth)
-        distances = [distance_at_matched_loudness(r.unsqueeze(0), truth, magnitudes) for r in rendered]
+        distances = [
+            distance_at_matched_loudness(r.unsqueeze(0), truth, magnitudes) for r in rendered
+        ]
         trials.append(
             Trial(
                 embedded,
@@ -152,7 +156,8 @@ def _loss(model: AFXStyleVAE, tensors: list[Tensor]) -> Tensor:
     with torch.no_grad():
         differences = (model.compare(embedded, wanted), model.compare(found, wanted))
     mean, log_scale = model.critic((embedded, wanted, found), differences, knobs)
-    return ((advantage - mean).abs() * torch.exp(-log_scale) + log_scale).mean()
+    loss: Tensor = ((advantage - mean).abs() * torch.exp(-log_scale) + log_scale).mean()
+    return loss
 
 
 @torch.no_grad()
@@ -164,11 +169,11 @@ def calibrate(
     Returns the risk-coverage curve: margin, closure, share worse, share left alone; the chosen row
     is marked.
     """
-    from dataclasses import replace
-
     weighed = []
     for trial in held_out:
-        mean, log_scale = judge(model, trial.embedded, trial.reference, trial.found, trial.candidates)
+        mean, log_scale = judge(
+            model, trial.embedded, trial.reference, trial.found, trial.candidates
+        )
         rated = [
             replace(c, advantage=float(m), spread=float(s.exp()))
             for c, m, s in zip(trial.candidates, mean, log_scale, strict=True)

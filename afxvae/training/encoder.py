@@ -29,7 +29,9 @@ __all__ = ["SupervisedEncoder", "train_encoder", "validate"]
 class SupervisedEncoder(nn.Module):
     """Encoder and comparator with a head that is thrown away after this stage."""
 
-    def __init__(self, chain: Chain, statistics: int, embedding_dim: int, difference_dim: int) -> None:
+    def __init__(
+        self, chain: Chain, statistics: int, embedding_dim: int, difference_dim: int
+    ) -> None:
         super().__init__()
         self.encoder = Encoder(statistics, embedding_dim)
         self.comparator = Comparator(embedding_dim, difference_dim)

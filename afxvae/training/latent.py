@@ -11,7 +11,7 @@ from torch import nn
 
 from ..data.pairs import restore_log_mel
 from ..dsp.features import Features
-from ..models.estimate import treatment_losses
+from ..models.estimate import ESTIMATED, treatment_losses
 from ..regularizers import free_bits, kl
 from .loop import Checkpoint, Log, cosine, optimizer_for
 from .pool import Pool, pair_up
@@ -28,6 +28,7 @@ __all__ = ["EmbeddedPool", "embed_pool", "latent_figures", "train_latent", "vae_
 
 _TREATMENT_WEIGHT = 6.0
 _FREE_BITS = 0.1
+_SAMPLED = 0.6  # share of a batch decoded from a sample; the rest from the mean
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class EmbeddedPool:
     controls: Tensor
     switches: Tensor
 
-    def draw(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def draw(
+        self, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pairs among some crops: input and reference embeddings, controls, switches."""
         treatments = self.wet.shape[2]
         embeddings = torch.cat([self.dry[rows].flatten(0, 1), self.wet[rows].flatten(0, 2)])
@@ -80,22 +83,20 @@ def vae_losses(
     """Terms of the objective in nats per sample, already weighted.
 
     The reconstruction is the sigma-VAE's optimal-variance Gaussian likelihood, ``D/2 ln MSE``
-    (Rybkin, Daniilidis and Levine 2021); the treatment is decoded from a sample and from the mean.
+    (Rybkin, Daniilidis and Levine 2021), of the items decoded from a sample.
     """
     difference = model.compare(embedded, reference).detach()
     posterior = model.vae.encode(embedded, difference)
-    sampled = model.decode(posterior.sample(generator), embedded)
-    mse = (sampled.difference - difference).square().mean()
+    noisy = torch.rand(len(embedded), 1, generator=generator) < _SAMPLED
+    latent = torch.where(noisy, posterior.sample(generator), posterior.mean)
+    decoded = model.decode(latent, embedded)
+    mse = (decoded.difference - difference)[noisy.squeeze(1)].square().mean()
     losses = {
         "reconstruction": 0.5 * difference.shape[1] * torch.log(mse + 1e-4),
         "kl": beta * free_bits(kl(posterior.mean, posterior.log_var), _FREE_BITS),
     }
-    central = model.decode(posterior.mean, embedded)
-    for share, decoded in ((0.35, sampled), (0.65, central)):
-        terms = treatment_losses(decoded.estimate, controls, switches, model.chain)
-        for name, value in terms.items():
-            term = share * _TREATMENT_WEIGHT * value.mean()
-            losses[name] = losses.get(name, torch.zeros(())) + term
+    terms = treatment_losses(decoded.estimate, controls, switches, model.chain)
+    losses |= {name: _TREATMENT_WEIGHT * value.mean() for name, value in terms.items()}
     return losses
 
 
@@ -109,7 +110,9 @@ def latent_figures(model: AFXStyleVAE, held_out: EmbeddedPool, seed: int = 0) ->
     generator = torch.Generator().manual_seed(seed)
     rows = torch.arange(len(held_out.kind))
     parts = [held_out.draw(part, generator) for part in rows.split(64)]
-    embedded, reference, controls, switches = (torch.cat(column) for column in zip(*parts, strict=True))
+    embedded, reference, controls, switches = (
+        torch.cat(column) for column in zip(*parts, strict=True)
+    )
     difference = model.compare(embedded, reference)
     posterior = model.vae.encode(embedded, difference)
     decoded = model.decode(posterior.mean, embedded)
@@ -118,8 +121,6 @@ def latent_figures(model: AFXStyleVAE, held_out: EmbeddedPool, seed: int = 0) ->
     latent_dim = posterior.mean.shape[1]
     values = torch.linalg.svdvals(centred)
     losses = treatment_losses(decoded.estimate, controls, switches, model.chain)
-    from ..models.estimate import ESTIMATED
-
     columns = [model.chain.names.index(name) for name in ESTIMATED]
     right = ((decoded.estimate.logits > 0) == switches[:, columns]).float().mean(0)
     divergence = kl(posterior.mean, posterior.log_var).mean(0)
@@ -179,7 +180,7 @@ def train_latent(
         if step % 250 == 0:
             log(written.flush(step=step, seconds=round(time.monotonic() - start)))
         checkpoint.save_sometimes(step)
-        if step % 2000 == 0:
+        if step % 1500 == 0:
             log(f"held out {latent_figures(model, held_out)}")
     checkpoint.save(step)
     checkpoint.average.copy_to(model.vae)

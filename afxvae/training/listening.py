@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..analysis import RUN_IN
 from ..data.shards import load_shard
-from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from ..models.estimate import ESTIMATED
 from .latent import vae_losses
 from .loop import Checkpoint, Log, cosine, optimizer_for
@@ -67,7 +66,9 @@ def log_spectral_distance(output: Tensor, truth: Tensor) -> Tensor:
         output: ``(batch, time)``.
         truth: ``(batch, time)``.
     """
-    gain = truth.square().mean(-1, keepdim=True) / output.square().mean(-1, keepdim=True).clamp_min(1e-9)
+    gain = truth.square().mean(-1, keepdim=True) / output.square().mean(-1, keepdim=True).clamp_min(
+        1e-9
+    )
     output = output * gain.sqrt()
     total = torch.zeros(len(output))
     for size in _SIZES:

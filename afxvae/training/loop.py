@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -98,17 +99,18 @@ class Checkpoint:
         """Load what was written, if anything; returns the step to go on from."""
         if not self.path.exists():
             return 0
-        from safetensors import safe_open
-
         tensors = load_file(self.path)
         with safe_open(self.path, "pt") as file:
             metadata: dict[str, str] = file.metadata()
-        take = lambda kind: {n.removeprefix(kind): v for n, v in tensors.items() if n.startswith(kind)}  # noqa: E731
-        self.module.load_state_dict(take("module."))
-        self.average.state = take("average.")
+
+        def taken(kind: str) -> dict[str, Tensor]:
+            return {n.removeprefix(kind): v for n, v in tensors.items() if n.startswith(kind)}
+
+        self.module.load_state_dict(taken("module."))
+        self.average.state = taken("average.")
         self.average.steps = int(metadata["averaged"])
         slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in take("optimizer.").items():
+        for name, value in taken("optimizer.").items():
             index, slot = name.split(".", 1)
             slots.setdefault(int(index), {})[slot] = value
         state = self.optimizer.state_dict()

@@ -5,6 +5,7 @@ Every stage leaves its result in the output folder and is skipped or resumed whe
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from dataclasses import asdict, dataclass, field, fields
@@ -34,12 +35,12 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Recipe", "Stage", "load_recipe", "run", "write_manifest"]
+__all__ = ["Recipe", "Stage", "load_recipe", "run", "train_stages", "write_manifest"]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Length and learning rate of one stage of training; batches count crops, pairs or candidates."""
+    """Length and learning rate of a stage; batches count crops, pairs or candidates."""
 
     steps: int
     batch: int
@@ -110,26 +111,35 @@ def write_manifest(recordings: Sequence[Recording], path: Path) -> Path:
 
 
 def run(
+    config: Path | None = None,
+    *,
     data: Path,
     out: Path,
-    recipe: Recipe,
-    *,
     workers: int = 2,
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Train a model and save it.
 
     Args:
-        data: A manifest, or a folder of audio.
+        config: A recipe in TOML; the default recipe if omitted.
+        data: A manifest of recordings, or a folder of audio.
         out: Gets ``shards/``, checkpoints, logs and, at the end, ``model/``.
-        recipe: What to do.
         workers: Processes that render.
         log: Called with lines for people.
 
     Returns:
         The folder of the finished model, which `AFXStyleVAE.from_pretrained` loads.
+
+    Raises:
+        UsageError: The recipe or the data cannot be used.
     """
-    manifest = data if data.is_file() else write_manifest(folder_corpus(data), out / "manifest.jsonl")
+    recipe = load_recipe(config)
+    try:
+        manifest = data
+        if not data.is_file():
+            manifest = write_manifest(folder_corpus(data), out / "manifest.jsonl")
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
     shards = out / "shards"
     plans = {
         (what, split): ShardPlan(manifest, split, shards, what, count, size, 3, seed + recipe.seed)
@@ -181,9 +191,9 @@ def train_stages(
                     rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out))}")
     model.save_pretrained(out / "model")
-    tried = render_trials(out / "model", paths["pairs", "train"], out / "trials", recipe.candidates,
-                          workers, log)  # fmt: skip
-    unseen = render_trials(out / "model", paths["pairs", "valid"], out / "trials", None, workers, log)
+    render = functools.partial(render_trials, out / "model", folder=out / "trials", log=log)
+    tried = render(pairs=paths["pairs", "train"], most=recipe.candidates, workers=workers)
+    unseen = render(pairs=paths["pairs", "valid"], most=None, workers=workers)
     stage = recipe.critic
     held = load_trials(unseen)
     train_critic(model, load_trials(tried), held, out, steps=stage.steps, batch=stage.batch,

@@ -127,9 +127,7 @@ def test_echo_leaves_what_came_before_alone(time_ms):
 @pytest.mark.parametrize("treble_ratio", [0.2, 0.3, 0.5, 0.7, 1.0])
 @pytest.mark.parametrize("decay_s", [0.1, 0.4, 1.5, 6.0])
 def test_rt60_of_each_band_is_within_10_percent_of_the_knob(decay_s, treble_ratio, rate):
-    """Schroeder's backward integration, -5 to -35 dB (T30), in octaves around the centres.
-
-    """
+    """Schroeder's backward integration, -5 to -35 dB (T30), in octaves around the centres."""
     response = room(decay_s, treble_ratio, rate, channels=4)
     wanted = (decay_s, decay_s * math.sqrt(treble_ratio), decay_s * treble_ratio)
     for centre, rt60 in zip(space.BAND_CENTRES_HZ, wanted, strict=True):
