@@ -35,11 +35,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from afxvae.effects import Chain, Effect, default_chain
-    from afxvae.matching import Match
-    from afxvae.models.style_vae import AFXStyleVAE
-    from afxvae.params import Param
-    from afxvae.presets import Preset
+    from .effects import Chain, Effect, default_chain
+    from .matching import Match
+    from .models.style_vae import AFXStyleVAE
+    from .params import Param
+    from .presets import Preset
 
 __version__ = "0.1.0"
 

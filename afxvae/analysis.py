@@ -8,6 +8,7 @@ import torch
 
 from .audio import resample
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from .types import check_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,12 +19,15 @@ _MOST_CLIPS = 4
 
 
 def as_audio(audio: Any) -> Tensor:
-    """Array or tensor ``(channel, time)`` or ``(time,)`` to float32 ``(channel, time)``."""
+    """Array or tensor ``(channel, time)`` or ``(time,)`` to float32 ``(channel, time)``.
+
+    Raises:
+        UsageError: It has other than one or two axes.
+    """
     tensor = torch.as_tensor(audio, dtype=torch.float32)
     if tensor.dim() == 1:
         tensor = tensor.unsqueeze(0)
-    if tensor.dim() != 2:
-        raise ValueError(f"audio must be (channel, time), not {tuple(tensor.shape)}")
+    check_shape("audio", tensor, "channel time")
     return tensor
 
 

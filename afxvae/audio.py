@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
-import secrets
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from afxvae.loudness import loudness_lufs, normalize_loudness, peak_limit_gain, true_peak
-from afxvae.types import AudioError, PathLike, UsageError, check_shape
+from .files import check_writable, replacing
+from .loudness import loudness_lufs, normalize_loudness, peak_limit_gain, true_peak
+from .types import AudioError, PathLike, UsageError, check_shape
 
 __all__ = [
     "AudioInfo",
@@ -193,20 +192,12 @@ def check_output(path: PathLike, overwrite: bool = False) -> None:
 
     Raises:
         AudioError: a suffix this package does not write.
-        UsageError: the file exists and `overwrite` is not set, or the folder is missing or not
-            writable.
+        UsageError: see `afxvae.files.check_writable`.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: the output must be a file.")
-    output_format(None, path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {folder}.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{path} cannot be written: no permission to write in {folder}.")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} already exists; use --overwrite to replace it.")
+    if not path.is_dir():
+        output_format(None, path)
+    check_writable(path, overwrite)
 
 
 def write(
@@ -253,22 +244,17 @@ def write(
             f"{path} was not written: its peak of {20 * math.log10(peak):+.2f} dBFS would clip "
             f"in {subtype}."
         )
-    target = path.resolve()
-    temporary = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
+    form = (sample_rate, samples.shape[1], subtype)
     try:
-        with soundfile.SoundFile(
-            temporary, "w", sample_rate, samples.shape[1], subtype, format=container
-        ) as file:
+        with (
+            replacing(path) as unfinished,
+            soundfile.SoundFile(unfinished, "w", *form, format=container) as file,
+        ):
             for start in range(0, len(samples), _BLOCK):
                 file.write(_quantize(samples[start : start + _BLOCK], subtype))
-        os.replace(temporary, target)
     except (soundfile.SoundFileError, RuntimeError) as error:
         what = f"{samples.shape[1]} channels at {sample_rate} Hz as {container} {subtype}"
         raise AudioError(f"{path} cannot be written with {what} ({_reason(error)}).") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:

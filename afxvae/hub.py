@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from afxvae import __version__
-from afxvae.models.storage import (
+from . import __version__
+from .models.storage import (
     BUNDLED_FOLDER,
     CARD_FILE,
     CONFIG_FILE,
@@ -18,7 +18,7 @@ from afxvae.models.storage import (
     read_config,
     resolve_folder,
 )
-from afxvae.types import WeightsError
+from .types import WeightsError
 
 __all__ = [
     "BUNDLED_FOLDER",
@@ -125,7 +125,7 @@ gives the settings: a chain of EQ, compressor, overdrive, chorus, delay, reverb,
 gain, with knobs in dB, Hz and ms."""
 
 _USE = """```python
-from afxvae import AFXStyleVAE
+from . import AFXStyleVAE
 
 model = AFXStyleVAE.from_pretrained(FOLDER_OR_NAME)
 match = model.match(audio, reference, sample_rate=44100)  # (channel, time)

@@ -6,7 +6,6 @@ Outputs are checked before any work is done, and are either all written or none.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from afxvae import audio
-from afxvae.presets import Preset
-from afxvae.types import AudioError, UsageError
+from . import audio
+from .files import check_writable
+from .presets import Preset
+from .types import AudioError, UsageError
 
 if TYPE_CHECKING:
-    from afxvae.matching import Match
-    from afxvae.models.style_vae import AFXStyleVAE
+    from .matching import Match
+    from .models.style_vae import AFXStyleVAE
 
 __all__ = [
     "DEMO_INPUT",
@@ -31,7 +31,6 @@ __all__ = [
     "Applied",
     "Matched",
     "apply_file",
-    "check_writable",
     "demo",
     "load_model",
     "match_files",
@@ -74,7 +73,7 @@ def load_model(name: str | None, revision: str | None, device: str) -> AFXStyleV
         WeightsError: the weights are not there or do not fit.
     """
     chosen = _device(device)
-    from afxvae.models.style_vae import AFXStyleVAE
+    from .models.style_vae import AFXStyleVAE
 
     return AFXStyleVAE.from_pretrained(name, revision=revision).to(chosen).eval()
 
@@ -213,22 +212,6 @@ def demo(folder: Path, *, model: Callable[[], AFXStyleVAE], overwrite: bool = Fa
     for clip, copy in copies.items():
         shutil.copyfile(clip, copy)
     return result
-
-
-def check_writable(path: Path, overwrite: bool) -> None:
-    """Raise `UsageError` unless a file that is no audio can be written (see `audio.check_output`).
-
-    Raises:
-        UsageError: it exists and `overwrite` is not set, or its folder is missing or not writable.
-    """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: the output must be a file.")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{path} cannot be written: no permission to write in {path.parent}.")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} already exists; use --overwrite to replace it.")
 
 
 def _device(name: str) -> torch.device:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from afxvae.types import check_shape
+from .dsp.units import fast_length
+from .types import check_shape
 
 __all__ = ["loudness_lufs", "normalize_loudness", "peak_limit_gain", "true_peak"]
 
@@ -96,7 +97,7 @@ def _k_weight(audio: Tensor, sample_rate: int) -> Tensor:
     for start in range(0, audio.shape[-1], _BLOCK):
         early = min(start, before)
         piece = audio[..., start - early : start + _BLOCK]
-        n_fft = _fast_size(piece.shape[-1] + before - early)
+        n_fft = fast_length(piece.shape[-1] + before - early)
         response = torch.from_numpy(_k_response(n_fft, sample_rate))
         spectrum = torch.fft.rfft(piece, n_fft)
         spectrum = spectrum * response.to(device=spectrum.device, dtype=spectrum.dtype)
@@ -127,13 +128,6 @@ def _k_response(n_fft: int, sample_rate: int) -> np.ndarray[Any, np.dtype[np.com
 
 def _corner(sample_rate: int) -> float:
     return math.tan(math.pi * 38.13547087602444 / sample_rate)
-
-
-@functools.lru_cache(maxsize=64)
-def _fast_size(length: int) -> int:
-    """Smallest even 2^a 3^b 5^c that is not below `length`."""
-    odds = (1, 3, 5, 9, 15, 25, 27, 45, 75, 81, 125, 135)
-    return min(odd << max(1, (-(-length // odd) - 1).bit_length()) for odd in odds)
 
 
 @functools.lru_cache(maxsize=1)

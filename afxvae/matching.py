@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +32,8 @@ __all__ = ["EFFORTS", "Decision", "Match", "decide", "match", "style_report"]
 
 EFFORTS = ("fast", "normal")
 _CRITIC_CLIPS = {"fast": 1, "normal": 2}
-_SAME_LOUDNESS_DB = 0.5  # below this a change of level is not worth touching the samples
+SAME_LOUDNESS_DB = 0.5
+"""Below this a change of level is not worth touching the samples."""
 _SAME_WIDTH_DB = 4.0  # below this a difference in stereo width is content, not production
 _NARROWEST_DB = -40.0  # side against mid; below this a recording counts as mono
 
@@ -222,8 +223,7 @@ def _weigh_on_clips(
     for versions in zip(*rounds, strict=True):
         advantage = sum(v.advantage for v in versions) / len(versions)
         spread = sum(v.spread for v in versions) / len(versions)
-        first = versions[0]
-        merged.append(Candidate(first.name, first.controls, first.switches, advantage, spread))
+        merged.append(replace(versions[0], advantage=advantage, spread=spread))
     return merged
 
 
@@ -250,7 +250,7 @@ def _side_db(audio: Tensor) -> float | None:
 
 
 def _with_width(preset: Preset, audio: Tensor, reference: Tensor) -> tuple[Preset, list[str]]:
-    """Measure, not estimate: scale the side signal if the reference is clearly wider or narrower."""
+    """Scale the side signal if the reference is clearly wider or narrower, by measurement."""
     mine, theirs = _side_db(audio), _side_db(reference)
     if mine is None or theirs is None or min(mine, theirs) < _NARROWEST_DB:
         return preset, []
@@ -284,7 +284,7 @@ def _with_loudness(
         float(peak_limit_gain(rendered.unsqueeze(0) * 10 ** (gain_db / 20)))
     )
     untouched = not any(preset.switches.values())
-    if untouched and abs(gain_db) < _SAME_LOUDNESS_DB:
+    if untouched and abs(gain_db) < SAME_LOUDNESS_DB:
         return preset, rendered, notes
     if room_db < 0.0:
         if untouched and gain_db + room_db < 0.0 < gain_db:
@@ -298,7 +298,7 @@ def _with_loudness(
 def style_report(
     audio: Tensor, result: Tensor, reference: Tensor, sample_rate: int, reference_rate: int
 ) -> dict[str, dict[str, float]]:
-    """Style distances to the reference before and after, by measures that took no part in the choice.
+    """Style distances to the reference before and after, by measures without part in the choice.
 
     Average mel cepstra (``mfcc``), spectral centroid (``centroid_hz``), crest factor (``crest_db``)
     and loudness (``loudness_lu``), over the loudest stretches of each recording.

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,13 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from afxvae.effects import Chain, Effect, default_chain
-from afxvae.effects.describe import describe_effect, describe_setting
-from afxvae.params import Param
-from afxvae.types import PathLike, PresetError, UsageError, check_shape
+from .effects import Chain, Effect, default_chain
+from .effects.describe import describe_effect, describe_setting
+from .files import replacing
+from .params import Param
+from .types import PathLike, PresetError, UsageError, check_shape
 
 if TYPE_CHECKING:
-    from afxvae.effects import ChainSettings, Switches
+    from .effects import ChainSettings, Switches
 
 __all__ = ["INPUT_GAIN", "SCHEMA_VERSION", "Preset"]
 
@@ -224,15 +223,8 @@ class Preset:
         if path.exists() and not overwrite:
             raise UsageError(f"{path} already exists and is not replaced unless asked to.")
         text = json.dumps(self.to_dict(), indent=2) + "\n"
-        target = path.resolve()
-        temporary = target.with_name(f".{secrets.token_hex(8)}.json")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, target)
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: PathLike) -> Preset:

@@ -1,0 +1,1 @@
+"""Training material: corpora of recordings, random treatments, pairs and shards of them."""

@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from afxvae import audio
-from afxvae.data import sources
-from afxvae.types import AudioError
+from .. import audio
+from ..types import AudioError
+from . import sources
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -1,8 +1,8 @@
 """Training material: crops of recordings, treated by random chains, as features or as audio.
 
 A *crop* is two neighbouring clips A and B of 131,072 samples at 24 kHz. Each is brought to one
-loudness with one second of run-in before it, and treatments are rendered after that cut, so that the
-true settings reproduce the truth exactly.
+loudness with one second of run-in before it, and treatments are rendered after that cut, so that
+the true settings reproduce the truth exactly.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afxvae.data.clips import Signal, change_rate, fade
+from .clips import Signal, change_rate, fade
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 7, 9))
 """Major, minor, dorian and pentatonic, in semitones over the tonic."""

@@ -88,6 +88,8 @@ def render_shards(
     """Render the missing shards of a plan in `workers` processes; returns all paths."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(plan.count) if not plan.path(i).exists()]
+    if not missing:
+        return [plan.path(i) for i in range(plan.count)]
     os.environ.update(WORKER_ENVIRONMENT)  # inherited by the workers, which are new processes
     with get_context("spawn").Pool(workers, maxtasksperchild=_SHARDS_PER_WORKER) as pool:
         for path in pool.imap(functools.partial(_render, plan), missing, chunksize=1):

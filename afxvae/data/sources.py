@@ -20,10 +20,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from afxvae import audio
-from afxvae.data import clips, phrases
-from afxvae.data.clips import Signal
-from afxvae.types import AudioError
+from .. import audio
+from ..types import AudioError
+from . import clips, phrases
+from .clips import Signal
 
 Table = Mapping[str, Any]
 

@@ -57,7 +57,7 @@ USUAL_RANGES: dict[tuple[str, str], tuple[float, float]] = {
 def random_treatments(
     chain: Chain, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draw treatments: uniform knob positions in `USUAL_RANGES`, each effect on with probability .4.
+    """Draw treatments: uniform knob positions in `USUAL_RANGES`, effects on with probability .4.
 
     Bands of the equaliser are flat with probability .3 and its cuts open with probability .65; one
     treatment in twenty is nothing at all.

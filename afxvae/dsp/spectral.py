@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "envelope_autocorrelation",
-    "log_mel",
+    "log_magnitude", "log_mel",
     "mel_filterbank",
     "power_spectrogram",
     "real_cepstrum",
@@ -47,14 +47,21 @@ def log_mel(power: Tensor, filters: Tensor, floor_db: float) -> Tensor:
     return 10.0 * torch.log10((power @ filters).clamp_min(10.0 ** (floor_db / 10.0)))
 
 
+def log_magnitude(audio: Tensor) -> Tensor:
+    """Natural logarithm of the spectrum of whole clips: ``(batch, time)`` to ``(batch, bin)``.
+
+    The floor lies 80 dB below the mean magnitude.
+    """
+    magnitude = torch.fft.rfft(audio).abs()
+    return torch.log(magnitude + 1e-4 * magnitude.mean(dim=-1, keepdim=True) + 1e-9)
+
+
 def real_cepstrum(audio: Tensor) -> Tensor:
-    """Real cepstrum of whole clips, ``(batch, time)`` to ``(batch, time // 2)``.
+    """Real cepstrum of whole clips, doubled, ``(batch, time)`` to ``(batch, time // 2)``.
 
     An echo of gain g after T samples adds g at quefrency T (Bogert, Healy and Tukey, 1963).
     """
-    magnitude = torch.fft.rfft(audio).abs()
-    floor = 1e-4 * magnitude.mean(dim=-1, keepdim=True) + 1e-9
-    cepstrum: Tensor = torch.fft.irfft(torch.log(magnitude + floor), audio.shape[-1])
+    cepstrum = torch.fft.irfft(log_magnitude(audio), audio.shape[-1])
     return 2.0 * cepstrum[..., : audio.shape[-1] // 2]
 
 

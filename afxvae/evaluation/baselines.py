@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from afxvae.audio import loudness_lufs
-from afxvae.dsp.dynamics import compress
-from afxvae.types import UsageError, check_shape
+from ..audio import loudness_lufs
+from ..dsp.dynamics import compress
+from ..types import UsageError, check_shape
 
 __all__ = ["loudness_only", "rule_based", "spectrum_only"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from afxvae.evaluation.settings import SettingsError
+from .settings import SettingsError
 
 __all__ = ["PROTOCOLS", "ItemResult", "ItemResults", "Protocol", "Verdict"]
 

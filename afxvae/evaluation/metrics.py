@@ -19,8 +19,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from afxvae.audio import loudness_lufs, resample
-from afxvae.types import UsageError, check_shape
+from ..audio import loudness_lufs, resample
+from ..types import UsageError, check_shape
 
 __all__ = [
     "METRICS",

@@ -18,13 +18,16 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from afxvae.data.corpus import Recording
-from afxvae.data.pairs import make_pairs
-from afxvae.data.shards import WORKER_ENVIRONMENT
-from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from afxvae.effects import Chain
-from afxvae.evaluation.items import PROTOCOLS, ItemResult, ItemResults, Protocol, Verdict
-from afxvae.evaluation.rows import (
+from ..data.corpus import Recording
+from ..data.pairs import make_pairs
+from ..data.shards import WORKER_ENVIRONMENT
+from ..dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from ..effects import Chain
+from ..models.estimate import ESTIMATED
+from ..models.style_vae import AFXStyleVAE
+from ..types import UsageError
+from .items import PROTOCOLS, ItemResult, ItemResults, Protocol, Verdict
+from .rows import (
     OURS,
     Item,
     PresetTable,
@@ -33,13 +36,10 @@ from afxvae.evaluation.rows import (
     measure,
     render_rows,
 )
-from afxvae.evaluation.settings import settings_errors, switched_on
-from afxvae.models.estimate import ESTIMATED
-from afxvae.models.style_vae import AFXStyleVAE
-from afxvae.types import UsageError
+from .settings import settings_errors, switched_on
 
 if TYPE_CHECKING:
-    from afxvae.matching import Decision
+    from ..matching import Decision
 
 __all__ = [
     "PROTOCOLS",

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from afxvae import __version__
-from afxvae.data.corpus import Recording, Split, folder_corpus, load_manifest
-from afxvae.evaluation.items import PROTOCOLS, ItemResults, Protocol
-from afxvae.evaluation.protocols import evaluate_items, usable_recordings
-from afxvae.evaluation.rows import COLUMNS, PresetTable, chosen_rows
-from afxvae.evaluation.summary import summarize
-from afxvae.evaluation.tables import to_markdown
-from afxvae.models.estimate import ESTIMATED
-from afxvae.models.style_vae import AFXStyleVAE
-from afxvae.types import UsageError
+from .. import __version__
+from ..data.corpus import Recording, Split, folder_corpus, load_manifest
+from ..files import replacing
+from ..models.estimate import ESTIMATED
+from ..models.style_vae import AFXStyleVAE
+from ..types import UsageError
+from .items import PROTOCOLS, ItemResults, Protocol
+from .protocols import evaluate_items, usable_recordings
+from .rows import COLUMNS, PresetTable, chosen_rows
+from .summary import summarize
+from .tables import to_markdown
 
 if TYPE_CHECKING:
-    from afxvae.training.latent import EmbeddedPool
+    from ..training.latent import EmbeddedPool
 
 __all__ = ["find_recordings", "run", "to_markdown"]
 
@@ -158,8 +159,8 @@ def _described(recordings: Sequence[Recording]) -> dict[str, Any]:
 
 
 def _embedded(model: AFXStyleVAE, folder: Path, split: str, most: int) -> EmbeddedPool | None:
-    from afxvae.training.latent import embed_pool
-    from afxvae.training.pool import Pool
+    from ..training.latent import embed_pool
+    from ..training.pool import Pool
 
     pool = Pool(folder, split, most)
     return embed_pool(model, pool) if len(pool) else None
@@ -167,7 +168,7 @@ def _embedded(model: AFXStyleVAE, folder: Path, split: str, most: int) -> Embedd
 
 def _latent(model: AFXStyleVAE, folder: Path, seed: int) -> dict[str, Any]:
     """`latent_figures` of the held-out shards, with how often each effect is off."""
-    from afxvae.training.latent import latent_figures
+    from ..training.latent import latent_figures
 
     held_out = _embedded(model, folder, "valid", _LATENT_SHARDS)
     if held_out is None:
@@ -227,9 +228,5 @@ def _make_folder(out: Path | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from afxvae.data.treatments import random_treatments
-from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
-from afxvae.evaluation import baselines
-from afxvae.evaluation.metrics import METRICS, at_matched_loudness
-from afxvae.loudness import loudness_lufs
-from afxvae.matching import EFFORTS, Decision, decide
-from afxvae.types import UsageError
+from ..data.treatments import random_treatments
+from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..loudness import loudness_lufs
+from ..matching import EFFORTS, SAME_LOUDNESS_DB, Decision, decide
+from ..types import UsageError
+from . import baselines
+from .metrics import METRICS, at_matched_loudness
 
 if TYPE_CHECKING:
-    from afxvae.effects import Chain
-    from afxvae.models.style_vae import AFXStyleVAE
+    from ..effects import Chain
+    from ..models.style_vae import AFXStyleVAE
 
 __all__ = [
     "COLUMNS",
@@ -52,9 +52,6 @@ COLUMNS = ("mr_stft_rendered", *METRICS)
 """What `measure` returns: `METRICS`, MR-STFT at matched loudness, and MR-STFT as rendered."""
 
 _MEAN_DRAWS = 4096
-_SAME_LOUDNESS_DB = (
-    0.5  # as in `match`: a smaller change of level is not worth touching the samples
-)
 _BASELINES: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "loudness only": baselines.loudness_only,
     "spectrum only": baselines.spectrum_only,
@@ -229,6 +226,6 @@ def _levelled(out: Tensor, reference: Tensor, switches: Tensor) -> Tensor:
     """At the reference's loudness, as `match` does by default; what was left alone may stay so."""
     if not bool(switches.any()):
         lufs = [loudness_lufs(audio.unsqueeze(0), SAMPLE_RATE) for audio in (out, reference)]
-        if abs(float(lufs[0] - lufs[1])) < _SAME_LOUDNESS_DB:
+        if abs(float(lufs[0] - lufs[1])) < SAME_LOUDNESS_DB:
             return out
     return at_matched_loudness(out, reference)

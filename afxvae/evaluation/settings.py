@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-from afxvae.dsp.features import SAMPLE_RATE
-from afxvae.effects import responses
-from afxvae.models.estimate import ESTIMATED
+from ..dsp.features import SAMPLE_RATE
+from ..effects import responses
+from ..models.estimate import ESTIMATED
 
 if TYPE_CHECKING:
-    from afxvae.effects import Chain, Settings
+    from ..effects import Chain, Settings
 
 __all__ = ["QUANTITIES", "Quantity", "SettingsError", "settings_errors", "switched_on"]
 

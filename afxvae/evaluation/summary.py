@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afxvae.evaluation.metrics import Floats, bootstrap_interval, closure, share_worse
-from afxvae.evaluation.rows import COLUMNS, OURS
-from afxvae.evaluation.settings import QUANTITIES
-from afxvae.models.estimate import ESTIMATED
+from ..models.estimate import ESTIMATED
+from .metrics import Floats, bootstrap_interval, closure, share_worse
+from .rows import COLUMNS, OURS
+from .settings import QUANTITIES
 
 if TYPE_CHECKING:
-    from afxvae.evaluation.items import ItemResult, ItemResults, Verdict
+    from .items import ItemResult, ItemResults, Verdict
 
 __all__ = ["TOLERANCE", "paired_p_value", "summarize"]
 

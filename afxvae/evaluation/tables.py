@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from afxvae.evaluation.settings import QUANTITIES
-from afxvae.evaluation.summary import TOLERANCE
+from .settings import QUANTITIES
+from .summary import TOLERANCE
 
 __all__ = ["to_markdown"]
 

@@ -1,0 +1,1 @@
+"""The networks: encoder, conditional VAE, critic, and `AFXStyleVAE`, which joins them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import torch
@@ -66,7 +67,7 @@ class Encoder(nn.Module):
         )
         layers: list[nn.Module] = []
         channels = (N_MELS, width, width, 2 * width, 2 * width)
-        for before, after in zip(channels[:-1], channels[1:], strict=True):
+        for before, after in itertools.pairwise(channels):
             layers += [
                 nn.Conv1d(before, after, 5, stride=2, padding=2),
                 nn.GroupNorm(8, after),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..effects import Chain, Settings
 
-__all__ = ["ESTIMATED", "Estimate", "TreatmentHead", "treatment_losses"]
+__all__ = ["ESTIMATED", "Estimate", "TreatmentHead", "estimated_columns", "treatment_losses"]
 
 ESTIMATED = ("eq", "compressor", "overdrive", "chorus", "delay", "reverb")
 """Effects the model estimates; width and gain follow from measurements, not from the latent."""
@@ -90,6 +90,11 @@ class TreatmentHead(nn.Module):
         return Estimate(controls, logits)
 
 
+def estimated_columns(chain: Chain) -> list[int]:
+    """Where the effects of `ESTIMATED` stand among those of the chain, in their order."""
+    return [chain.names.index(name) for name in ESTIMATED]
+
+
 def _curve(effect: str, settings: Settings) -> Tensor:
     if effect == "eq":
         return responses.eq_curve_db(settings, SAMPLE_RATE).clamp_min(-30.0)
@@ -111,8 +116,7 @@ def treatment_losses(
     """
     guess = chain.to_settings(estimate.controls)
     true = chain.to_settings(controls)
-    columns = [chain.names.index(name) for name in ESTIMATED]
-    on = switches[:, columns].to(controls.dtype)
+    on = switches[:, estimated_columns(chain)].to(controls.dtype)
     entropy = nn.functional.binary_cross_entropy_with_logits(estimate.logits, on, reduction="none")
     losses = {"switches": entropy.sum(1)}
     for effect, present in zip(ESTIMATED, on.unbind(1), strict=True):

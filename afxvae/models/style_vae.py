@@ -17,12 +17,21 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..analysis import analysis_clips, as_audio
+from ..audio import check_usable
 from ..dsp.features import ANALYSIS_LUFS, SAMPLE_RATE, Features, extract_features
 from ..effects import default_chain
 from ..loudness import normalize_loudness
 from ..types import WeightsError
 from .encoder import Comparator, Encoder
-from .storage import check_chain, check_state, resolve_folder, weights_checksum
+from .storage import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    check_chain,
+    check_state,
+    read_config,
+    resolve_folder,
+    weights_checksum,
+)
 from .vae import Critic, Decoded, Posterior, TreatmentVAE
 
 if TYPE_CHECKING:
@@ -143,12 +152,15 @@ class AFXStyleVAE(
         Raises:
             AudioError: The recording is silent, too short or not finite.
         """
-        return self.embed_clips(analysis_clips(as_audio(audio), sample_rate)).mean(0)
+        recording = as_audio(audio)
+        check_usable(recording, sample_rate, "The recording")
+        return self.embed_clips(analysis_clips(recording, sample_rate)).mean(0)
 
     def match(self, audio: Any, reference: Any, **options: Any) -> Match:
         """Make `audio` sound as if it had gone through the production of `reference`.
 
-        See `afxvae.matching.match` for the options (``sample_rate``, ``effort``, ``loudness``, ...).
+        See `afxvae.matching.match` for the options: ``sample_rate``, ``effort``, ``loudness`` and
+        others.
         """
         from ..matching import match
 
@@ -181,15 +193,23 @@ class AFXStyleVAE(
 
     @classmethod
     def from_folder(cls, folder: Path) -> AFXStyleVAE:
-        """Load ``config.json`` and ``model.safetensors`` of a folder, strictly."""
+        """Load ``config.json`` and ``model.safetensors`` of a folder, strictly.
+
+        Raises:
+            WeightsError: See `from_pretrained`.
+        """
+        config = read_config(folder)
         try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            state = load_file(folder / "model.safetensors")
-            stored = config.pop("sha256")
-            known = {k: config[k] for k in ("statistics", "embedding_dim", "difference_dim")}
-            known |= {k: config[k] for k in ("latent_dim", "chain", "name")}
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            state = load_file(folder / WEIGHTS_FILE)
+            stored, chain = str(config["sha256"]), config["chain"]
+            keys = ("statistics", "embedding_dim", "difference_dim", "latent_dim")
+            known: dict[str, Any] = {key: int(config[key]) for key in keys}
+            known["name"] = str(config["name"])
+        except KeyError as error:
+            raise WeightsError(f"{folder / CONFIG_FILE} is damaged: it has no {error}.") from error
+        except (OSError, ValueError, TypeError, SafetensorError) as error:
             raise WeightsError(f"The weights in {folder} cannot be read: {error}.") from error
+        check_chain(chain, default_chain().to_dict())
         model = cls(**known)
         check_state(model.state_dict(), state)
         found = weights_checksum(state)
@@ -203,7 +223,7 @@ class AFXStyleVAE(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         state = self._stored_state()
-        save_file(state, save_directory / "model.safetensors")
+        save_file(state, save_directory / WEIGHTS_FILE)
         config = {**self.config, "sha256": weights_checksum(state)}
         text = json.dumps(config, indent=1) + "\n"
-        (save_directory / "config.json").write_text(text, encoding="utf-8")
+        (save_directory / CONFIG_FILE).write_text(text, encoding="utf-8")

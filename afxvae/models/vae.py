@@ -1,4 +1,4 @@
-"""The conditional VAE whose latent is a space of treatments, and the critic that weighs candidates."""
+"""The conditional VAE whose latent is a space of treatments, and the critic of candidates."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ class Posterior:
     mean: Tensor
     log_var: Tensor
 
-    def sample(self, generator: torch.Generator | None = None, scale: float = 1.0) -> Tensor:
-        """Draw ``(batch, latent)``; `scale` multiplies the standard deviation."""
+    def sample(self, generator: torch.Generator | None = None, least: float = 0.0) -> Tensor:
+        """Draw ``(batch, latent)``; the standard deviation is at least `least`."""
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
-        return self.mean + scale * torch.exp(0.5 * self.log_var) * noise.to(self.mean.device)
+        spread = torch.exp(0.5 * self.log_var).clamp_min(least)
+        return self.mean + spread * noise.to(self.mean.device)
 
 
 @dataclass(frozen=True)

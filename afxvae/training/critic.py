@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from ..candidates import choose, judge, knob_vector, propose, render_candidates
+from ..candidates import (
+    choose,
+    judge,
+    knob_vector,
+    propose,
+    render_candidates,
+    with_opinions,
+)
 from ..data.shards import load_shard
 from ..dsp.features import RUN_IN
 from ..evaluation.metrics import at_matched_loudness, mr_stft_from_magnitudes, stft_magnitudes
-from .loop import Log, cosine, optimizer_for
+from .loop import Log, cosine, descend, optimizer_for, set_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,16 +124,12 @@ def train_critic(
     others = _tensors(model, held_out)
     for step in range(1, steps + 1):
         model.critic.train()
-        for group in optimizer.param_groups:
-            group["lr"] = rate * cosine(step / steps)
+        set_rate(optimizer, rate * cosine(step / steps))
         rows = torch.randint(len(tensors[-1]), (batch,), generator=generator)
         loss = _loss(model, [tensor[rows] for tensor in tensors])
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.critic.parameters(), 5.0)
-        optimizer.step()
+        descend(optimizer, model.critic, loss, 5.0)
         written.add({"loss": loss.detach()})
-        if step % 200 == 0:
+        if step % 200 == 0 or step == steps:
             model.critic.eval()
             with torch.no_grad():
                 unseen = float(_loss(model, others))
@@ -174,10 +176,7 @@ def calibrate(
         mean, log_scale = judge(
             model, trial.embedded, trial.reference, trial.found, trial.candidates
         )
-        rated = [
-            replace(c, advantage=float(m), spread=float(s.exp()))
-            for c, m, s in zip(trial.candidates, mean, log_scale, strict=True)
-        ]
+        rated = with_opinions(trial.candidates, mean, log_scale)
         weighed.append((trial, [trial.candidates[0], *rated]))  # the first place is "nothing"
     before = torch.tensor([trial.before for trial in held_out])
     rows: list[dict[str, float]] = []

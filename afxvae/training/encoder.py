@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from ..data.pairs import restore_log_mel
 from ..dsp.features import Features
 from ..models.encoder import Comparator, Encoder
 from ..models.estimate import Estimate, TreatmentHead, treatment_losses
-from .loop import Average, Checkpoint, Log, cosine, optimizer_for
+from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 from .pool import PairBatch, Pool
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ class SupervisedEncoder(nn.Module):
         difference = self.comparator(embeddings[batch.audio], embeddings[batch.reference])
         estimate: Estimate = self.head(difference)
         return estimate
-
-
-def _mean_losses(losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.mean() for name, value in losses.items()}
 
 
 @torch.no_grad()
@@ -82,52 +78,73 @@ def train_encoder(
     seed: int = 0,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train for `steps` batches of `crops` crops on the pools in `shards`; resumes from `folder`."""
+    """Train for `steps` batches of `crops` crops of the pools in `shards`; resumes from `folder`.
+
+    Args:
+        model: To train; it ends with its averaged weights.
+        chain: Of the treatments.
+        shards: Folder of pools, to which more may be added meanwhile.
+        folder: Gets the checkpoint and the log.
+        steps: Number of batches.
+        crops: Crops in a batch.
+        rate: Largest learning rate.
+        seed: Of batches and pairs.
+        log: Called with lines for people.
+    """
     pool, held_out = Pool(shards, "train"), Pool(shards, "valid", 6)
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_for(model, rate, 0.05)
     checkpoint = Checkpoint(folder / "encoder.safetensors", model, optimizer)
     step = checkpoint.resume()
     if step == 0:
-        first = torch.cat([pool.shards[i]["wet_mel"][:8].flatten(0, 2) for i in range(4)])
-        model.encoder.fit_scale(_scaling(pool, first))
+        model.encoder.fit_scale(_scaling(pool))
         checkpoint.average = Average(model)
     written = Log(folder / "encoder.jsonl")
     start = time.monotonic()
     while step < steps:
         pool.refresh()
         for raw in pool.batches(crops, generator):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * cosine(step / steps)
-            batch = PairBatch(raw, generator)
-            batch.features = _window(batch.features, generator)
-            with torch.autocast("cpu", torch.bfloat16):
-                estimate = model(batch)
-            losses = treatment_losses(estimate, batch.controls, batch.switches, chain)
-            means: dict[str, Any] = _mean_losses(losses)
-            total = torch.stack(list(means.values())).sum()
-            optimizer.zero_grad()
-            total.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-            optimizer.step()
+            set_rate(optimizer, rate * cosine(step / steps))
+            losses = _batch_losses(model, raw, chain, generator)
+            descend(optimizer, model, losses["total"], 5.0)
             checkpoint.average.update(model)
             step += 1
-            written.add({"total": total.detach(), **{n: v.detach() for n, v in means.items()}})
+            written.add({name: value.detach() for name, value in losses.items()})
             if step % 100 == 0:
                 seconds = round(time.monotonic() - start)
                 log(written.flush(step=step, shards=len(pool), seconds=seconds))
             checkpoint.save_sometimes(step)
             if step % 1000 == 0 or step == steps:
-                kept = {name: value.clone() for name, value in model.state_dict().items()}
-                checkpoint.average.copy_to(model)
-                figures = validate(model, held_out, chain)
-                model.load_state_dict(kept)
-                written.add({n: v for n, v in figures.items()})
+                written.add(_validate_average(model, checkpoint.average, held_out, chain))
                 log("valid  " + written.flush(step=step))
             if step >= steps:
                 break
     checkpoint.save(step)
     checkpoint.average.copy_to(model)
+
+
+def _batch_losses(
+    model: SupervisedEncoder, raw: dict[str, Tensor], chain: Chain, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Mean losses of one batch, and their sum as ``total``."""
+    batch = PairBatch(raw, generator)
+    batch.features = _window(batch.features, generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        estimate = model(batch)
+    losses = treatment_losses(estimate, batch.controls, batch.switches, chain)
+    means = {name: value.mean() for name, value in losses.items()}
+    return {"total": torch.stack(list(means.values())).sum(), **means}
+
+
+def _validate_average(
+    model: SupervisedEncoder, average: Average, held_out: Pool, chain: Chain
+) -> dict[str, Tensor | float]:
+    """`validate` with the averaged weights; the model keeps its own."""
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    average.copy_to(model)
+    figures = validate(model, held_out, chain)
+    model.load_state_dict(kept)
+    return dict(figures)
 
 
 def _window(features: Features, generator: torch.Generator) -> Features:
@@ -138,6 +155,11 @@ def _window(features: Features, generator: torch.Generator) -> Features:
     return Features(features.log_mel[:, first : first + frames], features.statistics)
 
 
-def _scaling(pool: Pool, first: Tensor) -> Features:
-    statistics = [pool.shards[i]["wet_statistics"][:8].flatten(0, 2) for i in range(4)]
-    return Features(restore_log_mel(first), torch.cat(statistics).float())
+def _scaling(pool: Pool) -> Features:
+    """Some treated clips of the first shards."""
+    shards = pool.shards[:4]
+    steps, statistics = (
+        torch.cat([shard[name][:8].flatten(0, 2) for shard in shards])
+        for name in ("wet_mel", "wet_statistics")
+    )
+    return Features(restore_log_mel(steps), statistics.float())

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from ..data.pairs import restore_log_mel
 from ..dsp.features import Features
-from ..models.estimate import ESTIMATED, treatment_losses
+from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from ..regularizers import free_bits, kl
-from .loop import Checkpoint, Log, cosine, optimizer_for
+from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 from .pool import Pool, pair_up
 
 if TYPE_CHECKING:
@@ -33,7 +32,15 @@ _SAMPLED = 0.6  # share of a batch decoded from a sample; the rest from the mean
 
 @dataclass(frozen=True)
 class EmbeddedPool:
-    """Embeddings of a pool: ``dry (crop, 2, e)``, ``wet (crop, 2, treatment, e)``, and the truth."""
+    """Embeddings of a pool with the truth.
+
+    Attributes:
+        dry: ``(crop, 2, embedding)``.
+        wet: ``(crop, 2, treatment, embedding)``.
+        kind: ``(crop,)``.
+        controls: ``(crop, 2, treatment, control)``.
+        switches: ``(crop, 2, treatment, effect)``.
+    """
 
     dry: Tensor
     wet: Tensor
@@ -61,11 +68,12 @@ def embed_pool(model: AFXStyleVAE, pool: Pool) -> EmbeddedPool:
     for shard in pool.shards:
         for side, axes in (("dry", 2), ("wet", 3)):
             mel, statistics = shard[f"{side}_mel"], shard[f"{side}_statistics"]
-            shape = mel.shape[:axes]
-            flat = zip(mel.flatten(0, axes - 1).split(64), statistics.flatten(0, axes - 1).split(64),
-                       strict=True)  # fmt: skip
-            found = [model.embed_features(Features(restore_log_mel(m), s.float())) for m, s in flat]
-            parts[side].append(torch.cat(found).unflatten(0, shape))
+            flat = (clips.flatten(0, axes - 1).split(64) for clips in (mel, statistics))
+            found = [
+                model.embed_features(Features(restore_log_mel(m), s.float()))
+                for m, s in zip(*flat, strict=True)
+            ]
+            parts[side].append(torch.cat(found).unflatten(0, mel.shape[:axes]))
         for name in ("kind", "controls", "switches"):
             parts[name].append(shard[name])
     return EmbeddedPool(**{name: torch.cat(values) for name, values in parts.items()})
@@ -121,8 +129,8 @@ def latent_figures(model: AFXStyleVAE, held_out: EmbeddedPool, seed: int = 0) ->
     latent_dim = posterior.mean.shape[1]
     values = torch.linalg.svdvals(centred)
     losses = treatment_losses(decoded.estimate, controls, switches, model.chain)
-    columns = [model.chain.names.index(name) for name in ESTIMATED]
-    right = ((decoded.estimate.logits > 0) == switches[:, columns]).float().mean(0)
+    on = switches[:, estimated_columns(model.chain)]
+    right = ((decoded.estimate.logits > 0) == on).float().mean(0)
     divergence = kl(posterior.mean, posterior.log_var).mean(0)
     return {
         "r2": float(1.0 - (decoded.difference - difference).square().sum() / total),
@@ -155,25 +163,21 @@ def train_latent(
         embedded, reference, _, _ = train.draw(torch.arange(min(1000, len(train.kind))), generator)
         with torch.no_grad():
             model.vae.fit_scale(model.comparator(embedded, reference))
-        checkpoint.average = type(checkpoint.average)(model.vae)
+        checkpoint.average = Average(model.vae)
     order = train.kind.argsort(stable=True)
     written = Log(folder / "latent.jsonl")
     start = time.monotonic()
     model.eval()
     while step < steps:
         model.vae.train()
-        for group in optimizer.param_groups:
-            group["lr"] = rate * cosine(step / steps)
+        set_rate(optimizer, rate * cosine(step / steps))
         # neighbours in kind, so that P2 finds partners
         first = int(torch.randint(len(order), (1,), generator=generator))
         window = order.roll(-first)[: 4 * crops]
         rows = window[torch.randperm(len(window), generator=generator)[:crops]]
         beta = min(1.0, step / (0.25 * steps))
         losses = vae_losses(model, *train.draw(rows, generator), beta, generator)
-        optimizer.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
-        nn.utils.clip_grad_norm_(model.vae.parameters(), 20.0)
-        optimizer.step()
+        descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)
         checkpoint.average.update(model.vae)
         step += 1
         written.add({name: value.detach() for name, value in losses.items()})

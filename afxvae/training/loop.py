@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Average", "Checkpoint", "Log", "cosine", "optimizer_for"]
+__all__ = ["Average", "Checkpoint", "Log", "cosine", "descend", "optimizer_for", "set_rate"]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 240.0
 
@@ -39,6 +39,22 @@ def optimizer_for(module: nn.Module, rate: float, weight_decay: float) -> torch.
         {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def descend(
+    optimizer: torch.optim.Optimizer, module: nn.Module, loss: Tensor, most_norm: float
+) -> None:
+    """Take one step down the gradient of `loss`, whose norm over `module` is limited."""
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(module.parameters(), most_norm)
+    optimizer.step()
 
 
 class Average:

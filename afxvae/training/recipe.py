@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 
-from ..data.corpus import Recording, folder_corpus
+from ..data.corpus import Recording, folder_corpus, load_manifest
 from ..data.shards import ShardPlan, render_shards
 from ..effects import default_chain
 from ..models.style_vae import AFXStyleVAE
@@ -138,8 +138,14 @@ def run(
         manifest = data
         if not data.is_file():
             manifest = write_manifest(folder_corpus(data), out / "manifest.jsonl")
+        splits = {recording.split for recording in load_manifest(manifest) if recording.dry}
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
+    if missing := [split for split in ("train", "valid") if split not in splits]:
+        raise UsageError(
+            f"{data} has no dry recording in its {' and no in its '.join(missing)} split: about "
+            "one group in ten is for validation, so more recordings are needed."
+        )
     shards = out / "shards"
     plans = {
         (what, split): ShardPlan(manifest, split, shards, what, count, size, 3, seed + recipe.seed)

@@ -8,44 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.signal
-import soundfile
 import torch
 
 from afxvae.data.corpus import Recording
-from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE, extract_features
+from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from afxvae.effects import default_chain
 from afxvae.evaluation import protocols, report, rows, settings, summary
 from afxvae.evaluation.items import ItemResult, ItemResults
 from afxvae.evaluation.protocols import evaluate_items, usable_recordings
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.types import UsageError
+from tests.sounds import phrases, recording, untrained
 
 CHAIN = default_chain()
 QUICK = ("ours (fast)", "oracle")
 
 
-def phrases(seed: int, seconds: float = 26.0) -> np.ndarray:
-    """Notes of a plucked string with pauses, over a little noise."""
-    generator = np.random.default_rng(seed)
-    sound = 0.002 * generator.standard_normal(round(seconds * SAMPLE_RATE))
-    time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
-    for start in range(0, len(sound) - len(time), SAMPLE_RATE // 3):
-        pitch = 110 * 2 ** (generator.integers(24) / 12)
-        note = scipy.signal.sawtooth(2 * np.pi * pitch * time) * np.exp(-6 * time)
-        sound[start : start + len(time)] += 0.2 * generator.random() * note
-    return sound
-
-
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Recording]:
     folder = tmp_path_factory.mktemp("recordings")
-    made = []
-    for index, group in enumerate(("first", "second")):
-        path = folder / f"{group}.wav"
-        soundfile.write(path, phrases(index), SAMPLE_RATE)
-        made.append(Recording(path, "test", "guitar", group, "synthetic", "", 26.0, True))
-    return made
+    return [recording(folder, seed) for seed in (0, 1)]
 
 
 def manifest(recordings: list[Recording]) -> Path:
@@ -55,17 +37,6 @@ def manifest(recordings: list[Recording]) -> Path:
     path = recordings[0].path.with_name("list.jsonl")
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
-
-
-def untrained(expectation: float) -> AFXStyleVAE:
-    """A model that has learned nothing and expects every candidate to gain so much."""
-    torch.manual_seed(0)
-    features = extract_features(torch.zeros(1, CLIP_SAMPLES))
-    model = AFXStyleVAE(statistics=features.statistics.shape[1]).eval()
-    last = model.critic.layers[-1]
-    torch.nn.init.zeros_(last.weight)
-    last.bias.data.copy_(torch.tensor([expectation, 0.0]))
-    return model
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,50 @@
+"""Files of any kind: whether they can be written, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .types import UsageError
+
+__all__ = ["check_writable", "replacing"]
+
+
+def check_writable(path: Path, overwrite: bool) -> None:
+    """Raise unless a file can be written: for asking before the work is done.
+
+    Raises:
+        UsageError: `path` is a folder, or exists and `overwrite` is not set, or its folder is
+            missing or not writable.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: the output must be a file.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"{path} cannot be written: no permission to write in {path.parent}.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} already exists; use --overwrite to replace it.")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; what was written there becomes `path` at the end.
+
+    `path` is either complete or untouched, and nothing is left behind. A link is followed.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

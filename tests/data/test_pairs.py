@@ -1,0 +1,311 @@
+"""Training material: the truth can be reached, a seed gives the same again, odds are as said."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from afxvae.data.corpus import Recording
+from afxvae.data.pairs import (
+    Pairs,
+    Protocol,
+    draw_crop,
+    make_pairs,
+    quantize_log_mel,
+    render_pool,
+    restore_log_mel,
+    treat,
+)
+from afxvae.data.shards import ShardPlan, load_shard, render_shards
+from afxvae.data.treatments import (
+    OFF_PROBABILITY,
+    UNTOUCHED_PROBABILITY,
+    USUAL_RANGES,
+    random_treatments,
+)
+from afxvae.dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from afxvae.dsp.units import fast_length
+from afxvae.effects import Chain, default_chain
+from afxvae.loudness import loudness_lufs
+from afxvae.training.recipe import write_manifest
+from afxvae.types import AudioError
+from tests.sounds import recording
+
+CHAIN = default_chain()
+PROTOCOLS: tuple[Protocol, ...] = ("P1", "P2")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Recording]:
+    """Two groups of guitars, and one drummer with two recordings."""
+    folder = tmp_path_factory.mktemp("recordings")
+    drums = [recording(folder, seed, "drums", "drummer") for seed in (2, 3)]
+    return [recording(folder, 0), recording(folder, 1), *drums]
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+# crops
+
+
+def test_halves_are_neighbours_at_the_analysis_loudness(recordings: list[Recording]) -> None:
+    halves = draw_crop(recordings[0], rng())
+    assert halves is not None
+    assert halves.shape == (2, 1, RUN_IN + CLIP_SAMPLES)
+    loudness = loudness_lufs(halves[..., RUN_IN:], SAMPLE_RATE)
+    torch.testing.assert_close(loudness, torch.full((2,), ANALYSIS_LUFS), atol=1e-3, rtol=0)
+    before, run_in = halves[0, 0, -RUN_IN:], halves[1, 0, :RUN_IN]
+    level = before.norm() / run_in.norm()
+    torch.testing.assert_close(before, level * run_in, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_crops_of_any_rate_have_the_same_form(rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * rng().standard_normal((13 * rate, 2)), rate)
+    halves = draw_crop(Recording(path, "test", "any", "a", "", "", 13.0, True), rng())
+    assert halves is not None
+    assert halves.shape == (2, 1, RUN_IN + CLIP_SAMPLES)
+
+
+def test_crops_follow_the_generator(recordings: list[Recording]) -> None:
+    first, again, other = (draw_crop(recordings[0], rng(seed)) for seed in (0, 0, 1))
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+# pairs
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_true_settings_reproduce_the_truth(protocol: Protocol, recordings: list[Recording]) -> None:
+    """Item by item, so nothing leaks between them: a residual below -80 dB."""
+    pairs = make_pairs(recordings, CHAIN, 1, 3, protocol)
+    assert pairs.audio.shape == (3, 1, RUN_IN + CLIP_SAMPLES)
+    assert pairs.reference.shape == pairs.truth.shape == (3, 1, CLIP_SAMPLES)
+    for index in range(3):
+        item = slice(index, index + 1)
+        audio, controls, switches = (
+            getattr(pairs, name)[item] for name in ("audio", "controls", "switches")
+        )
+        again = treat(audio, CHAIN, controls, switches)
+        assert float((again - pairs.truth[item]).norm() / pairs.truth[item].norm()) < 1e-4
+        if bool(switches.any()):
+            assert not torch.equal(audio[..., RUN_IN:], pairs.truth[item])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_seed_gives_the_same_pairs_again(protocol: Protocol, recordings: list[Recording]) -> None:
+    first, again, other = (make_pairs(recordings, CHAIN, seed, 2, protocol) for seed in (4, 4, 5))
+    assert first.kinds == again.kinds
+    for name in ("audio", "reference", "truth", "controls", "switches"):
+        assert torch.equal(getattr(first, name), getattr(again, name)), name
+    assert not torch.equal(first.audio, other.audio)
+    assert not torch.equal(first.controls, other.controls)
+
+
+def untreated(recordings: list[Recording], protocol: Protocol, count: int = 6) -> Pairs:
+    """Pairs whose treatment is nothing, so that references can be recognised."""
+    return make_pairs(recordings, Chain(()), 3, count, protocol)
+
+
+def test_the_truth_of_nothing_is_the_input(recordings: list[Recording]) -> None:
+    pairs = untreated(recordings, "P1")
+    assert torch.equal(pairs.truth, pairs.audio[..., RUN_IN:])
+    loudness = loudness_lufs(pairs.reference, SAMPLE_RATE)
+    torch.testing.assert_close(loudness, torch.full((6,), ANALYSIS_LUFS), atol=1e-3, rtol=0)
+
+
+def test_references_of_p1_follow_the_input_in_its_recording(
+    recordings: list[Recording],
+) -> None:
+    for audio, reference, kind in zip(*parts(untreated(recordings, "P1")), strict=True):
+        found = [places(r, audio, reference) for r in recordings if r.kind == kind]
+        (starts,) = [pair for pair in found if None not in pair]
+        assert abs(starts[1] - starts[0] - CLIP_SAMPLES) <= 1
+
+
+def test_references_of_p2_come_from_another_recording_and_group_if_there_is_one(
+    recordings: list[Recording],
+) -> None:
+    for audio, reference, kind in zip(*parts(untreated(recordings, "P2")), strict=True):
+        same_kind = [r for r in recordings if r.kind == kind]
+        sources = [
+            next(r for r in same_kind if places(r, clip)[0] is not None)
+            for clip in (audio, reference)
+        ]
+        assert sources[0].path != sources[1].path
+        assert (sources[0].group != sources[1].group) == (kind == "guitar")
+
+
+def parts(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    return pairs.audio[:, 0, RUN_IN:], pairs.reference[:, 0], pairs.kinds
+
+
+def places(source: Recording, *clips: torch.Tensor) -> list[int | None]:
+    """Where clips start in a recording, by correlation."""
+    whole = torch.from_numpy(soundfile.read(source.path, dtype="float32")[0])
+    found: list[int | None] = []
+    n_fft = fast_length(len(whole) + CLIP_SAMPLES)
+    for clip in clips:
+        spectrum = torch.fft.rfft(whole, n_fft) * torch.fft.rfft(clip, n_fft).conj()
+        start = int(torch.fft.irfft(spectrum, n_fft)[: len(whole)].argmax())
+        there = whole[start : start + CLIP_SAMPLES]
+        alike = len(there) == len(clip) and torch.cosine_similarity(there, clip, 0) > 0.999
+        found.append(start if alike else None)
+    return found
+
+
+def test_recordings_in_which_nothing_is_heard_are_refused(tmp_path: Path) -> None:
+    silent = recording(tmp_path, 0)
+    soundfile.write(silent.path, np.zeros(26 * SAMPLE_RATE), SAMPLE_RATE)
+    short = recording(tmp_path, 1)
+    soundfile.write(short.path, rng().standard_normal(11 * SAMPLE_RATE) / 10, SAMPLE_RATE)
+    for bad in (silent, short):
+        assert draw_crop(bad, rng()) is None
+        with pytest.raises(AudioError, match="too silent or too short to draw crops from"):
+            render_pool([bad], CHAIN, 0, 1, 1)
+        for protocol in PROTOCOLS:
+            with pytest.raises(AudioError, match="too silent, too short or too few"):
+                make_pairs([bad], CHAIN, 0, 1, protocol)
+
+
+def test_a_lonely_recording_has_no_pairs_with_another(recordings: list[Recording]) -> None:
+    with pytest.raises(AudioError, match="too few to draw pairs from"):
+        make_pairs(recordings[:1], CHAIN, 0, 1, "P2")
+
+
+# pools
+
+
+def test_pools_have_the_form_that_is_promised_and_follow_their_seed(
+    recordings: list[Recording],
+) -> None:
+    first, again, other = (render_pool(recordings, CHAIN, seed, 2, 2) for seed in (7, 7, 8))
+    crop, controls, effects = (2, 2), len(CHAIN.knobs), len(CHAIN.effects)
+    frames, mel = first["dry_mel"].shape[2:]
+    statistics = first["dry_statistics"].shape[2]
+    assert {name: tuple(value.shape) for name, value in first.items()} == {
+        "dry_mel": (*crop, frames, mel),
+        "dry_statistics": (*crop, statistics),
+        "wet_mel": (*crop, 2, frames, mel),
+        "wet_statistics": (*crop, 2, statistics),
+        "controls": (*crop, 2, controls),
+        "switches": (*crop, 2, effects),
+        "kind": (2,),
+    }
+    for name, value in first.items():
+        assert torch.equal(value, again[name]), name
+    assert not torch.equal(first["controls"], other["controls"])
+    assert bool(torch.isfinite(first["wet_statistics"]).all())
+
+
+def test_stored_log_mels_are_right_to_a_quarter_of_a_decibel() -> None:
+    log_mel = torch.linspace(-110.0, 17.5, 1000)
+    stored = quantize_log_mel(log_mel)
+    assert stored.dtype == torch.uint8
+    assert float((restore_log_mel(stored) - log_mel).abs().max()) <= 0.25 + 1e-4
+    ends = restore_log_mel(quantize_log_mel(torch.tensor([-500.0, 500.0])))
+    assert ends.tolist() == [-110.0, 17.5]
+
+
+def test_shards_are_rendered_once_by_processes_of_their_own(
+    recordings: list[Recording], tmp_path: Path
+) -> None:
+    """What a process renders is what `make_pairs` gives here, in half precision."""
+    manifest = write_manifest(recordings, tmp_path / "manifest.jsonl")
+    plan = ShardPlan(manifest, "test", tmp_path / "shards", "pairs", 2, 1, 1, 50)
+    second = plan.path(1)
+    second.parent.mkdir()
+    second.write_bytes(b"already there")
+    lines: list[str] = []
+    assert render_shards(plan, 1, lines.append) == [plan.path(0), second]
+    assert lines == [f"rendered {plan.path(0).name}"]
+    assert second.read_bytes() == b"already there"
+    found, expected = load_shard(plan.path(0)), make_pairs(recordings, CHAIN, 50, 1, "P1")
+    for name in ("audio", "truth", "reference"):
+        assert found[name].dtype == torch.float16
+        torch.testing.assert_close(
+            found[name].float(), getattr(expected, name), atol=2e-3, rtol=2e-3
+        )
+    assert torch.equal(found["controls"], expected.controls)
+    assert sorted(load_shard(plan.path(0), ["controls"])) == ["controls"]
+    assert render_shards(replace(plan, count=1), 1, lines.append) == [plan.path(0)]
+    assert len(lines) == 1
+
+
+# treatments
+
+
+@pytest.fixture(scope="module")
+def treatments() -> tuple[torch.Tensor, torch.Tensor]:
+    return random_treatments(CHAIN, 20_000, torch.Generator().manual_seed(0))
+
+
+def test_effects_are_off_as_often_as_is_said(
+    treatments: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    """Four standard errors; a treatment may also be nothing by chance."""
+    _, switches = treatments
+    assert switches.shape == (20_000, len(CHAIN.effects))
+    share = 1.0 - (1.0 - OFF_PROBABILITY) * (1.0 - UNTOUCHED_PROBABILITY)
+    off = (~switches).float().mean(0)
+    torch.testing.assert_close(off, torch.full_like(off, share), atol=0.014, rtol=0)
+    assert abs(share - 0.6) < 0.03
+    by_chance = OFF_PROBABILITY ** len(CHAIN.effects)
+    untouched = float((~switches.any(1)).float().mean())
+    expected = UNTOUCHED_PROBABILITY + (1.0 - UNTOUCHED_PROBABILITY) * by_chance
+    assert untouched == pytest.approx(expected, abs=0.007)
+
+
+def test_effects_are_switched_independently(
+    treatments: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    _, switches = treatments
+    some = switches[switches.any(1)].float()
+    for one, other in itertools.combinations(range(len(CHAIN.effects)), 2):
+        together = float((some[:, one] * some[:, other]).mean())
+        apart = float(some[:, one].mean() * some[:, other].mean())
+        assert together == pytest.approx(apart, abs=0.02)
+
+
+def test_settings_stay_in_their_usual_ranges(
+    treatments: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    settings = CHAIN.to_settings(treatments[0])
+    for effect, param in CHAIN.knobs:
+        low, high = USUAL_RANGES.get((effect, param.name), (param.minimum, param.maximum))
+        assert param.minimum <= low < high <= param.maximum
+        values = settings[effect][param.name]
+        moved = values[values != param.default]
+        slack = 1e-4 * (high - low)
+        assert low - slack <= float(moved.min()) <= float(moved.max()) <= high + slack
+        place = param.to_control(moved)
+        spread = param.to_control(high) - param.to_control(low)
+        assert float(place.max() - place.min()) > 0.99 * spread
+
+
+def test_bands_and_cuts_of_the_equaliser_are_often_flat(
+    treatments: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    defaults = CHAIN.default_controls()
+    for index, (effect, param) in enumerate(CHAIN.knobs):
+        if effect == "eq" and param.amount:
+            flat = float((treatments[0][:, index] == defaults[index]).float().mean())
+            wanted = 0.65 if param.name.endswith("cut_hz") else 0.3
+            assert flat == pytest.approx(wanted, abs=0.015), param.name
+
+
+def test_ranges_are_those_of_knobs_that_exist() -> None:
+    assert set(USUAL_RANGES) <= {(effect, param.name) for effect, param in CHAIN.knobs}

@@ -1,0 +1,54 @@
+"""Sounds to work on, and models that have learned nothing, for tests of several rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+import soundfile
+import torch
+
+from afxvae.data.corpus import Recording, Split
+from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE, extract_features
+from afxvae.models.style_vae import AFXStyleVAE
+
+
+def phrases(seed: int, seconds: float = 26.0, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Notes of a plucked string with pauses, over a little noise."""
+    generator = np.random.default_rng(seed)
+    sound = 0.002 * generator.standard_normal(round(seconds * sample_rate))
+    time = np.arange(sample_rate // 2) / sample_rate
+    for start in range(0, len(sound) - len(time), sample_rate // 3):
+        pitch = 110 * 2 ** (generator.integers(24) / 12)
+        note = scipy.signal.sawtooth(2 * np.pi * pitch * time) * np.exp(-6 * time)
+        sound[start : start + len(time)] += 0.2 * generator.random() * note
+    return sound
+
+
+def sound(seed: int, seconds: float, sample_rate: int = SAMPLE_RATE, channels: int = 1):
+    """`phrases` of every channel as a tensor ``(channel, time)``."""
+    made = [phrases(10 * seed + channel, seconds, sample_rate) for channel in range(channels)]
+    return torch.from_numpy(np.stack(made)).float()
+
+
+def recording(
+    folder: Path, seed: int, kind: str = "guitar", group: str | None = None, split: Split = "test"
+) -> Recording:
+    """A file with 26 s of `phrases`."""
+    group = group or f"group{seed}"
+    path = folder / f"{kind}-{group}-{seed}.wav"
+    soundfile.write(path, phrases(seed), SAMPLE_RATE)
+    return Recording(path, split, kind, group, "synthetic", "", 26.0, True)
+
+
+def untrained(expectation: float | None = None) -> AFXStyleVAE:
+    """A model that has learned nothing and expects every candidate to gain so much."""
+    torch.manual_seed(0)
+    features = extract_features(torch.zeros(1, CLIP_SAMPLES))
+    model = AFXStyleVAE(statistics=features.statistics.shape[1]).eval()
+    if expectation is not None:
+        last = model.critic.layers[-1]
+        torch.nn.init.zeros_(last.weight)
+        last.bias.data.copy_(torch.tensor([expectation, 0.0]))
+    return model

@@ -1,0 +1,379 @@
+"""`match` with models that have learned nothing: what must hold whatever the weights are."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from afxvae import Preset
+from afxvae.candidates import Candidate, choose, fit_eq
+from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from afxvae.effects import default_chain
+from afxvae.effects.responses import eq_curve_db
+from afxvae.loudness import loudness_lufs, normalize_loudness, true_peak
+from afxvae.matching import EFFORTS, Match
+from afxvae.models.estimate import ESTIMATED
+from afxvae.models.style_vae import AFXStyleVAE
+from afxvae.types import AudioError, UsageError
+from tests.sounds import sound, untrained
+
+CHAIN = default_chain()
+
+
+@pytest.fixture(scope="module")
+def bold() -> AFXStyleVAE:
+    """Takes the posterior mean, in which every effect is on and no knob stands at an end."""
+    model = untrained(expectation=1.0)
+    last = model.vae.head.last
+    knobs = len(last.bias) - len(ESTIMATED)
+    generator = torch.Generator().manual_seed(1)
+    torch.nn.init.zeros_(last.weight)
+    last.bias.data[:knobs] = 1.5 * torch.rand(knobs, generator=generator) - 0.75
+    last.bias.data[knobs:] = 3.0
+    return model
+
+
+@pytest.fixture(scope="module")
+def timid() -> AFXStyleVAE:
+    """Never expects anything to help."""
+    return untrained(expectation=-1.0)
+
+
+@pytest.fixture(scope="module")
+def reference() -> torch.Tensor:
+    return 0.5 * sound(5, 3.0).clamp(-0.05, 0.05)
+
+
+def lufs(audio: torch.Tensor, sample_rate: int) -> float:
+    return float(loudness_lufs(audio.unsqueeze(0), sample_rate))
+
+
+def same(one: Match, other: Match) -> bool:
+    return (
+        torch.equal(one.audio, other.audio)
+        and one.preset == other.preset
+        and one.candidates == other.candidates
+        and one.report == other.report
+        and one.decision == other.decision
+    )
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_same_inputs_give_the_same_output(
+    effort: str, bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    audio = sound(1, 4.0)
+    torch.manual_seed(1)
+    first = bold.match(audio, reference, sample_rate=SAMPLE_RATE, effort=effort)
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    again = bold.match(audio.numpy(), reference.numpy(), sample_rate=SAMPLE_RATE, effort=effort)
+    assert same(first, again)
+    assert torch.equal(torch.get_rng_state(), state)  # nothing is drawn from the common generator
+
+
+def test_samples_follow_the_seed(reference: torch.Tensor) -> None:
+    model, audio = untrained(), sound(1, 4.0)
+    drawn = [
+        model.match(audio, reference, sample_rate=SAMPLE_RATE, seed=seed).candidates
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
+
+
+def test_inputs_are_left_alone(bold: AFXStyleVAE, reference: torch.Tensor) -> None:
+    audio = sound(2, 2.0, channels=2)
+    before, style = audio.clone(), reference.clone()
+    bold.match(audio, reference, sample_rate=SAMPLE_RATE, effort="fast")
+    assert torch.equal(audio, before)
+    assert torch.equal(reference, style)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "seconds", "reference_rate"),
+    [
+        (SAMPLE_RATE, 1, 6.0, None),
+        (44100, 2, 3.0, SAMPLE_RATE),
+        (96000, 2, 1.0, 44100),
+        (8000, 3, 1.0, SAMPLE_RATE),
+        (44100, 1, 0.13, 8000),
+    ],
+)
+def test_output_has_the_form_of_the_input_and_the_preset_gives_it_back(
+    rate: int,
+    channels: int,
+    seconds: float,
+    reference_rate: int | None,
+    bold: AFXStyleVAE,
+    tmp_path: Path,
+) -> None:
+    audio = sound(3, seconds, rate, channels)
+    style = 0.3 * sound(6, 2.0, reference_rate or rate, 2).tanh()
+    match = bold.match(audio, style, sample_rate=rate, reference_rate=reference_rate, effort="fast")
+    assert match.audio.shape == audio.shape
+    assert match.audio.dtype == torch.float32
+    assert bool(torch.isfinite(match.audio).all())
+    assert match.decision.startswith("posterior mean")
+    assert all(match.preset.switches[name] for name in ESTIMATED)
+    assert torch.equal(match.preset.apply(audio, rate), match.audio)
+    match.preset.save(tmp_path / "a.afx.json")
+    loaded = Preset.load(tmp_path / "a.afx.json")
+    assert loaded == match.preset
+    assert torch.equal(loaded.apply(audio.numpy(), rate), match.audio)
+    again = Preset.from_dict(json.loads(json.dumps(match.preset.to_dict())))
+    assert torch.equal(again.apply(audio, rate), match.audio)
+
+
+def test_preset_says_who_made_it_and_where_it_was_analysed(
+    bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    """The first effect hears the analysis loudness, however hot the file is."""
+    presets = []
+    for gain in (0.2, 1.0):
+        audio = gain * sound(1, 3.0)
+        match = bold.match(audio, reference, sample_rate=SAMPLE_RATE, effort="fast")
+        assert match.preset.model == bold.identifier
+        assert match.preset.model_checksum == bold.checksum
+        heard = lufs(audio, SAMPLE_RATE) + match.preset.input_gain_db
+        assert heard == pytest.approx(-23.0, abs=0.01)
+        presets.append(match.preset)
+    quiet, loud = presets
+    assert quiet.input_gain_db - loud.input_gain_db == pytest.approx(13.979, abs=0.01)
+    for effect in ESTIMATED:
+        assert quiet.settings[effect] == pytest.approx(loud.settings[effect], rel=1e-3)
+
+
+def test_report_and_candidates_say_what_was_done(
+    bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    match = bold.match(sound(1, 3.0), reference, sample_rate=SAMPLE_RATE)
+    assert set(match.report) == {"mfcc", "centroid_hz", "crest_db", "loudness_lu"}
+    for values in match.report.values():
+        assert set(values) == {"before", "after"}
+    assert match.report["loudness_lu"]["after"] < 0.5
+    assert match.candidates[0] == {
+        "name": "nothing",
+        "advantage": 0.0,
+        "doubt": 0.0,
+        "chosen": False,
+    }
+    assert [row["name"] for row in match.candidates if row["chosen"]] == [match.decision]
+    assert "spectrum only" in {row["name"] for row in match.candidates}
+    assert match.seconds > 0.0
+    assert match.real_time_factor == pytest.approx(match.seconds / 3.0, abs=1e-3)
+    assert match.posterior is not None
+    assert match.posterior.mean.shape == (1, 16)
+
+
+# loudness and peaks
+
+
+@pytest.mark.parametrize("policy", ["reference", "keep", -16.0, -30.0])
+@pytest.mark.parametrize("daring", [True, False])
+def test_loudness_is_what_was_asked_for_unless_peaks_forbid_it(
+    policy: str | float, daring: bool, bold: AFXStyleVAE, timid: AFXStyleVAE
+) -> None:
+    rate = 44100
+    audio = 0.3 * sound(1, 4.0, rate, 2)
+    style, _ = normalize_loudness(sound(2, 3.0).unsqueeze(0), SAMPLE_RATE, -20.0)
+    model = bold if daring else timid
+    match = model.match(
+        audio,
+        style[0],
+        sample_rate=rate,
+        reference_rate=SAMPLE_RATE,
+        effort="fast",
+        loudness=policy,
+    )
+    wanted = {"reference": -20.0, "keep": lufs(audio, rate)}.get(str(policy), policy)
+    missing = float(wanted) - lufs(match.audio, rate)
+    limited = [note for note in match.notes if "below the wanted loudness" in note]
+    if limited:
+        said = float(limited[0].split(" dB")[0])
+        assert missing == pytest.approx(said, abs=0.3)
+        assert float(true_peak(match.audio.unsqueeze(0))) > 0.9
+    else:
+        assert abs(missing) < 0.3
+    if policy == -30.0:
+        assert not limited
+
+
+@pytest.mark.parametrize("level", [0.1, 0.95])
+@pytest.mark.parametrize("policy", ["reference", "keep", -3.0])
+def test_true_peaks_stay_below_full_scale(
+    level: float, policy: str | float, bold: AFXStyleVAE, timid: AFXStyleVAE
+) -> None:
+    """A click in soft noise is as far as peaks can be from loudness."""
+    generator = torch.Generator().manual_seed(0)
+    audio = 0.01 * torch.randn(2, 2 * SAMPLE_RATE, generator=generator)
+    audio[:, SAMPLE_RATE] = level
+    style = torch.sign(sound(2, 2.0)) * 0.9
+    for model in (bold, timid):
+        match = model.match(audio, style, sample_rate=SAMPLE_RATE, effort="fast", loudness=policy)
+        assert float(true_peak(match.audio.unsqueeze(0))) < 1.0
+        assert torch.equal(match.preset.apply(audio, SAMPLE_RATE), match.audio)
+
+
+# leaving it alone
+
+
+def test_nothing_is_done_where_nothing_is_expected_to_help(timid: AFXStyleVAE) -> None:
+    """With the loudness kept the input comes back bit for bit, and the preset is empty."""
+    audio = sound(1, 3.0, channels=2)
+    match = timid.match(audio, sound(2, 3.0), sample_rate=SAMPLE_RATE, loudness="keep")
+    assert match.decision == "nothing"
+    assert match.preset.is_empty
+    assert torch.equal(match.audio, audio)
+    assert all(values["before"] == values["after"] for values in match.report.values())
+
+
+def test_only_the_loudness_may_remain_to_be_matched(timid: AFXStyleVAE) -> None:
+    audio = sound(1, 3.0)
+    match = timid.match(audio, 0.1 * sound(2, 3.0), sample_rate=SAMPLE_RATE, effort="fast")
+    assert match.decision == "loudness only"
+    assert [name for name, on in match.preset.switches.items() if on] == ["gain"]
+    gain = match.preset.settings["gain"]["gain_db"]
+    torch.testing.assert_close(match.audio, audio * 10 ** (gain / 20))
+
+
+def stereo(width: float, seed: int) -> torch.Tensor:
+    """Two channels whose side is `width` times as large as their middle, about."""
+    middle, side = sound(seed, 3.0), sound(seed + 1, 3.0)
+    return 0.3 * torch.cat([middle + width * side, middle - width * side])
+
+
+def side_level(audio: torch.Tensor) -> float:
+    return float((audio[0] - audio[1]).norm() / (audio[0] + audio[1]).norm())
+
+
+@pytest.mark.parametrize(("before", "after"), [(1.0, 0.2), (0.3, 0.54), (0.2, 1.0)])
+def test_width_is_measured(before: float, after: float, timid: AFXStyleVAE) -> None:
+    audio, style = stereo(before, 1), 0.4 * stereo(after, 1)
+    match = timid.match(audio, style, sample_rate=SAMPLE_RATE, effort="fast")
+    assert match.decision == "width and loudness only"
+    width = min(after / before, 2.0)
+    assert match.preset.settings["width"]["width"] == pytest.approx(width, rel=1e-3)
+    if width < 2.0:
+        assert side_level(match.audio) == pytest.approx(side_level(style), rel=1e-2)
+
+
+@pytest.mark.parametrize("form", ["alike", "mono input", "mono reference", "both channels one"])
+def test_width_is_left_alone_where_there_is_nothing_to_measure(
+    form: str, timid: AFXStyleVAE
+) -> None:
+    audio = sound(1, 3.0) if form == "mono input" else stereo(0.5, 1)
+    style = sound(3, 3.0) if form == "mono reference" else stereo(0.55, 3)
+    if form == "both channels one":
+        style = style[:1].repeat(2, 1)
+    match = timid.match(audio, style, sample_rate=SAMPLE_RATE, effort="fast")
+    assert not match.preset.switches["width"]
+
+
+# choosing
+
+
+def candidates(*opinions: tuple[float, float]) -> list[Candidate]:
+    off = torch.zeros(len(CHAIN.effects), dtype=torch.bool)
+    none = Candidate("nothing", CHAIN.default_controls(), off)
+    rest = [
+        Candidate(f"c{index}", none.controls, ~off, advantage, doubt)
+        for index, (advantage, doubt) in enumerate(opinions)
+    ]
+    return [none, *rest]
+
+
+def test_the_best_candidate_that_passes_the_margin_is_chosen() -> None:
+    found = candidates((0.2, 0.1), (0.5, 0.1), (0.9, 2.0), (0.5, 0.2))
+    assert choose(found, 0.0) == 3
+    assert choose(found, 1.0) == 2
+    assert choose(found, 3.0) == 2
+    assert choose(found, 4.99) == 2
+
+
+def test_nothing_wins_when_no_advantage_passes_the_margin() -> None:
+    assert choose(candidates(), 0.0) == 0
+    assert choose(candidates((-0.1, 0.01), (0.0, 0.01)), 0.0) == 0
+    assert choose(candidates((0.2, 0.1), (0.9, 0.5)), 2.0) == 0
+    assert choose(candidates((math.nan, 0.1), (0.3, math.nan)), 0.5) == 0
+
+
+def test_a_larger_margin_never_chooses_more() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        found = candidates(*map(tuple, generator.normal(size=(6, 2)) ** [1, 2]))
+        picks = [choose(found, margin) for margin in np.linspace(0.0, 4.0, 9)]
+        taken = [pick != 0 for pick in picks]
+        assert taken == sorted(taken, reverse=True)
+        advantages = [found[pick].advantage for pick in picks]
+        assert advantages == sorted(advantages, reverse=True)
+
+
+def test_the_margin_of_the_critic_is_the_one_that_counts(bold: AFXStyleVAE) -> None:
+    audio, style = sound(1, 2.0), sound(2, 2.0).tanh()
+    careful = untrained(expectation=1.0)  # in doubt by 1
+    for margin, name in ((0.9, "posterior mean"), (1.1, "loudness only")):
+        careful.critic.margin.fill_(margin)
+        match = careful.match(audio, 0.2 * style, sample_rate=SAMPLE_RATE, effort="fast")
+        assert match.decision.startswith(name)
+
+
+def test_a_fitted_equaliser_finds_the_curve_of_an_equaliser() -> None:
+    """On the same noise, with bands that stand at their default frequencies."""
+    model = untrained()
+    noise = torch.randn(1, CLIP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    gains = {"low_shelf_gain_db": 6.0, "peak2_gain_db": -5.0, "high_shelf_gain_db": -8.0}
+    knobs = model.chain["eq"].defaults()
+    knobs |= {name: torch.tensor([gain]) for name, gain in gains.items()}
+    bent = model.chain["eq"].process(noise.unsqueeze(0), knobs, SAMPLE_RATE)[0]
+    fitted = model.chain.to_settings(fit_eq(model, noise, bent).unsqueeze(0))["eq"]
+    wanted, found = (eq_curve_db(settings, SAMPLE_RATE)[0] for settings in (knobs, fitted))
+    difference = (found - found.mean()) - (wanted - wanted.mean())
+    assert float(difference.abs().mean()) < 0.25 * float((wanted - wanted.mean()).abs().mean())
+
+
+# what cannot be done
+
+
+def fails(
+    model: AFXStyleVAE,
+    kind: type[Exception],
+    words: str,
+    audio: torch.Tensor,
+    style: torch.Tensor,
+    **options: object,
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        model.match(audio, style, **{"sample_rate": SAMPLE_RATE, **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_recordings_that_cannot_be_used_are_refused(timid: AFXStyleVAE) -> None:
+    good = sound(1, 1.0)
+    bad = good.clone()
+    bad[0, 500] = math.nan
+    for audio, words in (
+        (torch.zeros(2, SAMPLE_RATE), "is silent"),
+        (bad, "not finite"),
+        (bad.nan_to_num(math.inf), "not finite"),
+        (good[:, :1200], r"too short: 0\.050 s"),
+        (good[:, :0], "too short"),
+    ):
+        fails(timid, AudioError, f"The input .*{words}", audio, good)
+        fails(timid, AudioError, f"The reference .*{words}", good, audio)
+
+
+def test_what_makes_no_sense_is_refused(timid: AFXStyleVAE) -> None:
+    one, other = sound(1, 1.0), sound(2, 1.0)
+    fails(timid, UsageError, "The reference is the input itself", one, one.clone())
+    fails(timid, UsageError, "effort is 'high'", one, other, effort="high")
+    fails(timid, UsageError, "loudness is 'loud'", one, other, loudness="loud")
+    for value in (1.0, -61.0, math.nan, math.inf):
+        fails(timid, UsageError, "outside its range -60 to 0 LUFS", one, other, loudness=value)
+    fails(timid, UsageError, "must have the shape", one.unsqueeze(0), other)
+    fails(timid, UsageError, "Sample rates must be positive", one, other, sample_rate=-1)

@@ -1,0 +1,383 @@
+"""Training runs from recordings to weights that load, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from afxvae import training
+from afxvae.data import shards
+from afxvae.data.corpus import load_manifest
+from afxvae.data.shards import ShardPlan
+from afxvae.dsp.features import SAMPLE_RATE
+from afxvae.effects import default_chain
+from afxvae.models.style_vae import AFXStyleVAE
+from afxvae.training import Recipe, Stage, load_recipe, recipe, trials
+from afxvae.training.critic import Trial, calibrate
+from afxvae.training.encoder import SupervisedEncoder, train_encoder
+from afxvae.training.loop import Average, Checkpoint, Log, cosine, optimizer_for, set_rate
+from afxvae.training.pool import Pool, pair_up
+from afxvae.types import UsageError
+from tests.sounds import recording, sound, untrained
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train_base_model" / "recipe.toml"
+TINY = """
+name = "tiny"
+train_shards = 2
+valid_shards = 1
+train_pairs = 2
+valid_pairs = 1
+candidates = 2
+encoder = { steps = 2, batch = 2, rate = 1e-3 }
+latent = { steps = 2, batch = 2, rate = 1e-3 }
+listening = { steps = 1, batch = 1, rate = 1e-4 }
+critic = { steps = 2, batch = 4, rate = 1e-3 }
+"""
+
+
+class Here:
+    """Stands in for a pool of processes, whose start takes longer than what they do here."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def imap(
+        self, work: Callable[[Any], Any], jobs: Iterable[Any], chunksize: int = 1
+    ) -> Iterator[Any]:
+        yield from map(work, jobs)
+
+
+class Context:
+    Pool = Here
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Path]]:
+    """Train on shards of a few crops; called again it goes on in the same folder."""
+    folder = tmp_path_factory.mktemp("training")
+    places = [("train", 0), ("train", 1), ("valid", 2), ("valid", 3)]
+    (folder / "data").mkdir()
+    made = [recording(folder / "data", seed, split=split) for split, seed in places]
+    manifest = recipe.write_manifest(made, folder / "manifest.jsonl")
+    config = folder / "recipe.toml"
+    config.write_text(TINY, encoding="utf-8")
+
+    def small(*values: Any) -> ShardPlan:
+        plan = ShardPlan(*values)
+        return replace(plan, size=4 if plan.what == "pool" else 2, treatments=2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "ShardPlan", small)
+        patch.setattr(shards, "get_context", lambda _: Context)
+        patch.setattr(trials, "get_context", lambda _: Context)
+        for name in shards.WORKER_ENVIRONMENT:
+            patch.setenv(name, "1")  # is put back at the end, whatever is set meanwhile
+
+        def train() -> Path:
+            return training.run(config, data=manifest, out=folder / "out", workers=1)
+
+        threads = torch.get_num_threads()  # those of processes of their own are fewer
+        yield train
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trained(run: Callable[[], Path]) -> Path:
+    return run()
+
+
+def test_a_run_leaves_a_model_that_loads_and_matches(trained: Path) -> None:
+    model = AFXStyleVAE.from_pretrained(trained)
+    assert model.identifier == "tiny"
+    margin = float(model.critic.margin)
+    assert 0.0 <= margin <= 3.0
+    match = model.match(sound(7, 2.0), sound(8, 2.0), sample_rate=SAMPLE_RATE, effort="fast")
+    assert bool(torch.isfinite(match.audio).all())
+    assert match.preset.model == "tiny"
+
+
+def test_every_stage_leaves_its_log_and_its_checkpoint(trained: Path) -> None:
+    out = trained.parent
+    shards_made = sorted(path.name for path in (out / "shards").iterdir())
+    assert shards_made == [
+        f"{what}-{split}-{index:05d}.safetensors"
+        for what in ("pairs", "pool")
+        for split, count in (("train", 2), ("valid", 1))
+        for index in range(count)
+    ]
+    for stage in ("encoder", "latent", "listening"):
+        assert (out / f"{stage}.safetensors").is_file()
+    for stage, steps in (("encoder", 2), ("critic", 2)):
+        rows = [json.loads(line) for line in (out / f"{stage}.jsonl").read_text().splitlines()]
+        assert rows[-1]["step"] == steps
+    assert len(list((out / "trials").iterdir())) == 3
+
+
+def test_a_second_run_renders_nothing_and_trains_nothing_again(
+    run: Callable[[], Path], trained: Path
+) -> None:
+    out = trained.parent
+    kept = ("shards/*", "trials/*")
+    before = {path: path.stat().st_mtime_ns for what in kept for path in out.glob(what)}
+    weights = AFXStyleVAE.from_pretrained(trained).state_dict()
+    assert run() == trained
+    assert {path: path.stat().st_mtime_ns for what in kept for path in out.glob(what)} == before
+    again = AFXStyleVAE.from_pretrained(trained).state_dict()
+    for name, value in weights.items():
+        torch.testing.assert_close(again[name], value, msg=name)
+
+
+# checkpoints
+
+
+def small_problem() -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    module = nn.Linear(3, 2)
+    return module, optimizer_for(module, 1e-2, 1e-2)
+
+
+def steps(module: nn.Module, optimizer: torch.optim.Optimizer, average: Average, count: int):
+    generator = torch.Generator().manual_seed(1)
+    for index in range(count):
+        loss = (module(torch.randn(4, 3, generator=generator)) - 1.0).square().mean()
+        set_rate(optimizer, 1e-2 / (1 + index))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        average.update(module)
+
+
+def test_a_checkpoint_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    """Weights, their average and the optimiser's memory come back with the number of the step."""
+    module, optimizer = small_problem()
+    checkpoint = Checkpoint(tmp_path / "runs" / "a.safetensors", module, optimizer)
+    assert checkpoint.resume() == 0
+    steps(module, optimizer, checkpoint.average, 5)
+    checkpoint.save(5)
+    assert [path.name for path in checkpoint.path.parent.iterdir()] == ["a.safetensors"]
+
+    torch.manual_seed(99)
+    other = nn.Linear(3, 2)
+    resumed = Checkpoint(checkpoint.path, other, optimizer_for(other, 1e-2, 1e-2))
+    assert resumed.resume() == 5
+    assert resumed.average.steps == 5
+    for one in (checkpoint, resumed):
+        steps(one.module, one.optimizer, one.average, 3)
+    for name, value in module.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+        assert torch.equal(resumed.average.state[name], checkpoint.average.state[name])
+
+
+def test_a_stage_that_was_interrupted_goes_on_at_its_step(trained: Path, tmp_path: Path) -> None:
+    chain, statistics = default_chain(), untrained().config["statistics"]
+    for length in (1, 3):
+        model = SupervisedEncoder(chain, statistics, 8, 4)
+        train_encoder(model, chain, trained.parent / "shards", tmp_path, steps=length, crops=2)
+    rows = [json.loads(line) for line in (tmp_path / "encoder.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 3]
+    with safe_open(tmp_path / "encoder.safetensors", "pt") as file:
+        assert file.metadata() == {"step": "3", "averaged": "3"}
+
+
+def test_checkpoints_are_written_every_few_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    checkpoint = Checkpoint(tmp_path / "a.safetensors", *small_problem())
+    checkpoint.save_sometimes(1)
+    assert not checkpoint.path.exists()
+    now[0] += 241.0
+    checkpoint.save_sometimes(2)
+    assert checkpoint.resume() == 2
+    checkpoint.path.unlink()
+    checkpoint.save_sometimes(3)
+    assert not checkpoint.path.exists()
+
+
+def test_an_average_follows_slowly_and_begins_where_the_weights_are() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    average = Average(module, decay=0.9)
+    torch.testing.assert_close(average.state["weight"], module.weight.detach())
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+    for _ in range(100):
+        average.update(module)
+    assert float(average.state["weight"]) == pytest.approx(1.0, abs=1e-3)
+    average.copy_to(module)
+    assert torch.equal(module.weight, average.state["weight"])
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
+    values = [cosine(index / 1000) for index in range(1001)]
+    peak = values.index(max(values))
+    assert values[0] == 0.0
+    assert max(values) == pytest.approx(1.0)
+    assert peak == 30
+    assert values[:31] == sorted(values[:31])
+    assert values[30:] == sorted(values[30:], reverse=True)
+    assert values[-1] == pytest.approx(0.01)
+
+
+def test_logs_hold_the_means_since_the_last_line(tmp_path: Path) -> None:
+    log = Log(tmp_path / "new" / "log.jsonl")
+    log.add({"loss": torch.tensor(1.0), "kl": 2.0})
+    log.add({"loss": 2.0})
+    assert log.flush(step=2) == "step 2  loss 1.5  kl 2.0"
+    log.add({"loss": 5.0})
+    log.flush(step=3)
+    rows = [json.loads(line) for line in log.path.read_text().splitlines()]
+    assert rows == [{"step": 2, "loss": 1.5, "kl": 2.0}, {"step": 3, "loss": 5.0}]
+
+
+# pairs of a pool
+
+
+def test_pairs_are_of_the_other_half_and_then_of_another_crop_of_the_kind() -> None:
+    kind = torch.tensor([0, 0, 1, 1, 1, 2])
+    crops, treatments = len(kind), 3
+    audio, reference = pair_up(kind, treatments, torch.Generator().manual_seed(0))
+    wet = crops * 2 * treatments
+    assert len(audio) == len(reference) == 2 * wet
+    assert sorted(reference[:wet].tolist()) == list(range(2 * crops, 2 * crops + wet))
+    crop_of_reference = (reference - 2 * crops) // (2 * treatments)
+    half_of_reference = (reference - 2 * crops) // treatments % 2
+    crop_of_audio, half_of_audio = audio // 2, audio % 2
+    assert torch.equal(crop_of_audio[:wet], crop_of_reference[:wet])
+    assert torch.equal(half_of_audio[:wet], 1 - half_of_reference[:wet])
+    assert torch.equal(kind[crop_of_audio[wet:]], kind[crop_of_reference[wet:]])
+    other = crop_of_audio[wet:] != crop_of_reference[wet:]
+    lonely = kind[crop_of_reference[wet:]] == 2
+    assert torch.equal(other, ~lonely)
+    apart = half_of_audio[wet:] != half_of_reference[wet:]
+    assert bool(apart[lonely].all())  # never the very clip that was treated
+
+
+def test_a_pass_over_a_pool_sees_every_crop_once(trained: Path) -> None:
+    pool = Pool(trained.parent / "shards", "train")
+    assert len(pool) == 2
+    assert len(Pool(trained.parent / "shards", "train", 1)) == 1
+    seen = [batch["controls"] for batch in pool.batches(3, torch.Generator().manual_seed(0))]
+    everything = [shard["controls"] for shard in pool.shards]
+    for one, other in ((seen, everything), (everything, seen)):
+        rows = torch.cat(other).flatten(1).tolist()
+        assert all(row in rows for row in torch.cat(one).flatten(1).tolist())
+    assert sum(map(len, seen)) == sum(map(len, everything)) == 8
+    pool.refresh()
+    assert len(pool) == 2
+
+
+# the critic's margin
+
+
+def trial(model: AFXStyleVAE, before: float, *distances: float) -> Trial:
+    from afxvae.candidates import Candidate
+
+    chain = default_chain()
+    on = torch.ones(len(chain.effects), dtype=torch.bool)
+    candidate = Candidate("", chain.default_controls(), on)
+    embedding = torch.zeros(1, model.config["embedding_dim"])
+    count = len(distances)
+    return Trial(
+        embedding,
+        embedding,
+        embedding.expand(count, -1),
+        [candidate] * count,
+        torch.tensor(distances),
+        before,
+    )
+
+
+def test_the_margin_leaves_at_most_the_allowed_share_worse() -> None:
+    """This critic expects 1 with a doubt of 1 of everything: it takes all, or with 1 nothing."""
+    model = untrained(expectation=1.0)
+    good, bad = trial(model, 2.0, 1.0), trial(model, 2.0, 3.0)
+    rows = calibrate(model, [good] * 19 + [bad], 0.06)
+    assert float(model.critic.margin) == 0.0
+    assert rows[0] == {
+        "margin": 0.0,
+        "closure": pytest.approx(1.0 - (19 + 3) / 40),
+        "worse": pytest.approx(0.05),
+        "left_alone": 0.0,
+        "chosen": 1.0,
+    }
+    rows = calibrate(model, [good] * 18 + [bad] * 2, 0.06)
+    assert float(model.critic.margin) == pytest.approx(1.0)
+    (chosen,) = [row for row in rows if row["chosen"]]
+    assert (chosen["worse"], chosen["left_alone"], chosen["closure"]) == (0.0, 1.0, 0.0)
+
+
+# recipes
+
+
+def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> None:
+    assert load_recipe(None) == Recipe()
+    path = tmp_path / "recipe.toml"
+    path.write_text(TINY, encoding="utf-8")
+    found = load_recipe(path)
+    assert found == replace(
+        Recipe(),
+        name="tiny",
+        train_shards=2,
+        valid_shards=1,
+        train_pairs=2,
+        valid_pairs=1,
+        candidates=2,
+        encoder=Stage(2, 2, 1e-3),
+        latent=Stage(2, 2, 1e-3),
+        listening=Stage(1, 1, 1e-4),
+        critic=Stage(2, 4, 1e-3),
+    )
+
+
+def test_the_recipe_of_the_bundled_model_can_be_read() -> None:
+    assert load_recipe(EXAMPLE).name.startswith("afxvae-base")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read: .*No such file"),
+        ("name = ", "cannot be read"),
+        ("nome = 'a'\nmore = 1", "has unknown entries: more, nome"),
+        ("[encoder]\nsteps = 1", "cannot be read: .*batch"),
+        ("[encoder]\nsteps = 1\nbatch = 1\nrate = 1.0\nspeed = 2", "cannot be read: .*speed"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(
+    text: str | None, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.toml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=words) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value)
+
+
+def test_data_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a folder"):
+        training.run(data=tmp_path / "nowhere", out=tmp_path / "out")
+    with pytest.raises(UsageError, match="No readable audio"):
+        training.run(data=tmp_path, out=tmp_path / "out")
+    recording(tmp_path, 0)  # one recording is in one split
+    with pytest.raises(UsageError, match="no dry recording in its valid split"):
+        training.run(data=tmp_path, out=tmp_path / "out")
+
+
+def test_a_manifest_is_read_back_as_it_was(tmp_path: Path) -> None:
+    made = [recording(tmp_path, 0)]
+    path = recipe.write_manifest(made, tmp_path / "sub" / "manifest.jsonl")
+    assert load_manifest(path) == made
