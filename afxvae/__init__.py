@@ -14,15 +14,16 @@ The way of the data, which `AFXStyleVAE` follows method by method::
 The rooms, from the front door to the foundation. Each imports only from those below it:
 
 - `cli`: the command line, and the only module that prints.
-- `figures`, `hub`: plots; weights in and out of folders and the Hugging Face Hub.
-- `training`, `evaluation`, `matching`: fit a model, judge it, and use it: candidates, the critic
-  that chooses among them, the report.
+- `console`, `options`, `jobs`, `embeddings`: what commands show, take and do with files.
+- `hub`: the card of a model, and what can be told about weights without loading them.
+- `training`, `evaluation`, `matching`, `candidates`: fit a model, judge it, and use it: treatments
+  that might be right, the critic that chooses among them, the report.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
-- `presets`, `timbre`, `regularizers`: a chain with its settings as JSON; attributes of a sound;
-  what shapes the latent space.
+- `presets`, `analysis`, `regularizers`: a chain with its settings as JSON; from recordings to the
+  clips that a model hears; what shapes the latent space.
 - `effects`: `Effect` and `Chain`, one file for each family.
-- `dsp`, `audio`: pure functions on tensors; audio files, resampling, loudness.
-- `params`, `types`: `Param`, one knob declared once; shapes and errors.
+- `audio`, `loudness`, `dsp`: audio files and resampling; BS.1770; pure functions on tensors.
+- `params`, `files`, `types`: `Param`, one knob declared once; writing files whole; shapes, errors.
 
 Audio is float32 with full scale at +-1, `(channel, time)` here at the public doors and
 `(batch, channel, time)` inside. Importing this package imports neither torch nor any room: each

@@ -125,7 +125,7 @@ gives the settings: a chain of EQ, compressor, overdrive, chorus, delay, reverb,
 gain, with knobs in dB, Hz and ms."""
 
 _USE = """```python
-from . import AFXStyleVAE
+from afxvae import AFXStyleVAE
 
 model = AFXStyleVAE.from_pretrained(FOLDER_OR_NAME)
 match = model.match(audio, reference, sample_rate=44100)  # (channel, time)

@@ -18,6 +18,7 @@ from .analysis import analysis_clips, as_audio, clips_with_run_in
 from .audio import check_usable
 from .candidates import Candidate, choose, propose, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from .effects import default_chain
 from .loudness import loudness_lufs, normalize_loudness, peak_limit_gain
 from .presets import Preset
 from .types import UsageError
@@ -149,11 +150,11 @@ def match(
     found, index = decision.candidates, decision.index
     best, notes = found[index], []
     preset = _preset(model, best, audio, sample_rate)
-    preset, note = _with_width(preset, audio, reference)
+    rendered = preset.apply(audio, sample_rate)
+    preset, rendered, note = _with_width(preset, rendered, reference, sample_rate)
     notes += note
-    preset, result, note = _with_loudness(
-        preset, audio, reference, sample_rate, reference_rate, loudness
-    )
+    level = _wanted_lufs(loudness, audio, reference, sample_rate, reference_rate)
+    preset, result, note = _with_loudness(preset, rendered, level, sample_rate)
     notes += note
     name = best.name
     if index == 0 and any(preset.switches.values()):
@@ -249,50 +250,63 @@ def _side_db(audio: Tensor) -> float | None:
     return 10.0 * math.log10(float(side.square().sum() + 1e-12) / float(mid.square().sum() + 1e-12))
 
 
-def _with_width(preset: Preset, audio: Tensor, reference: Tensor) -> tuple[Preset, list[str]]:
+def _with_effect(
+    preset: Preset, rendered: Tensor, effect: str, knob: str, value: float, sample_rate: int
+) -> tuple[Preset, Tensor]:
+    """Switch on one of the last effects of the chain behind what is rendered already."""
+    preset = preset.changed(effect, {knob: value})
+    setting = torch.tensor([preset.settings[effect][knob]], device=rendered.device)
+    process = default_chain()[effect].process
+    return preset, process(rendered.unsqueeze(0), {knob: setting}, sample_rate).squeeze(0)
+
+
+def _with_width(
+    preset: Preset, rendered: Tensor, reference: Tensor, sample_rate: int
+) -> tuple[Preset, Tensor, list[str]]:
     """Scale the side signal if the reference is clearly wider or narrower, by measurement."""
-    mine, theirs = _side_db(audio), _side_db(reference)
+    mine, theirs = _side_db(rendered), _side_db(reference)
     if mine is None or theirs is None or min(mine, theirs) < _NARROWEST_DB:
-        return preset, []
-    difference_db = theirs - mine
-    if abs(difference_db) < _SAME_WIDTH_DB:
-        return preset, []
-    width = min(max(10.0 ** (difference_db / 20.0), 0.0), 2.0)
-    changed = preset.changed("width", {"width": width})
-    return changed, [f"Stereo width set to {width:.2f}: measured, not estimated."]
+        return preset, rendered, []
+    if abs(theirs - mine) < _SAME_WIDTH_DB:
+        return preset, rendered, []
+    width = min(10.0 ** ((theirs - mine) / 20.0), 2.0)
+    preset, rendered = _with_effect(preset, rendered, "width", "width", width, sample_rate)
+    return preset, rendered, [f"Stereo width set to {width:.2f}: measured, not estimated."]
 
 
-def _with_loudness(
-    preset: Preset,
+def _wanted_lufs(
+    loudness: str | float,
     audio: Tensor,
     reference: Tensor,
     sample_rate: int,
     reference_rate: int,
-    loudness: str | float,
-) -> tuple[Preset, Tensor, list[str]]:
-    """Set the output gain for the wanted loudness and render; the true peak stays in full scale."""
-    rendered = preset.apply(audio, sample_rate)
+) -> float:
     if loudness == "reference":
-        wanted = float(loudness_lufs(reference.unsqueeze(0), reference_rate))
-    elif loudness == "keep":
-        wanted = float(loudness_lufs(audio.unsqueeze(0), sample_rate))
-    else:
-        wanted = float(loudness)
-    gain_db = wanted - float(loudness_lufs(rendered.unsqueeze(0), sample_rate))
-    notes: list[str] = []
-    room_db = 20.0 * math.log10(
-        float(peak_limit_gain(rendered.unsqueeze(0) * 10 ** (gain_db / 20)))
-    )
+        return float(loudness_lufs(reference.unsqueeze(0), reference_rate))
+    if loudness == "keep":
+        return float(loudness_lufs(audio.unsqueeze(0), sample_rate))
+    return float(loudness)
+
+
+def _with_loudness(
+    preset: Preset, rendered: Tensor, wanted_lufs: float, sample_rate: int
+) -> tuple[Preset, Tensor, list[str]]:
+    """Set the output gain for the wanted loudness; the true peak stays in full scale."""
+    gain_db = wanted_lufs - float(loudness_lufs(rendered.unsqueeze(0), sample_rate))
     untouched = not any(preset.switches.values())
     if untouched and abs(gain_db) < SAME_LOUDNESS_DB:
-        return preset, rendered, notes
+        return preset, rendered, []
+    louder = rendered.unsqueeze(0) * 10.0 ** (gain_db / 20.0)
+    room_db = 20.0 * math.log10(float(peak_limit_gain(louder)))
+    notes: list[str] = []
     if room_db < 0.0:
         if untouched and gain_db + room_db < 0.0 < gain_db:
             return preset, rendered, ["No louder: the peaks of the input already reach full scale."]
         gain_db += room_db
         notes.append(f"{-room_db:.1f} dB below the wanted loudness, so that no peak clips.")
-    preset = preset.changed("gain", {"gain_db": min(max(gain_db, -60.0), 60.0)})
-    return preset, preset.apply(audio, sample_rate), notes
+    gain_db = min(max(gain_db, -60.0), 60.0)
+    preset, result = _with_effect(preset, rendered, "gain", "gain_db", gain_db, sample_rate)
+    return preset, result, notes
 
 
 def style_report(

@@ -34,7 +34,10 @@ def compression_curve(
 ) -> Tensor:
     """Static gain in dB (at most 0) of a downward compressor with a quadratic knee.
 
-    Giannoulis et al. 2012, eq. 4. Ratio 4 turns 8 dB over the threshold into 2. Shapes broadcast.
+    Giannoulis et al. 2012, eq. 4. Ratio 4 turns 8 dB over the threshold into 2.
+
+    Returns:
+        Gain of the shape to which the arguments broadcast.
     """
     over = level_db - threshold_db
     half = 0.5 * knee_db

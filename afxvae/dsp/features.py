@@ -24,9 +24,11 @@ __all__ = [
     "CLIP_SAMPLES",
     "RUN_IN",
     "SAMPLE_RATE",
+    "Echo",
     "Features",
+    "echo_level",
     "extract_features",
-    "Echo", "echo_level", "measure_echo",
+    "measure_echo",
 ]
 
 SAMPLE_RATE = 24_000
@@ -174,7 +176,7 @@ def measure_echo(audio: Tensor, low_ms: float = 45.0, high_ms: float = 1000.0) -
 
     A delay of T samples, level g and feedback f puts ``g`` at quefrency T and ``f g - g^2 / 2`` at
     2 T, less the share of the clip that the echo misses. The time is found to a tenth of a sample.
-    Material without echo has peaks of about 0.03, rarely above 0.1; exact repetition has echoes too.
+    Material without echo has peaks of about 0.03, rarely above 0.1; exact repetition echoes too.
 
     Args:
         audio: ``(clip, 131072)`` mono at 24 kHz; log spectra of several clips are averaged.

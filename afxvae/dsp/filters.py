@@ -48,10 +48,13 @@ def _bilinear(
 def peak(
     frequency_hz: Tensor, gain_db: Tensor, q: Tensor, grid_hz: Tensor, sample_rate: int
 ) -> tuple[Tensor, Tensor]:
-    """Peaking filter: complex numerator and denominator on `grid_hz`, each ``(batch, bin)``.
+    """Peaking filter, whose gain at the centre frequency is `gain_db`.
 
-    ``H(s) = (s^2 + s A/Q + 1) / (s^2 + s/(A Q) + 1)``, ``A = 10^(gain/40)``. The gain at the centre
-    frequency is `gain_db`. At 0 dB numerator and denominator are the same numbers.
+    ``H(s) = (s^2 + s A/Q + 1) / (s^2 + s/(A Q) + 1)``, ``A = 10^(gain/40)``. At 0 dB numerator and
+    denominator are the same numbers.
+
+    Returns:
+        Complex numerator and denominator on `grid_hz`, each ``(batch, bin)``.
     """
     _, wq, _, real = _bilinear(frequency_hz, grid_hz, sample_rate)
     a = db_to_gain(0.5 * gain_db).unsqueeze(-1)
@@ -66,10 +69,13 @@ def shelf(
     sample_rate: int,
     side: Literal["low", "high"],
 ) -> tuple[Tensor, Tensor]:
-    """Shelving filter of slope 1 (Q = 1/sqrt 2): numerator and denominator, ``(batch, bin)``.
+    """Shelving filter of slope 1 (Q = 1/sqrt 2).
 
     Low shelf ``H(s) = A (s^2 + s sqrt(A)/Q + A) / (A s^2 + s sqrt(A)/Q + 1)``; the high shelf has
     ``s^2`` and ``1`` exchanged. The gain at `frequency_hz` is half of `gain_db`.
+
+    Returns:
+        Complex numerator and denominator on `grid_hz`, each ``(batch, bin)``.
     """
     w2, wq, one, _ = _bilinear(frequency_hz, grid_hz, sample_rate)
     a = db_to_gain(0.5 * gain_db).unsqueeze(-1)
@@ -89,7 +95,10 @@ def cut(
     """Butterworth cut, 12 dB per octave, -3 dB at `frequency_hz`; no effect at `off_hz`.
 
     ``H(s) = s^2 / (s^2 + s/Q + 1)`` for ``side="low"`` (what lies below goes), ``1 / (...)`` for
-    ``"high"``. Returns numerator and denominator, each ``(batch, bin)``.
+    ``"high"``.
+
+    Returns:
+        Complex numerator and denominator on `grid_hz`, each ``(batch, bin)``.
     """
     w2, wq, one, real = _bilinear(frequency_hz, grid_hz, sample_rate)
     denominator = torch.complex(real, wq / _BUTTERWORTH_Q)

@@ -27,7 +27,10 @@ def overdrive_curve(x: Tensor, drive_db: Tensor, bias: Tensor) -> Tensor:
 
     A half wave saturates at about ``1/k``; ``r = 0.1`` is the input level that keeps its amplitude.
     `bias` in [0, 1] drives the positive half wave more and the negative less, which adds even
-    harmonics. At 0 dB the curve is the identity. Shapes broadcast.
+    harmonics. At 0 dB the curve is the identity.
+
+    Returns:
+        Amplitudes of the shape to which the arguments broadcast.
     """
     k = db_to_gain(drive_db) - 1.0
     driven = k * x + (k * bias) * x.abs()

@@ -80,9 +80,8 @@ def echo(audio: Tensor, time_ms: Tensor, feedback: Tensor, mix: Tensor, sample_r
 def _velvet_bands(sample_rate: int, channels: int, length: int, device: str) -> Tensor:
     """Velvet noise in three bands that sum to it: ``(3, channel, length)``.
 
-    One pulse of random sign at a random place in each 1/4000 s (Karjalainen and Järveläinen,
-    *Reverberation modeling using velvet noise*, AES 30th Conf., 2007). Places are drawn in seconds
-    from a fixed seed, so a preset has the same room at every sample rate.
+    Places are drawn in seconds from a fixed seed, so a preset has the same room at every sample
+    rate.
     """
     noise = np.zeros((channels, length))
     for channel in range(channels):
@@ -104,10 +103,12 @@ def _velvet_bands(sample_rate: int, channels: int, length: int, device: str) -> 
 def reverb_impulse_response(
     decay_s: Tensor, treble_ratio: Tensor, sample_rate: int, channels: int
 ) -> Tensor:
-    """Exponentially decaying velvet noise, ``(batch, channel, time)``.
+    """Velvet noise that decays exponentially in three bands.
 
-    Its energy is 1 when all bands decay alike (treble ratio 1); a faster decay takes energy from
-    the treble and leaves the bass as it is.
+    One pulse of random sign at a random place in each 1/4000 s (Karjalainen and Järveläinen,
+    *Reverberation modeling using velvet noise*, AES 30th Conf., 2007). Its energy is 1 when all
+    bands decay alike (treble ratio 1); a faster decay takes energy from the treble and leaves the
+    bass as it is.
 
     Args:
         decay_s: ``(batch,)`` time in which the low band falls by 60 dB (RT60).
@@ -115,6 +116,9 @@ def reverb_impulse_response(
             geometric mean.
         sample_rate: In Hz.
         channels: Each channel has its own noise.
+
+    Returns:
+        ``(batch, channel, time)``.
     """
     longest = decay_s.detach().clamp_max(_LONGEST_S / _KEPT_DECAYS) * _KEPT_DECAYS
     length = math.ceil(float(longest.max()) * sample_rate)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "envelope_autocorrelation",
-    "log_magnitude", "log_mel",
+    "log_magnitude",
+    "log_mel",
     "mel_filterbank",
     "power_spectrogram",
     "real_cepstrum",
@@ -62,7 +63,8 @@ def real_cepstrum(audio: Tensor) -> Tensor:
     An echo of gain g after T samples adds g at quefrency T (Bogert, Healy and Tukey, 1963).
     """
     cepstrum = torch.fft.irfft(log_magnitude(audio), audio.shape[-1])
-    return 2.0 * cepstrum[..., : audio.shape[-1] // 2]
+    kept: Tensor = 2.0 * cepstrum[..., : audio.shape[-1] // 2]
+    return kept
 
 
 def envelope_autocorrelation(envelope: Tensor, lags: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ _PEAK_RANGES = ((60.0, 600.0, 200.0), (200.0, 2000.0, 600.0), (600.0, 6000.0, 20
 
 
 def _gain(name: str, what: str) -> Param:
-    return Param(name, "dB", -15.0, 15.0, 0.0, "linear", f"Gain of the {what}.", amount=True)
+    return Param(name, "dB", -15.0, 15.0, 0.0, "linear", f"Gain of {what}.", amount=True)
 
 
 def _peak_params(index: int) -> tuple[Param, ...]:
@@ -42,12 +42,12 @@ _HIGH_CUT = Param("high_cut_hz", "Hz", 1000.0, 20000.0, 20000.0, "log",
 PARAMS = (
     _LOW_CUT,
     Param("low_shelf_hz", "Hz", 40.0, 500.0, 120.0, "log", "Middle of the low shelf's slope."),
-    _gain("low_shelf_gain_db", "low shelf"),
+    _gain("low_shelf_gain_db", "the low shelf"),
     *(param for index in range(4) for param in _peak_params(index)),
     Param(
         "high_shelf_hz", "Hz", 1500.0, 16000.0, 6000.0, "log", "Middle of the high shelf's slope."
     ),
-    _gain("high_shelf_gain_db", "high shelf"),
+    _gain("high_shelf_gain_db", "the high shelf"),
     _HIGH_CUT,
 )
 

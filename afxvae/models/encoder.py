@@ -59,6 +59,7 @@ class Encoder(nn.Module):
         self.register_buffer("statistics_scale", torch.ones(statistics))
         self.register_buffer("mel_mean", torch.zeros(N_MELS))
         self.register_buffer("mel_scale", torch.ones(N_MELS))
+        self.blur = 0.0  # while training, how far the statistics are blurred
         self.branch = nn.Sequential(
             nn.Dropout(_DROPOUT),
             nn.Linear(statistics, 3 * width),
@@ -92,6 +93,9 @@ class Encoder(nn.Module):
         """Features of clips to embeddings ``(batch, embedding)``."""
         scaled = (features.statistics - self.statistics_mean) * self.statistics_scale
         scaled = scaled.clamp(-_CLIP, _CLIP)
+        if self.training and self.blur > 0.0:
+            noise = 0.5 * self.blur * torch.randn_like(scaled)
+            scaled = nn.functional.dropout(scaled + noise, self.blur)
         branch = self.branch(scaled)
         picture = (features.log_mel - self.mel_mean) * self.mel_scale
         hidden = self.trunk(picture.mT)

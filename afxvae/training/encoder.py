@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +24,28 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
 
-__all__ = ["SupervisedEncoder", "train_encoder", "validate"]
+__all__ = ["Leg", "SupervisedEncoder", "train_encoder", "validate"]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One run of the learning-rate schedule.
+
+    Attributes:
+        steps: Number of batches.
+        batch: Crops in a batch.
+        rate: Largest learning rate.
+        dropout: In all layers that have one.
+        blur: Share of the statistics that is dropped; half of it is the noise put on them.
+        weight_decay: Of matrices.
+    """
+
+    steps: int
+    batch: int = 24
+    rate: float = 1.5e-3
+    dropout: float = 0.3
+    blur: float = 0.2
+    weight_decay: float = 0.12
 
 
 class SupervisedEncoder(nn.Module):
@@ -36,6 +58,13 @@ class SupervisedEncoder(nn.Module):
         self.encoder = Encoder(statistics, embedding_dim)
         self.comparator = Comparator(embedding_dim, difference_dim)
         self.head = TreatmentHead(chain, difference_dim)
+
+    def regularize(self, dropout: float, blur: float) -> None:
+        """Set what keeps training from learning recordings by heart; weights are unchanged."""
+        self.encoder.blur = blur
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
 
     def forward(self, batch: PairBatch) -> Estimate:
         """Estimate of every pair of a batch."""
@@ -70,41 +99,38 @@ def train_encoder(
     model: SupervisedEncoder,
     chain: Chain,
     shards: Path,
-    folder: Path,
+    checkpoint_path: Path,
+    leg: Leg,
     *,
-    steps: int,
-    crops: int = 24,
-    rate: float = 1.5e-3,
     seed: int = 0,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train for `steps` batches of `crops` crops of the pools in `shards`; resumes from `folder`.
+    """Train one leg on the pools in `shards`; resumes from the checkpoint.
 
     Args:
         model: To train; it ends with its averaged weights.
         chain: Of the treatments.
         shards: Folder of pools, to which more may be added meanwhile.
-        folder: Gets the checkpoint and the log.
-        steps: Number of batches.
-        crops: Crops in a batch.
-        rate: Largest learning rate.
+        checkpoint_path: Of this leg; the log stands beside it.
+        leg: Length, rate and regularisation.
         seed: Of batches and pairs.
         log: Called with lines for people.
     """
     pool, held_out = Pool(shards, "train"), Pool(shards, "valid", 6)
     generator = torch.Generator().manual_seed(seed)
-    optimizer = optimizer_for(model, rate, 0.05)
-    checkpoint = Checkpoint(folder / "encoder.safetensors", model, optimizer)
+    model.regularize(leg.dropout, leg.blur)
+    optimizer = optimizer_for(model, leg.rate, leg.weight_decay)
+    checkpoint = Checkpoint(checkpoint_path, model, optimizer)
     step = checkpoint.resume()
-    if step == 0:
+    if step == 0 and not bool(model.encoder.statistics_mean.any()):
         model.encoder.fit_scale(_scaling(pool))
         checkpoint.average = Average(model)
-    written = Log(folder / "encoder.jsonl")
+    written = Log(checkpoint_path.with_suffix(".jsonl"))
     start = time.monotonic()
-    while step < steps:
+    while step < leg.steps:
         pool.refresh()
-        for raw in pool.batches(crops, generator):
-            set_rate(optimizer, rate * cosine(step / steps))
+        for raw in pool.batches(leg.batch, generator):
+            set_rate(optimizer, leg.rate * cosine(step / leg.steps))
             losses = _batch_losses(model, raw, chain, generator)
             descend(optimizer, model, losses["total"], 5.0)
             checkpoint.average.update(model)
@@ -114,10 +140,10 @@ def train_encoder(
                 seconds = round(time.monotonic() - start)
                 log(written.flush(step=step, shards=len(pool), seconds=seconds))
             checkpoint.save_sometimes(step)
-            if step % 1000 == 0 or step == steps:
+            if step % 1000 == 0 or step == leg.steps:
                 written.add(_validate_average(model, checkpoint.average, held_out, chain))
                 log("valid  " + written.flush(step=step))
-            if step >= steps:
+            if step >= leg.steps:
                 break
     checkpoint.save(step)
     checkpoint.average.copy_to(model)

@@ -92,7 +92,7 @@ def _heard(model: AFXStyleVAE, pairs: HeardPairs, rows: Tensor) -> Tensor:
     switches[:, estimated_columns(model.chain)] = likely
     timed = torch.tensor([param.name in _TIMED for param in model.chain.params])
     controls = torch.where(timed, estimate.controls.detach(), estimate.controls)
-    # the delay is measured when it comes to matching, nearly without error; the chorus mostly left out
+    # in matching the delay is measured, nearly without error, and the chorus is mostly left out
     delay, chorus = (model.chain.names.index(name) for name in ("delay", "chorus"))
     measured = torch.tensor([name == "delay" for name, _ in model.chain.knobs])
     controls = torch.where(measured, pairs.controls[rows], controls)

@@ -21,7 +21,7 @@ from ..effects import default_chain
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .critic import calibrate, train_critic
-from .encoder import SupervisedEncoder, train_encoder
+from .encoder import Leg, SupervisedEncoder, train_encoder
 from .latent import embed_pool, latent_figures, train_latent
 from .listening import load_pairs, train_listening
 from .pool import Pool
@@ -60,7 +60,7 @@ class Recipe:
         valid_pairs: The same of held-out recordings.
         candidates: Largest number of candidates a pair is tried with for the critic.
         most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
-        encoder: Stage 1.
+        encoder: Stage 1, in legs.
         latent: Stage 2.
         listening: Stage 3.
         critic: Stage 4.
@@ -74,9 +74,12 @@ class Recipe:
     valid_pairs: int = 16
     candidates: int = 6
     most_worse: float = 0.06
-    encoder: Stage = field(default_factory=lambda: Stage(5000, 24, 1.5e-3))
-    latent: Stage = field(default_factory=lambda: Stage(6000, 64, 1e-3))
-    listening: Stage = field(default_factory=lambda: Stage(600, 8, 2e-4))
+    encoder: tuple[Leg, ...] = (
+        Leg(2800, dropout=0.15, blur=0.0, weight_decay=0.05),
+        Leg(1600, rate=9e-4),
+    )
+    latent: Stage = field(default_factory=lambda: Stage(2400, 48, 1.2e-3))
+    listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
     critic: Stage = field(default_factory=lambda: Stage(3000, 512, 1e-3))
 
 
@@ -94,6 +97,8 @@ def load_recipe(path: Path | None) -> Recipe:
         for known in fields(Recipe):
             if known.name in table:
                 value = table.pop(known.name)
+                if known.name == "encoder":
+                    value = tuple(Leg(**leg) for leg in value)
                 values[known.name] = Stage(**value) if isinstance(value, dict) else value
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
@@ -178,9 +183,9 @@ def train_stages(
     model = AFXStyleVAE(statistics, name=recipe.name)
     sizes = (model.config["embedding_dim"], model.config["difference_dim"])
     supervised = SupervisedEncoder(chain, statistics, *sizes)
-    stage = recipe.encoder
-    train_encoder(supervised, chain, shards, out, steps=stage.steps, crops=stage.batch,
-                  rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
+    for number, leg in enumerate(recipe.encoder, start=1):
+        checkpoint = out / f"encoder-{number}.safetensors"
+        train_encoder(supervised, chain, shards, checkpoint, leg, seed=recipe.seed, log=log)
     model.encoder.load_state_dict(supervised.encoder.state_dict())
     model.comparator.load_state_dict(supervised.comparator.state_dict())
     model.encoder.requires_grad_(False)

@@ -244,7 +244,9 @@ def test_samples_of_the_posterior_follow_their_generator(
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
-    assert torch.equal(posterior.sample(torch.Generator().manual_seed(0), 0.0), posterior.mean)
+    wide = posterior.sample(torch.Generator().manual_seed(0), least=10.0)
+    noise = torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(wide, posterior.mean + 10.0 * noise)
 
 
 # the weights in the package

@@ -22,7 +22,7 @@ from afxvae.effects import default_chain
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.training import Recipe, Stage, load_recipe, recipe, trials
 from afxvae.training.critic import Trial, calibrate
-from afxvae.training.encoder import SupervisedEncoder, train_encoder
+from afxvae.training.encoder import Leg, SupervisedEncoder, train_encoder
 from afxvae.training.loop import Average, Checkpoint, Log, cosine, optimizer_for, set_rate
 from afxvae.training.pool import Pool, pair_up
 from afxvae.types import UsageError
@@ -36,7 +36,7 @@ valid_shards = 1
 train_pairs = 2
 valid_pairs = 1
 candidates = 2
-encoder = { steps = 2, batch = 2, rate = 1e-3 }
+encoder = [{ steps = 2, batch = 2 }, { steps = 1, batch = 2, rate = 1e-4, blur = 0.1 }]
 latent = { steps = 2, batch = 2, rate = 1e-3 }
 listening = { steps = 1, batch = 1, rate = 1e-4 }
 critic = { steps = 2, batch = 4, rate = 1e-3 }
@@ -117,9 +117,9 @@ def test_every_stage_leaves_its_log_and_its_checkpoint(trained: Path) -> None:
         for split, count in (("train", 2), ("valid", 1))
         for index in range(count)
     ]
-    for stage in ("encoder", "latent", "listening"):
+    for stage in ("encoder-1", "encoder-2", "latent", "listening"):
         assert (out / f"{stage}.safetensors").is_file()
-    for stage, steps in (("encoder", 2), ("critic", 2)):
+    for stage, steps in (("encoder-1", 2), ("encoder-2", 1), ("critic", 2)):
         rows = [json.loads(line) for line in (out / f"{stage}.jsonl").read_text().splitlines()]
         assert rows[-1]["step"] == steps
     assert len(list((out / "trials").iterdir())) == 3
@@ -184,10 +184,11 @@ def test_a_stage_that_was_interrupted_goes_on_at_its_step(trained: Path, tmp_pat
     chain, statistics = default_chain(), untrained().config["statistics"]
     for length in (1, 3):
         model = SupervisedEncoder(chain, statistics, 8, 4)
-        train_encoder(model, chain, trained.parent / "shards", tmp_path, steps=length, crops=2)
-    rows = [json.loads(line) for line in (tmp_path / "encoder.jsonl").read_text().splitlines()]
+        leg = Leg(length, batch=2)
+        train_encoder(model, chain, trained.parent / "shards", tmp_path / "a.safetensors", leg)
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 3]
-    with safe_open(tmp_path / "encoder.safetensors", "pt") as file:
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
         assert file.metadata() == {"step": "3", "averaged": "3"}
 
 
@@ -335,7 +336,7 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         train_pairs=2,
         valid_pairs=1,
         candidates=2,
-        encoder=Stage(2, 2, 1e-3),
+        encoder=(Leg(2, 2), Leg(1, 2, 1e-4, blur=0.1)),
         latent=Stage(2, 2, 1e-3),
         listening=Stage(1, 1, 1e-4),
         critic=Stage(2, 4, 1e-3),
@@ -352,8 +353,10 @@ def test_the_recipe_of_the_bundled_model_can_be_read() -> None:
         (None, "cannot be read: .*No such file"),
         ("name = ", "cannot be read"),
         ("nome = 'a'\nmore = 1", "has unknown entries: more, nome"),
-        ("[encoder]\nsteps = 1", "cannot be read: .*batch"),
-        ("[encoder]\nsteps = 1\nbatch = 1\nrate = 1.0\nspeed = 2", "cannot be read: .*speed"),
+        ("[latent]\nsteps = 1", "cannot be read: .*batch"),
+        ("[critic]\nsteps = 1\nbatch = 1\nrate = 1.0\nspeed = 2", "cannot be read: .*speed"),
+        ("[[encoder]]\nbatch = 1", "cannot be read: .*steps"),
+        ("[encoder]\nsteps = 1", "cannot be read"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_refused(
