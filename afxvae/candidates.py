@@ -258,8 +258,7 @@ def judge(
     """The critic's mean and log scale for rendered candidates with embeddings `found`."""
     knobs = torch.stack([knob_vector(candidate, model) for candidate in done]).to(found)
     embedded, wanted = (e.expand(len(found), -1) for e in (embedded, wanted))
-    differences = (model.compare(embedded, wanted), model.compare(found, wanted))
-    mean, log_scale = model.critic((embedded, wanted, found), differences, knobs)
+    mean, log_scale = model.critic(model.differences(embedded, wanted, found), knobs)
     return mean, log_scale
 
 

@@ -89,7 +89,7 @@ class AFXStyleVAE(
         self.comparator = Comparator(embedding_dim, difference_dim)
         self.vae = TreatmentVAE(self.chain, embedding_dim, difference_dim, latent_dim)
         knobs = len(self.chain.knobs) + len(self.chain.effects)
-        self.critic = Critic(embedding_dim, difference_dim, knobs)
+        self.critic = Critic(difference_dim, knobs)
 
     @property
     def identifier(self) -> str:
@@ -119,6 +119,16 @@ class AFXStyleVAE(
     def compare(self, audio: Tensor, reference: Tensor) -> Tensor:
         """Standardised difference embedding of two style embeddings, ``(batch, difference)``."""
         return self.vae.standardize(self.comparator(audio, reference))
+
+    def differences(
+        self, audio: Tensor, reference: Tensor, candidate: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the critic sees of three style embeddings, each ``(batch, embedding)``."""
+        return (
+            self.compare(audio, reference),
+            self.compare(candidate, reference),
+            self.compare(audio, candidate),
+        )
 
     def encode(self, audio: Tensor, reference: Tensor) -> Posterior:
         """Posterior over treatments from the embeddings of input and reference."""

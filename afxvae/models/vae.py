@@ -121,12 +121,11 @@ class TreatmentVAE(nn.Module):
 class Critic(nn.Module):
     """Predicts how much nearer to the unknown truth a candidate is than the input.
 
-    Sees the embeddings of input, reference and candidate and the candidate's knobs. The output is a
-    mean and a log scale of the *advantage* ``d(input, truth) - d(candidate, truth)`` in MR-STFT at
-    matched loudness.
+    Sees what lies between input, reference and candidate, and the candidate's knobs; it does not see
+    the recordings themselves, which it would learn by heart. The output is a mean and a log scale of
+    the *advantage* ``d(input, truth) - d(candidate, truth)`` in MR-STFT at matched loudness.
 
     Args:
-        embedding_dim: Size of the style embedding.
         difference_dim: Size of the difference embedding.
         knobs: Number of controls and switches.
         width: Of the hidden layers.
@@ -134,35 +133,27 @@ class Critic(nn.Module):
 
     margin: Tensor
 
-    def __init__(
-        self, embedding_dim: int, difference_dim: int, knobs: int, width: int = 256
-    ) -> None:
+    def __init__(self, difference_dim: int, knobs: int, width: int = 192) -> None:
         super().__init__()
         self.register_buffer("margin", torch.zeros(()))
-        self.left = nn.Sequential(nn.Linear(2 * difference_dim, width), nn.LayerNorm(width))
         self.layers = nn.Sequential(
-            nn.Linear(width + 3 * embedding_dim + knobs, width),
-            Residual(width, width, 0.1),
-            Residual(width, width, 0.1),
+            nn.Dropout(0.1),
+            nn.Linear(3 * difference_dim + knobs, width),
+            Residual(width, width, 0.3),
+            Residual(width, width, 0.3),
             nn.LayerNorm(width),
             nn.Linear(width, 2),
         )
 
     def forward(
-        self,
-        embeddings: tuple[Tensor, Tensor, Tensor],
-        differences: tuple[Tensor, Tensor],
-        knobs: Tensor,
+        self, differences: tuple[Tensor, Tensor, Tensor], knobs: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Mean and log scale of the advantage, each ``(batch,)``.
 
         Args:
-            embeddings: Of input, reference and candidate, each ``(batch, embedding)``.
-            differences: Input to reference, candidate to reference, each ``(batch, difference)``.
+            differences: Input to reference, candidate to reference, input to candidate, each
+                ``(batch, difference)``.
             knobs: Controls times switches, and switches, ``(batch, knobs)``.
         """
-        audio, reference, candidate = embeddings
-        left = self.left(torch.cat(differences, dim=1))
-        seen = [left, audio, reference - candidate, candidate - audio, knobs]
-        mean, log_scale = self.layers(torch.cat(seen, dim=1)).unbind(1)
+        mean, log_scale = self.layers(torch.cat([*differences, knobs], dim=1)).unbind(1)
         return mean, log_scale.clamp(-6.0, 2.0)

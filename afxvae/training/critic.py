@@ -129,7 +129,7 @@ def train_critic(
         loss = _loss(model, [tensor[rows] for tensor in tensors])
         descend(optimizer, model.critic, loss, 5.0)
         written.add({"loss": loss.detach()})
-        if step % 200 == 0 or step == steps:
+        if step % 100 == 0 or step == steps:
             model.critic.eval()
             with torch.no_grad():
                 unseen = float(_loss(model, others))
@@ -156,8 +156,8 @@ def _tensors(model: AFXStyleVAE, trials: list[Trial]) -> list[Tensor]:
 def _loss(model: AFXStyleVAE, tensors: list[Tensor]) -> Tensor:
     embedded, wanted, found, knobs, advantage = tensors
     with torch.no_grad():
-        differences = (model.compare(embedded, wanted), model.compare(found, wanted))
-    mean, log_scale = model.critic((embedded, wanted, found), differences, knobs)
+        differences = model.differences(embedded, wanted, found)
+    mean, log_scale = model.critic(differences, knobs)
     loss: Tensor = ((advantage - mean).abs() * torch.exp(-log_scale) + log_scale).mean()
     return loss
 

@@ -62,7 +62,7 @@ class Recipe:
         most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
         encoder: Stage 1, in legs.
         latent: Stage 2.
-        listening: Stage 3.
+        listening: Stage 3, left out if it has no steps.
         critic: Stage 4.
     """
 
@@ -196,10 +196,11 @@ def train_stages(
     train_latent(model, pool, held_out, out, steps=stage.steps, crops=stage.batch, rate=stage.rate,
                  seed=recipe.seed, log=log)  # fmt: skip
     stage = recipe.listening
-    pairs = load_pairs(model, paths["pairs", "train"])
-    heard = load_pairs(model, paths["pairs", "valid"])
-    train_listening(model, pairs, heard, pool, out, steps=stage.steps, batch=stage.batch,
-                    rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
+    if stage.steps:
+        pairs = load_pairs(model, paths["pairs", "train"])
+        heard = load_pairs(model, paths["pairs", "valid"])
+        train_listening(model, pairs, heard, pool, out, steps=stage.steps, batch=stage.batch,
+                        rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out))}")
     model.save_pretrained(out / "model")
     render = functools.partial(render_trials, out / "model", folder=out / "trials", log=log)
