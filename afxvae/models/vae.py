@@ -121,9 +121,10 @@ class TreatmentVAE(nn.Module):
 class Critic(nn.Module):
     """Predicts how much nearer to the unknown truth a candidate is than the input.
 
-    Sees what lies between input, reference and candidate, and the candidate's knobs; it does not see
-    the recordings themselves, which it would learn by heart. The output is a mean and a log scale of
-    the *advantage* ``d(input, truth) - d(candidate, truth)`` in MR-STFT at matched loudness.
+    Sees what lies between input, reference and candidate, and the candidate's knobs; it does not
+    see the recordings themselves, which it would learn by heart. The output is a mean and a log
+    scale of the *advantage* ``d(input, truth) - d(candidate, truth)`` in MR-STFT at matched
+    loudness.
 
     Args:
         difference_dim: Size of the difference embedding.
