@@ -48,7 +48,8 @@ __all__ = [
 _CROP = RUN_IN + 2 * CLIP_SAMPLES
 _BATCH = 12
 _MOST_MISSES = 50  # draws for each crop or pair that is wanted
-_COLOURED = 0.5  # share of crops whose source gets another microphone's colour
+_COLOURED = 0.6  # share of crops whose source gets another microphone's colour
+_NARROW = 0.3  # share of those whose bandwidth is cut
 
 Protocol: TypeAlias = Literal["P1", "P2"]
 
@@ -117,15 +118,30 @@ def _level(halves: Tensor) -> Tensor | None:
 
 
 def _colour(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
-    """Give a source another microphone: a faint noise floor and gentle random equalisation."""
-    floor_db = -85.0 + 30.0 * torch.rand(1, generator=generator)
-    noise = torch.randn(halves.shape, generator=generator) * 10.0 ** (floor_db / 20.0)
-    settings = chain["eq"].defaults(1)
+    """Give a source another microphone: a noise floor, a bandwidth and gentle equalisation.
+
+    The halves differ a little, as if the speaker had moved.
+    """
+
+    def draw(low: float, high: float, count: int = 1) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    noise = torch.randn(halves.shape, generator=generator) * 10.0 ** (draw(-85.0, -55.0) / 20.0)
+    moved_db = float(draw(0.0, 2.0))
+    settings = {name: value.expand(2) for name, value in chain["eq"].defaults(1).items()}
     for band in ("low_shelf", "peak2", "peak3", "high_shelf"):
-        gain = (torch.rand(1, generator=generator) * 2.0 - 1.0) * 5.0
-        settings[f"{band}_gain_db"] = gain
-    settings = {name: value.expand(len(halves)) for name, value in settings.items()}
-    return _level(chain["eq"].process(halves + noise, settings, SAMPLE_RATE))
+        settings[f"{band}_gain_db"] = draw(-5.0, 5.0) + moved_db * draw(-1.0, 1.0, 2)
+    coloured = chain["eq"].process(halves + noise, settings, SAMPLE_RATE)
+    if float(draw(0.0, 1.0)) < _NARROW:
+        coloured = _narrow(coloured, 4000.0 * 3.0 ** float(draw(0.0, 1.0)))
+    return _level(coloured)
+
+
+def _narrow(audio: Tensor, edge_hz: float) -> Tensor:
+    """Cut what is above `edge_hz` steeply, as codecs and low sample rates do."""
+    spectrum = torch.fft.rfft(audio)
+    octaves = torch.linspace(1e-3, SAMPLE_RATE / 2, spectrum.shape[-1]).div(edge_hz).log2()
+    return torch.fft.irfft(spectrum * torch.sigmoid(-60.0 * octaves), audio.shape[-1])
 
 
 def _clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,13 +27,16 @@ __all__ = ["ESTIMATED", "Estimate", "TreatmentHead", "estimated_columns", "treat
 ESTIMATED = ("eq", "compressor", "overdrive", "chorus", "delay", "reverb")
 """Effects the model estimates; width and gain follow from measurements, not from the latent."""
 
-# weight of each knob that only matters while its effect is on, per unit of control
+# Weight of each knob that only matters while its effect is on, per unit of control. A cut that is
+# open and a band above the analysis bandwidth leave no trace in the curve, so they stand here too.
 _KNOB_WEIGHTS: dict[str, dict[str, float]] = {
+    "eq": {"low_cut_hz": 1.5, "high_cut_hz": 1.5, "peak4_hz": 0.2, "high_shelf_hz": 0.2},
     "compressor": {"attack_ms": 0.3, "release_ms": 0.3},
     "chorus": {"rate_hz": 0.2, "depth_ms": 0.2, "delay_ms": 0.2},
     "delay": {"time_ms": 4.0, "feedback": 1.5},
     "reverb": {"decay_s": 2.0, "treble_ratio": 0.7, "pre_delay_ms": 0.5},
 }
+_STARTS = {"low_cut_hz": 0.2, "high_cut_hz": 0.75}  # half closed: an open cut has no slope
 _MIX_WEIGHTS = {"chorus": 1.0, "delay": 4.0, "reverb": 4.0}
 _DRIVE_SCALE_DB = 20.0
 _CURVE_SCALE_DB = {"eq": 1.5, "compressor": 3.0, "overdrive": 2.0}
@@ -76,8 +79,10 @@ class TreatmentHead(nn.Module):
         self.last = nn.Linear(width, len(estimated) + len(ESTIMATED))
         with torch.no_grad():
             self.last.weight.mul_(0.1)
-            start = self.defaults[self.estimated].clamp(0.02, 0.98)
-            self.last.bias[: len(estimated)] = torch.logit(start)
+            start = self.defaults.clamp(0.02, 0.98)
+            for index, (_, param) in enumerate(chain.knobs):
+                start[index] = _STARTS.get(param.name, float(start[index]))
+            self.last.bias[: len(estimated)] = torch.logit(start[self.estimated])
 
     def forward(self, code: Tensor) -> Estimate:
         """See `Estimate`."""
