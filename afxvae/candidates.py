@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from .dsp import spectral
-from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE, echo_level, measure_echo
+from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from .effects import responses
+from .measure import MEASURED, Measured, measure_settings
 from .models.estimate import ESTIMATED, estimated_columns
 
 if TYPE_CHECKING:
@@ -35,11 +36,10 @@ _THRESHOLDS = (0.5, 0.3, 0.75)
 _SAMPLES = 2
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that the shrunk candidate keeps
-_FAINTEST_ECHO = 0.1
 _CERTAIN = 8.0  # log odds
-_ALONE = ("eq", "delay")
-_LEAST_PROBABILITY = {"chorus": 0.9}
-"""A chorus that is nearly right is further from the truth than none."""
+_DOUBTFUL = 4.0  # log odds below which an effect is worth trying the other way
+_LEAST_PROBABILITY = {"chorus": 0.9, "reverb": 0.9}
+"""Of effects that would have been measured: nearly right is further from the truth than none."""
 _FIT_ROUNDS = 4
 _FIT_DAMPING = 1.0
 
@@ -105,32 +105,20 @@ def _spectrum_db(clips: Tensor, grid_hz: Tensor) -> Tensor:
     return 10.0 * torch.log10((weights * power).sum(1) / weights.sum(1) + 1e-12)
 
 
-def measure_delay(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> tuple[Tensor, bool]:
-    """Settings of the delay by the cepstrum, which measures better than any network estimates.
-
-    Returns:
-        Controls of the delay's knobs, and whether the reference has an echo that the input lacks.
-    """
-    echo = measure_echo(reference)
-    place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
-    own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
-    level = max(echo.level, 0.0)
-    settings = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
-    knobs = [
-        param.to_control(min(max(settings[param.name], param.minimum), param.maximum))
-        for param in model.chain["delay"].params
-    ]
-    return torch.tensor(knobs), level > max(_FAINTEST_ECHO, 2.0 * own)
-
-
-def with_delay(
-    model: AFXStyleVAE, estimate: Estimate, delay: tuple[Tensor, bool]
+def with_measured(
+    model: AFXStyleVAE, estimate: Estimate, measured: dict[str, Measured]
 ) -> tuple[Tensor, Tensor]:
-    """Controls and logits of an estimate (batch 1) with the measured delay in place of its own."""
+    """Controls and logits of an estimate (batch 1), with what was measured in place of its own.
+
+    An echo that is not found is not there. Other reverbs and choruses than this package's may be
+    there without being found; for those the estimate keeps its say.
+    """
     controls, logits = estimate.controls[0].cpu().clone(), estimate.logits[0].cpu().clone()
-    mine = torch.tensor([name == "delay" for name, _ in model.chain.knobs])
-    controls[mine] = delay[0]
-    logits[ESTIMATED.index("delay")] = _CERTAIN if delay[1] else -_CERTAIN
+    for effect, setting in measured.items():
+        if setting.found or effect == "delay":
+            mine = torch.tensor([name == effect for name, _ in model.chain.knobs])
+            controls[mine] = setting.controls
+            logits[ESTIMATED.index(effect)] = _CERTAIN if setting.found else -_CERTAIN
     return controls, logits
 
 
@@ -166,33 +154,38 @@ def propose(
     defaults = model.chain.default_controls()
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     found = [Candidate("nothing", defaults, off)]
-    echo = measure_delay(model, audio, reference)
+    measured = measure_settings(model.chain, audio, reference)
     estimate = model.decode(posterior.mean, embedded).estimate
-    controls, logits = with_delay(model, estimate, echo)
+    controls, logits = with_measured(model, estimate, measured)
     for threshold in _THRESHOLDS[: 1 if effort == "fast" else None]:
         name = f"posterior mean, on above {threshold:.0%}"
         found.append(_from_estimate(model, name, controls, logits, threshold))
     if effort == "fast":
         return _distinct(found)
     mean = found[1]
-    for effect, column in zip(ESTIMATED, estimated_columns(model.chain), strict=True):
-        toggled, alone = mean.switches.clone(), off.clone()
-        toggled[column] = ~toggled[column]
-        found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
-        if effect in _ALONE and bool(mean.switches[column]):
-            alone[column] = True
-            found.append(Candidate(f"posterior mean, {effect} only", controls, alone))
+    columns = dict(zip(ESTIMATED, estimated_columns(model.chain), strict=True))
+    for effect, column in columns.items():
+        if abs(float(logits[ESTIMATED.index(effect)])) < _DOUBTFUL:
+            toggled = mean.switches.clone()
+            toggled[column] = ~toggled[column]
+            found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
+    only = {name: off.clone() for name in ("eq", "measured")}
+    only["eq"][columns["eq"]] = True
+    for effect in MEASURED:
+        only["measured"][columns[effect]] = measured[effect].found
+    if bool(mean.switches[columns["eq"]]):
+        found.append(Candidate("posterior mean, eq only", controls, only["eq"]))
+    if bool(only["measured"].any()):
+        found.append(Candidate("measured effects only", controls, only["measured"]))
     amounts = torch.tensor([param.amount for param in model.chain.params])
     less = torch.where(amounts, defaults + _SHRUNK * (controls - defaults), controls)
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
     for index in range(_SAMPLES):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
-        drawn = with_delay(model, model.decode(latent, embedded).estimate, echo)
+        drawn = with_measured(model, model.decode(latent, embedded).estimate, measured)
         found.append(_from_estimate(model, f"posterior sample {index + 1}", *drawn, 0.5))
-    only_eq = off.clone()
-    only_eq[model.chain.names.index("eq")] = True
     fitted = fit_eq(model, audio.cpu(), reference.cpu())
-    found.append(Candidate("spectrum only", fitted, only_eq))
+    found.append(Candidate("spectrum only", fitted, only["eq"]))
     return _distinct(found)
 
 

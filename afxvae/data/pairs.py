@@ -141,7 +141,9 @@ def _narrow(audio: Tensor, edge_hz: float) -> Tensor:
     """Cut what is above `edge_hz` steeply, as codecs and low sample rates do."""
     spectrum = torch.fft.rfft(audio)
     octaves = torch.linspace(1e-3, SAMPLE_RATE / 2, spectrum.shape[-1]).div(edge_hz).log2()
-    return torch.fft.irfft(spectrum * torch.sigmoid(-60.0 * octaves), audio.shape[-1])
+    kept = torch.sigmoid(-60.0 * octaves)
+    narrow: Tensor = torch.fft.irfft(spectrum * kept, audio.shape[-1])
+    return narrow
 
 
 def _clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,11 +24,8 @@ __all__ = [
     "CLIP_SAMPLES",
     "RUN_IN",
     "SAMPLE_RATE",
-    "Echo",
     "Features",
-    "echo_level",
     "extract_features",
-    "measure_echo",
 ]
 
 SAMPLE_RATE = 24_000
@@ -154,59 +151,3 @@ def extract_features(audio: Tensor) -> Features:
     parts += _cepstral_statistics(audio, power)
     parts += _amplitude_statistics(audio)
     return Features(log_mel, torch.cat(parts, dim=1))
-
-
-@dataclass(frozen=True)
-class Echo:
-    """A feedback delay as measured from a recording.
-
-    Attributes:
-        time_ms: From one echo to the next.
-        level: Of the first echo against the direct sound, a ratio.
-        feedback: Each echo against the one before, a ratio.
-    """
-
-    time_ms: float
-    level: float
-    feedback: float
-
-
-def measure_echo(audio: Tensor, low_ms: float = 45.0, high_ms: float = 1000.0) -> Echo:
-    """Find the strongest echo by the cepstrum and measure it.
-
-    A delay of T samples, level g and feedback f puts ``g`` at quefrency T and ``f g - g^2 / 2`` at
-    2 T, less the share of the clip that the echo misses. The time is found to a tenth of a sample.
-    Material without echo has peaks of about 0.03, rarely above 0.1; exact repetition echoes too.
-
-    Args:
-        audio: ``(clip, 131072)`` mono at 24 kHz; log spectra of several clips are averaged.
-        low_ms: Shortest time looked for.
-        high_ms: Longest time looked for.
-    """
-    length = audio.shape[-1]
-    log_magnitude = spectral.log_magnitude(audio).mean(0)
-    cepstrum = torch.fft.irfft(log_magnitude, length)
-    low, high = (round(ms * SAMPLE_RATE / 1000.0) for ms in (low_ms, high_ms))
-    peak = low + int(cepstrum[low:high].argmax())
-    places = peak + torch.linspace(-1.0, 1.0, 21, dtype=torch.float64)
-    values = echo_level(log_magnitude, places)
-    best = int(values.argmax())
-    place, level = float(places[best]), float(values[best])
-    second = float(echo_level(log_magnitude, 2.0 * places[best : best + 1]))
-    feedback = second / max(level, 1e-6) + 0.5 * level
-    return Echo(place * 1000.0 / SAMPLE_RATE, level, min(max(feedback, 0.0), 0.9))
-
-
-def echo_level(log_magnitude: Tensor, places: Tensor) -> Tensor:
-    """Cepstrum at fractional quefrencies, made up for what a clip misses of its echoes.
-
-    Args:
-        log_magnitude: ``(bin,)`` of a whole clip.
-        places: ``(place,)`` in samples, double precision.
-    """
-    bins = torch.arange(len(log_magnitude), dtype=torch.float64, device=log_magnitude.device)
-    length = 2 * (len(log_magnitude) - 1)
-    weights = torch.full_like(bins, 4.0 / length)
-    weights[0] = weights[-1] = 2.0 / length
-    waves = torch.cos(bins * (places.to(bins).unsqueeze(1) * (2.0 * torch.pi / length)))
-    return (waves @ (weights * log_magnitude.double())) / (1.0 - places.to(bins) / length)

@@ -17,6 +17,7 @@ __all__ = [
     "mel_filterbank",
     "power_spectrogram",
     "real_cepstrum",
+    "whiten",
 ]
 
 
@@ -65,6 +66,21 @@ def real_cepstrum(audio: Tensor) -> Tensor:
     cepstrum = torch.fft.irfft(log_magnitude(audio), audio.shape[-1])
     kept: Tensor = 2.0 * cepstrum[..., : audio.shape[-1] // 2]
     return kept
+
+
+def whiten(audio: Tensor, longest: int = 60) -> Tensor:
+    """Flatten the spectrum of whole clips ``(..., time)`` but for what lies closer together.
+
+    Args:
+        audio: Clips.
+        longest: Quefrency in samples up to which the spectrum is taken off.
+    """
+    length = audio.shape[-1]
+    spectrum = torch.fft.rfft(audio)
+    cepstrum = torch.fft.irfft(log_magnitude(audio), length)
+    cepstrum[..., longest : length - longest + 1] = 0.0
+    white: Tensor = torch.fft.irfft(spectrum * torch.exp(-torch.fft.rfft(cepstrum).real), length)
+    return white
 
 
 def envelope_autocorrelation(envelope: Tensor, lags: Tensor) -> Tensor:

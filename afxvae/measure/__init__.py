@@ -1,0 +1,23 @@
+"""Settings that signal processing reads off a recording: delay, reverb and chorus.
+
+These effects copy the sound in time, and a copy leaves a trace in the cepstrum that no content has.
+Where the trace is there, it is more exact than any network; where it is not, nothing is claimed.
+All assume 24 kHz clips of 131,072 samples, as the rest of the analysis does.
+"""
+
+from .chorus import Chorus, measure_chorus
+from .echo import Echo, measure_echo
+from .reverb import Reverb, measure_reverb
+from .settings import MEASURED, Measured, measure_settings
+
+__all__ = [
+    "MEASURED",
+    "Chorus",
+    "Echo",
+    "Measured",
+    "Reverb",
+    "measure_chorus",
+    "measure_echo",
+    "measure_reverb",
+    "measure_settings",
+]
