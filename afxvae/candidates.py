@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +12,7 @@ from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from .effects import responses
 from .measure import MEASURED, Measured, measure_settings
 from .models.estimate import ESTIMATED, estimated_columns
+from .models.vae import EVIDENCE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +53,8 @@ class Candidate:
         name: Where it comes from.
         controls: ``(control,)``.
         switches: ``(effect,)`` boolean.
+        evidence: What is known of the pair, the same for all candidates, ``(EVIDENCE,)``: the
+            model's probability of each estimated effect, and which effects were measured.
         advantage: What the critic expects it to gain, in MR-STFT; 0 for doing nothing.
         spread: The critic's scale of doubt about that.
     """
@@ -59,6 +62,7 @@ class Candidate:
     name: str
     controls: Tensor
     switches: Tensor
+    evidence: Tensor = field(default_factory=lambda: torch.zeros(EVIDENCE))
     advantage: float = 0.0
     spread: float = 0.0
 
@@ -157,11 +161,13 @@ def propose(
     measured = measure_settings(model.chain, audio, reference)
     estimate = model.decode(posterior.mean, embedded).estimate
     controls, logits = with_measured(model, estimate, measured)
+    certain = torch.tensor([float(measured[effect].found) for effect in MEASURED])
+    evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), certain])
     for threshold in _THRESHOLDS[: 1 if effort == "fast" else None]:
         name = f"posterior mean, on above {threshold:.0%}"
         found.append(_from_estimate(model, name, controls, logits, threshold))
     if effort == "fast":
-        return _distinct(found)
+        return _distinct(found, evidence)
     mean = found[1]
     columns = dict(zip(ESTIMATED, estimated_columns(model.chain), strict=True))
     for effect, column in columns.items():
@@ -186,10 +192,11 @@ def propose(
         found.append(_from_estimate(model, f"posterior sample {index + 1}", *drawn, 0.5))
     fitted = fit_eq(model, audio.cpu(), reference.cpu())
     found.append(Candidate("spectrum only", fitted, only["eq"]))
-    return _distinct(found)
+    return _distinct(found, evidence)
 
 
-def _distinct(candidates: list[Candidate]) -> list[Candidate]:
+def _distinct(candidates: list[Candidate], evidence: Tensor) -> list[Candidate]:
+    """Those that differ, with the evidence."""
     kept: list[Candidate] = []
     for candidate in candidates:
         same = [
@@ -202,15 +209,15 @@ def _distinct(candidates: list[Candidate]) -> list[Candidate]:
             )
         ]
         if not same:
-            kept.append(candidate)
+            kept.append(replace(candidate, evidence=evidence))
     return kept
 
 
 def knob_vector(candidate: Candidate, model: AFXStyleVAE) -> Tensor:
-    """What the critic sees of a candidate's knobs: controls of what is on, and the switches."""
+    """What the critic sees besides embeddings: controls of what is on, switches, evidence."""
     by_effect = dict(zip(model.chain.names, candidate.switches.tolist(), strict=True))
     on = torch.tensor([by_effect[name] for name, _ in model.chain.knobs])
-    return torch.cat([candidate.controls * on, candidate.switches.float()])
+    return torch.cat([candidate.controls * on, candidate.switches.float(), candidate.evidence])
 
 
 def weigh(

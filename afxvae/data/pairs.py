@@ -200,12 +200,17 @@ def render_pool(
 
 
 def make_pairs(
-    recordings: Sequence[Recording], chain: Chain, seed: int, count: int, protocol: Protocol
+    recordings: Sequence[Recording],
+    chain: Chain,
+    seed: int,
+    count: int,
+    protocol: Protocol,
+    coloured: bool = False,
 ) -> Pairs:
     """Items of P1 (reference from the same recording) or P2 (from another group of the same kind).
 
     Deterministic in `seed`. In P2 a kind with a single group gives a reference from another
-    recording of that group.
+    recording of that group. `coloured` gives sources other microphones, as training pools have.
     """
     rng = np.random.default_rng([seed, 2])
     generator = torch.Generator().manual_seed(seed)
@@ -214,9 +219,16 @@ def make_pairs(
     sources: list[Tensor] = []
     kinds: list[str] = []
     misses = 0
+
+    def draw(recording: Recording) -> Tensor | None:
+        halves = draw_crop(recording, rng)
+        if halves is not None and coloured and rng.random() < _COLOURED:
+            return _colour(halves, chain, generator)
+        return halves
+
     while len(inputs) < count:
         recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
-        halves = draw_crop(recording, rng)
+        halves = draw(recording)
         misses += 1
         if misses > _MOST_MISSES * count:
             raise AudioError(
@@ -230,7 +242,7 @@ def make_pairs(
                 r for r in recordings if r.kind == recording.kind and r.path != recording.path
             ]
             others = [r for r in others if r.group != recording.group] or others
-            other = draw_crop(others[int(rng.integers(len(others)))], rng) if others else None
+            other = draw(others[int(rng.integers(len(others)))]) if others else None
             if other is None:
                 continue
             source = other[int(rng.integers(2))]

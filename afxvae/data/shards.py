@@ -71,7 +71,7 @@ def _render(plan: ShardPlan, index: int) -> Path:
         tensors = render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
     else:
         protocol: Protocol = "P1" if index % 2 == 0 else "P2"
-        pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol)
+        pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, coloured=True)
         tensors = {"controls": pairs.controls, "switches": pairs.switches}
         for name in ("audio", "reference", "truth"):
             tensors[name] = getattr(pairs, name).half()

@@ -25,6 +25,9 @@ _PER_MS = SAMPLE_RATE / 1000.0
 _CLIPPED = 4.0  # outliers, in standard deviations
 _CONTENT = 14.0  # width in samples of what is content in a cepstrum
 
+# what has stood still for so long is content; and contrasts that 1 % of dry recordings reach then
+_STANDING = ((1.0, 0.82), (12.0, 1.44))
+
 # the coarse search
 _STEP = 6  # samples between the delays that are tried
 _BLUR = 5.0
@@ -54,8 +57,8 @@ class Chorus:
         depth_ms: Largest deviation of the delay.
         delay_ms: Mean delay.
         mix: Share of the voice, below one half: a cepstrum does not tell voice from dry sound.
-        contrast: Height of the peak along the path over that along the same path at other phases,
-            in standard deviations of the cepstrum.
+        contrast: Height of the peak along the path over that along the same path at other phases;
+            1 is what one recording without chorus in a hundred reaches.
     """
 
     rate_hz: float
@@ -72,9 +75,10 @@ def measure_chorus(
 
     A voice of share m adds ``m / (1 - m)`` to the cepstrum of each frame at its delay of that time.
     Paths on a grid are summed over frames, the best are refined by the cross-entropy method
-    (Rubinstein, 1999) at ever finer resolution. What stands still for a second or more is content,
-    such as the pitch of a note, and is taken off first. A delay that moves by more than about 14 ms
-    a second blurs its own trace and is not found.
+    (Rubinstein, 1999) at ever finer resolution. What stands still is content, such as the pitch of
+    a note, and is taken off first: what stands still for a second, and, if nothing is found then,
+    what stands still throughout, for slow and shallow swings. A delay that moves by more than about
+    14 ms a second blurs its own trace and is not found.
 
     Args:
         audio: ``(131072,)`` mono at 24 kHz. Of a stereo recording, the left channel.
@@ -82,14 +86,20 @@ def measure_chorus(
         direct: Share of the power that no echo and no reverberation added, for the mix.
         seed: Of the refinement's draws.
     """
-    cepstra = _cepstra(audio.cpu())
-    time = (torch.arange(len(cepstra)) * _HOP + _WINDOW / 2 - CLIP_SAMPLES / 2) / SAMPLE_RATE
-    starts = _search(cepstra[::2], time[::2])
+    audio = audio.cpu()
     generator = torch.Generator().manual_seed(seed)
-    path, contrast = _refine(cepstra, time, starts, generator)
+    found: list[tuple[float, Tensor]] = []
+    for standing_s, reached in _STANDING:
+        cepstra = _cepstra(audio, standing_s)
+        time = (torch.arange(len(cepstra)) * _HOP + _WINDOW / 2 - CLIP_SAMPLES / 2) / SAMPLE_RATE
+        path, height = _refine(cepstra, time, _search(cepstra[::2], time[::2]), generator)
+        found.append((height / reached, path))
+        if found[-1][0] >= 1.0:
+            break
+    contrast, path = max(found, key=lambda pair: pair[0])
     level = 0.0
     if contrast >= least_contrast:
-        path, level = _sharpen(spectral.whiten(audio.cpu()), path, generator)
+        path, level = _sharpen(spectral.whiten(audio), path, generator)
     mix = _mix(level / max(direct, 0.1))
     return Chorus(float(path[0].exp()), float(path[1]), float(path[2]), mix, contrast)
 
@@ -103,16 +113,16 @@ def _blurred(cepstra: Tensor, width: float) -> Tensor:
     return blurred.squeeze(1)
 
 
-def _cepstra(audio: Tensor) -> Tensor:
+def _cepstra(audio: Tensor, standing_s: float) -> Tensor:
     """Cepstra of frames, less what content puts there: ``(frame, lag)`` with unit spread."""
     frames = audio.unfold(0, _WINDOW, _HOP) * torch.hann_window(_WINDOW)
     magnitude = torch.fft.rfft(frames, 2 * _WINDOW).abs()
     floor = 1e-2 * magnitude.mean(dim=1, keepdim=True) + 1e-7
-    cepstra = 2.0 * torch.fft.irfft(torch.log(magnitude + floor))[:, :_LAGS]
+    cepstra: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + floor))[:, :_LAGS]
     cepstra = cepstra - _blurred(cepstra, _CONTENT)
     cepstra[:, : int(4.0 * _PER_MS)] = 0.0
     cepstra = cepstra.clamp(-0.4, 0.4)
-    half = round(SAMPLE_RATE / _HOP / 2)
+    half = min(round(0.5 * standing_s * SAMPLE_RATE / _HOP), len(cepstra) // 2)
     standing: Tensor = functional.avg_pool1d(
         cepstra.mT, 2 * half + 1, 1, half, count_include_pad=False
     ).mT
@@ -259,7 +269,8 @@ def _sharpen(whitened: Tensor, knobs: Tensor, generator: torch.Generator) -> tup
         share = lag - whole
         index = place - whole.long()
         voice = (1.0 - share) * whitened[index] + share * whitened[index - 1]
-        return (now * voice).mean(1) / (now.square().mean() * voice.square().mean(1)).sqrt()
+        power = now.square().mean() * voice.square().mean(1)
+        return (now * voice).mean(1) / power.clamp_min(1e-20).sqrt()
 
     swing = 2.0 * math.pi * float(knobs[0].exp()) * float(knobs[1]) * _PER_MS
     spread = torch.tensor(

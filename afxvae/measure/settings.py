@@ -25,7 +25,7 @@ MEASURED = ("chorus", "delay", "reverb")
 
 _FAINTEST_ECHO = 0.1
 _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
-_LEAST_CHORUS = 0.9
+_LEAST_CHORUS = 1.0
 _REVERB_POWER = 0.7  # of the reverberation against the direct sound at equal shares
 
 

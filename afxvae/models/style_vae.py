@@ -32,7 +32,7 @@ from .storage import (
     resolve_folder,
     weights_checksum,
 )
-from .vae import Critic, Decoded, Posterior, TreatmentVAE
+from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,7 +88,7 @@ class AFXStyleVAE(
         self.encoder = Encoder(statistics, embedding_dim)
         self.comparator = Comparator(embedding_dim, difference_dim)
         self.vae = TreatmentVAE(self.chain, embedding_dim, difference_dim, latent_dim)
-        knobs = len(self.chain.knobs) + len(self.chain.effects)
+        knobs = len(self.chain.knobs) + len(self.chain.effects) + EVIDENCE
         self.critic = Critic(difference_dim, knobs)
 
     @property

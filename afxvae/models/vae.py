@@ -9,14 +9,17 @@ import torch
 from torch import nn
 
 from .encoder import Residual
-from .estimate import Estimate, TreatmentHead
+from .estimate import ESTIMATED, Estimate, TreatmentHead
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
 
-__all__ = ["Critic", "Decoded", "Posterior", "TreatmentVAE"]
+__all__ = ["EVIDENCE", "Critic", "Decoded", "Posterior", "TreatmentVAE"]
+
+EVIDENCE = len(ESTIMATED) + 3
+"""What a critic knows of a pair: a probability for each effect, a flag for each measured one."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class Critic(nn.Module):
 
     Args:
         difference_dim: Size of the difference embedding.
-        knobs: Number of controls and switches.
+        knobs: Number of controls, switches and `EVIDENCE`.
         width: Of the hidden layers.
     """
 
@@ -154,7 +157,7 @@ class Critic(nn.Module):
         Args:
             differences: Input to reference, candidate to reference, input to candidate, each
                 ``(batch, difference)``.
-            knobs: Controls times switches, and switches, ``(batch, knobs)``.
+            knobs: Controls times switches, switches, and evidence, ``(batch, knobs)``.
         """
         mean, log_scale = self.layers(torch.cat([*differences, knobs], dim=1)).unbind(1)
         return mean, log_scale.clamp(-6.0, 2.0)

@@ -36,6 +36,7 @@ def _trial_file(model: Path, folder: Path, most: int | None, path: Path) -> Path
             "distances": torch.cat([trial.distances for trial in trials]),
             "controls": torch.stack([c.controls for trial in trials for c in trial.candidates]),
             "switches": torch.stack([c.switches for trial in trials for c in trial.candidates]),
+            "evidence": torch.stack([c.evidence for trial in trials for c in trial.candidates]),
         }
         unfinished = target.with_suffix(".part")
         save_file(tensors, unfinished)
@@ -71,13 +72,14 @@ def load_trials(paths: Sequence[Path]) -> list[Trial]:
         for index, count in enumerate(tensors["count"].tolist()):
             rows = slice(start, start + count)
             start += count
-            knobs = zip(tensors["controls"][rows], tensors["switches"][rows], strict=True)
+            names = ("controls", "switches", "evidence")
+            knobs = zip(*(tensors[name][rows] for name in names), strict=True)
             trials.append(
                 Trial(
                     tensors["embedded"][index : index + 1],
                     tensors["reference"][index : index + 1],
                     tensors["found"][rows],
-                    [Candidate("", controls, switches) for controls, switches in knobs],
+                    [Candidate("", *parts) for parts in knobs],
                     tensors["distances"][rows],
                     float(tensors["before"][index]),
                 )
