@@ -16,11 +16,12 @@ The rooms, from the front door to the foundation. Each imports only from those b
 - `cli`: the command line, and the only module that prints.
 - `console`, `options`, `jobs`, `embeddings`: what commands show, take and do with files.
 - `hub`: the card of a model, and what can be told about weights without loading them.
-- `training`, `evaluation`, `matching`, `candidates`: fit a model, judge it, and use it: treatments
-  that might be right, the critic that chooses among them, the report.
+- `training`, `evaluation`, `matching`, `decision`, `candidates`: fit a model, judge it, and use it:
+  treatments that might be right, the critic that chooses among them, the report.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
-- `presets`, `analysis`, `regularizers`: a chain with its settings as JSON; from recordings to the
-  clips that a model hears; what shapes the latent space.
+- `presets`, `analysis`, `measure`, `regularizers`: a chain with its settings as JSON; from
+  recordings to the clips that a model hears; settings that signal processing reads off them; what
+  shapes the latent space.
 - `effects`: `Effect` and `Chain`, one file for each family.
 - `audio`, `loudness`, `dsp`: audio files and resampling; BS.1770; pure functions on tensors.
 - `params`, `files`, `types`: `Param`, one knob declared once; writing files whole; shapes, errors.

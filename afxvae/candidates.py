@@ -10,13 +10,14 @@ import torch
 from .dsp import spectral
 from .dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from .effects import responses
-from .measure import MEASURED, Measured, measure_settings
+from .measure import MEASURED
 from .models.estimate import ESTIMATED, estimated_columns
 from .models.vae import EVIDENCE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .measure import Measured
     from .models.estimate import Estimate
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
@@ -139,8 +140,8 @@ def propose(
     model: AFXStyleVAE,
     posterior: Posterior,
     embedded: Tensor,
-    audio: Tensor,
-    reference: Tensor,
+    clips: tuple[Tensor, Tensor],
+    measured: dict[str, Measured],
     generator: torch.Generator,
     effort: str = "normal",
 ) -> list[Candidate]:
@@ -150,18 +151,18 @@ def propose(
         model: The model.
         posterior: Of this input and reference, batch 1.
         embedded: Style embedding of the input ``(1, embedding)``.
-        audio: Clips of the input ``(clip, 131072)``.
-        reference: Clips of the reference.
+        clips: Of the input and of the reference, each ``(clip, 131072)``.
+        measured: What `measure_settings` found; empty to leave everything to the posterior.
         generator: For samples of the posterior.
         effort: ``"fast"`` proposes the posterior mean alone, ``"normal"`` everything.
     """
     defaults = model.chain.default_controls()
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     found = [Candidate("nothing", defaults, off)]
-    measured = measure_settings(model.chain, audio, reference)
     estimate = model.decode(posterior.mean, embedded).estimate
     controls, logits = with_measured(model, estimate, measured)
-    certain = torch.tensor([float(measured[effect].found) for effect in MEASURED])
+    sure = {effect: effect in measured and measured[effect].found for effect in MEASURED}
+    certain = torch.tensor([float(sure[effect]) for effect in MEASURED])
     evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), certain])
     for threshold in _THRESHOLDS[: 1 if effort == "fast" else None]:
         name = f"posterior mean, on above {threshold:.0%}"
@@ -178,7 +179,7 @@ def propose(
     only = {name: off.clone() for name in ("eq", "measured")}
     only["eq"][columns["eq"]] = True
     for effect in MEASURED:
-        only["measured"][columns[effect]] = measured[effect].found
+        only["measured"][columns[effect]] = sure[effect]
     if bool(mean.switches[columns["eq"]]):
         found.append(Candidate("posterior mean, eq only", controls, only["eq"]))
     if bool(only["measured"].any()):
@@ -190,7 +191,7 @@ def propose(
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
         drawn = with_measured(model, model.decode(latent, embedded).estimate, measured)
         found.append(_from_estimate(model, f"posterior sample {index + 1}", *drawn, 0.5))
-    fitted = fit_eq(model, audio.cpu(), reference.cpu())
+    fitted = fit_eq(model, *(part.cpu() for part in clips))
     found.append(Candidate("spectrum only", fitted, only["eq"]))
     return _distinct(found, evidence)
 

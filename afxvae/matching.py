@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .analysis import analysis_clips, as_audio, clips_with_run_in
 from .audio import check_usable
-from .candidates import Candidate, choose, propose, weigh
-from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from .decision import decide
+from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, SAMPLE_RATE
 from .effects import default_chain
-from .loudness import loudness_lufs, normalize_loudness, peak_limit_gain
+from .loudness import loudness_lufs, peak_limit_gain
+from .measure import measure_settings, nothing_measured
 from .presets import Preset
 from .types import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .candidates import Candidate
+    from .measure import Measured
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["EFFORTS", "Decision", "Match", "decide", "match", "style_report"]
+__all__ = ["EFFORTS", "Match", "match", "style_report"]
 
 EFFORTS = ("fast", "normal")
-_CRITIC_CLIPS = {"fast": 1, "normal": 2}
 SAME_LOUDNESS_DB = 0.5
 """Below this a change of level is not worth touching the samples."""
 _SAME_WIDTH_DB = 4.0  # below this a difference in stereo width is content, not production
@@ -64,51 +66,6 @@ class Match:
     posterior: Posterior | None = None
     seconds: float = 0.0
     real_time_factor: float = 0.0
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The critic's choice.
-
-    Attributes:
-        candidates: All that were weighed, "nothing" first.
-        index: Of the chosen one.
-        posterior: Over the latent.
-    """
-
-    candidates: list[Candidate]
-    index: int
-    posterior: Posterior
-
-    @property
-    def best(self) -> Candidate:
-        """The chosen candidate."""
-        return self.candidates[self.index]
-
-
-@torch.no_grad()
-def decide(
-    model: AFXStyleVAE, clips: Tensor, wanted: Tensor, effort: str = "normal", seed: int = 0
-) -> Decision:
-    """Propose treatments and let the critic choose.
-
-    Args:
-        model: Estimates and chooses.
-        clips: Of the input ``(clip, 1, run-in + 131072)`` at 24 kHz.
-        wanted: Of the reference ``(clip, 131072)``.
-        effort: See `match`.
-        seed: Of the posterior's samples.
-    """
-    clips = _levelled(clips)
-    wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
-    plain = clips[:, 0, RUN_IN:]
-    embedded = model.embed_clips(plain).mean(0, keepdim=True)
-    target = model.embed_clips(wanted).mean(0, keepdim=True)
-    posterior = model.encode(embedded, target)
-    generator = torch.Generator().manual_seed(seed)
-    found = propose(model, posterior, embedded, plain, wanted, generator, effort)
-    found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (embedded, target), found)
-    return Decision(found, choose(found, float(model.critic.margin)), posterior)
 
 
 @torch.no_grad()
@@ -146,7 +103,8 @@ def match(
     _check(audio, reference, sample_rate, reference_rate, effort, loudness)
     wanted = analysis_clips(reference, reference_rate)
     clips = clips_with_run_in(audio, sample_rate)
-    decision = decide(model, clips, wanted, effort, seed)
+    measured = _measured(model, audio, reference, sample_rate, reference_rate)
+    decision = decide(model, clips, wanted, effort, seed, measured)
     found, index = decision.candidates, decision.index
     best, notes = found[index], []
     preset = _preset(model, best, audio, sample_rate)
@@ -203,29 +161,18 @@ def _check(
         raise UsageError("The reference is the input itself, so there is nothing to match.")
 
 
-def _levelled(clips: Tensor) -> Tensor:
-    """Bring each clip ``(clip, 1, [run-in +] 131072)`` to the analysis loudness."""
-    _, gain_db = normalize_loudness(clips[..., -CLIP_SAMPLES:], SAMPLE_RATE, ANALYSIS_LUFS)
-    return clips * (10.0 ** (gain_db.clamp_max(60.0) / 20.0)).view(-1, 1, 1)
+def _measured(
+    model: AFXStyleVAE, audio: Tensor, reference: Tensor, sample_rate: int, reference_rate: int
+) -> dict[str, Measured]:
+    """What can be measured of the reference's first channel.
 
-
-def _weigh_on_clips(
-    model: AFXStyleVAE,
-    clips: Tensor,
-    embeddings: tuple[Tensor, Tensor],
-    candidates: list[Candidate],
-) -> list[Candidate]:
-    """The critic's mean opinion over some clips of the input."""
-    rounds = []
-    for clip in clips:
-        own = model.embed_clips(clip[:, RUN_IN:])
-        rounds.append(weigh(model, clip.unsqueeze(0), (own, embeddings[1]), candidates))
-    merged = []
-    for versions in zip(*rounds, strict=True):
-        advantage = sum(v.advantage for v in versions) / len(versions)
-        spread = sum(v.spread for v in versions) / len(versions)
-        merged.append(replace(versions[0], advantage=advantage, spread=spread))
-    return merged
+    The channels of a stereo effect differ, and their mix is neither. What is shorter than a clip is
+    analysed repeated, and a repetition measures like an echo.
+    """
+    if reference.shape[1] < CLIP_SAMPLES * reference_rate / SAMPLE_RATE:
+        return nothing_measured(model.chain)
+    mine = analysis_clips(audio[:1], sample_rate)
+    return measure_settings(model.chain, mine, analysis_clips(reference[:1], reference_rate))
 
 
 def _preset(model: AFXStyleVAE, best: Candidate, audio: Tensor, sample_rate: int) -> Preset:

@@ -39,7 +39,7 @@ from .rows import (
 from .settings import settings_errors, switched_on
 
 if TYPE_CHECKING:
-    from ..matching import Decision
+    from ..decision import Decision
 
 __all__ = [
     "PROTOCOLS",

@@ -10,19 +10,22 @@ import torch
 from torch import Tensor
 
 from ..data.treatments import random_treatments
+from ..decision import Decision, decide
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..loudness import loudness_lufs
-from ..matching import EFFORTS, SAME_LOUDNESS_DB, Decision, decide
+from ..matching import EFFORTS, SAME_LOUDNESS_DB
 from ..types import UsageError
 from . import baselines
 from .metrics import METRICS, at_matched_loudness
 
 if TYPE_CHECKING:
     from ..effects import Chain
+    from ..measure import Measured
     from ..models.style_vae import AFXStyleVAE
 
 __all__ = [
     "COLUMNS",
+    "NETWORK_ONLY",
     "OURS",
     "ROWS",
     "Item",
@@ -34,7 +37,9 @@ __all__ = [
     "render_rows",
 ]
 
-OURS = {f"ours ({effort})": effort for effort in EFFORTS}
+NETWORK_ONLY = "ours, nothing measured"
+"""As `match` at effort normal, but delay, reverb and chorus are estimated like the rest."""
+OURS = {NETWORK_ONLY: "normal", **{f"ours ({effort})": effort for effort in EFFORTS}}
 """The rows of the model, and the effort of `match` that each is."""
 ROWS = (
     "input",
@@ -165,7 +170,8 @@ def render_rows(
     renderings, decisions = {"input": Rendering(dry, dry)}, {}
     for row in rows:
         if row in OURS:
-            decision = decide(model, item.audio, item.reference, OURS[row], seed)
+            measured: dict[str, Measured] | None = {} if row == NETWORK_ONLY else None
+            decision = decide(model, item.audio, item.reference, OURS[row], seed, measured)
             best = decision.best
             out = _run(model, item, best.controls, best.switches)
             renderings[row] = Rendering(out, _levelled(out, item.reference, best.switches))

@@ -8,7 +8,7 @@ All assume 24 kHz clips of 131,072 samples, as the rest of the analysis does.
 from .chorus import Chorus, measure_chorus
 from .echo import Echo, measure_echo
 from .reverb import Reverb, measure_reverb
-from .settings import MEASURED, Measured, measure_settings
+from .settings import MEASURED, Measured, measure_settings, nothing_measured
 
 __all__ = [
     "MEASURED",
@@ -20,4 +20,5 @@ __all__ = [
     "measure_echo",
     "measure_reverb",
     "measure_settings",
+    "nothing_measured",
 ]

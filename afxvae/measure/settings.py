@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
 
-__all__ = ["MEASURED", "Measured", "measure_settings"]
+__all__ = ["MEASURED", "Measured", "measure_settings", "nothing_measured"]
 
 MEASURED = ("chorus", "delay", "reverb")
 """Effects that leave a copy of the sound, which can be found."""
@@ -76,6 +76,14 @@ def measure_settings(chain: Chain, audio: Tensor, reference: Tensor) -> dict[str
     found = {"delay": echoes, "reverb": rings, "chorus": swings}
     return {
         effect: Measured(_controls(chain, effect, values[effect]), found[effect])
+        for effect in MEASURED
+    }
+
+
+def nothing_measured(chain: Chain) -> dict[str, Measured]:
+    """As `measure_settings` of a recording in which nothing can be found."""
+    return {
+        effect: Measured(torch.tensor([p.default_control for p in chain[effect].params]), False)
         for effect in MEASURED
     }
 

@@ -20,6 +20,7 @@ from ..candidates import (
 from ..data.shards import load_shard
 from ..dsp.features import RUN_IN
 from ..evaluation.metrics import at_matched_loudness, mr_stft_from_magnitudes, stft_magnitudes
+from ..measure import measure_settings
 from .loop import Log, cosine, descend, optimizer_for, set_rate
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from ..models.style_vae import AFXStyleVAE
 
 __all__ = ["Trial", "calibrate", "run_trials", "train_critic"]
+
+
+_NO_DISTANCE = 1e-4  # MR-STFT below which two recordings are the same
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def run_trials(
         embedded, wanted = model.embed_clips(plain), model.embed_clips(reference)
         generator = torch.Generator().manual_seed(seed * 10_000 + index)
         posterior = model.encode(embedded, wanted)
-        proposed = propose(model, posterior, embedded, plain, reference, generator)[1:]
+        measured = measure_settings(model.chain, plain, reference)
+        proposed = propose(model, posterior, embedded, (plain, reference), measured, generator)[1:]
         if most is not None and len(proposed) > most:
             proposed = chooser.sample(proposed, most)
         if not proposed:
@@ -164,12 +169,22 @@ def _loss(model: AFXStyleVAE, tensors: list[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def calibrate(
-    model: AFXStyleVAE, held_out: list[Trial], most_worse: float = 0.06
+    model: AFXStyleVAE,
+    held_out: list[Trial],
+    most_worse: float = 0.06,
+    most_touched: float = 0.06,
 ) -> list[dict[str, float]]:
-    """Set the critic's margin: the smallest that leaves at most `most_worse` of items worse.
+    """Set the critic's margin, the smallest that keeps two promises on held-out trials.
 
-    Returns the risk-coverage curve: margin, closure, share worse, share left alone; the chosen row
-    is marked.
+    Args:
+        model: Whose critic is calibrated.
+        held_out: Trials of recordings that took no part in training.
+        most_worse: Share of items that may come out worse.
+        most_touched: Share of items without any treatment that may be changed.
+
+    Returns:
+        The risk-coverage curve: margin, closure, share worse, share of untreated items touched,
+        share left alone; the chosen row is marked.
     """
     weighed = []
     for trial in held_out:
@@ -179,6 +194,7 @@ def calibrate(
         rated = with_opinions(trial.candidates, mean, log_scale)
         weighed.append((trial, [trial.candidates[0], *rated]))  # the first place is "nothing"
     before = torch.tensor([trial.before for trial in held_out])
+    untreated = before < _NO_DISTANCE
     rows: list[dict[str, float]] = []
     for margin in [0.1 * i for i in range(31)]:
         picks = [choose(rated, margin) for _, rated in weighed]
@@ -193,11 +209,15 @@ def calibrate(
                 "margin": round(margin, 2),
                 "closure": float(1.0 - after.mean() / before.mean()),
                 "worse": float((after > before + 1e-9).float().mean()),
+                "touched": float((after > _NO_DISTANCE)[untreated].float().mean())
+                if bool(untreated.any())
+                else 0.0,
                 "left_alone": sum(pick == 0 for pick in picks) / len(picks),
                 "chosen": 0.0,
             }
         )
-    row = next((r for r in rows if r["worse"] <= most_worse), rows[-1])
+    safe = [r for r in rows if r["worse"] <= most_worse and r["touched"] <= most_touched]
+    row = safe[0] if safe else rows[-1]
     row["chosen"] = 1.0
     model.critic.margin.fill_(row["margin"])
     return rows

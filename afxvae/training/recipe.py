@@ -60,6 +60,7 @@ class Recipe:
         valid_pairs: The same of held-out recordings.
         candidates: Largest number of candidates a pair is tried with for the critic.
         most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
+        most_touched: Share of held-out items without treatment that may be changed, likewise.
         encoder: Stage 1, in legs.
         latent: Stage 2.
         listening: Stage 3, left out if it has no steps.
@@ -74,11 +75,13 @@ class Recipe:
     valid_pairs: int = 16
     candidates: int = 6
     most_worse: float = 0.06
+    most_touched: float = 0.06
     encoder: tuple[Leg, ...] = (
-        Leg(2800, dropout=0.15, blur=0.0, weight_decay=0.05),
-        Leg(1600, rate=9e-4),
+        Leg(4200),
+        Leg(2600, rate=1e-3),
+        Leg(2400, rate=8e-4),
     )
-    latent: Stage = field(default_factory=lambda: Stage(2400, 48, 1.2e-3))
+    latent: Stage = field(default_factory=lambda: Stage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
     critic: Stage = field(default_factory=lambda: Stage(3000, 512, 1e-3))
 
@@ -210,6 +213,6 @@ def train_stages(
     held = load_trials(unseen)
     train_critic(model, load_trials(tried), held, out, steps=stage.steps, batch=stage.batch,
                  rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
-    for row in calibrate(model, held, recipe.most_worse):
+    for row in calibrate(model, held, recipe.most_worse, recipe.most_touched):
         log(json.dumps(row))
     return model

@@ -5,14 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from afxvae.dsp import space
 from afxvae.dsp.features import (
     CLIP_SAMPLES,
     ECHO_RANGE_MS,
     N_MELS,
     SAMPLE_RATE,
     extract_features,
-    measure_echo,
 )
 from afxvae.effects import default_chain
 from afxvae.models.encoder import Comparator, Encoder
@@ -87,43 +85,6 @@ def test_a_recording_of_several_clips_has_one_embedding(model: AFXStyleVAE) -> N
     embedding = model.embed(stereo.numpy(), 44100)
     assert embedding.shape == (256,)
     torch.testing.assert_close(model.embed(stereo.mean(0), 44100), embedding)
-
-
-def with_echo(dry: torch.Tensor, time_ms: float, feedback: float, mix: float) -> torch.Tensor:
-    knobs = (torch.tensor([value]) for value in (time_ms, feedback, mix))
-    return space.echo(dry.unsqueeze(0), *knobs, SAMPLE_RATE)[0]
-
-
-def material(name: str, seed: int) -> torch.Tensor:
-    """A clip ``(1, 131072)`` in which nothing repeats exactly."""
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(1, CLIP_SAMPLES, generator=generator)
-    if name == "noise":
-        return noise
-    swell = torch.sin(torch.linspace(0.0, 40.0, CLIP_SAMPLES)).square()
-    return swell * noise + 1e-3 * noise
-
-
-@pytest.mark.parametrize("time_ms", [47.0, 123.4, 330.0, 700.21])
-@pytest.mark.parametrize("name", ["noise", "swelling noise"])
-def test_an_echo_is_found_within_a_sample_and_measured(name: str, time_ms: float) -> None:
-    dry = material(name, round(time_ms))
-    echo = measure_echo(with_echo(dry, time_ms, 0.5, 0.25))
-    assert echo.time_ms == pytest.approx(time_ms, abs=1000.0 / SAMPLE_RATE)
-    assert echo.level == pytest.approx(1.0 / 3.0, abs=0.05)
-    assert echo.feedback == pytest.approx(0.5, abs=0.15)
-
-
-@pytest.mark.parametrize("name", ["noise", "swelling noise"])
-def test_where_there_is_no_echo_the_strongest_is_faint(name: str) -> None:
-    assert measure_echo(material(name, 1)).level < 0.1
-
-
-def test_an_echo_is_measured_over_several_clips() -> None:
-    clips = torch.cat([with_echo(material("noise", seed), 250.0, 0.3, 0.1) for seed in (1, 2, 3)])
-    echo = measure_echo(clips)
-    assert echo.time_ms == pytest.approx(250.0, abs=1000.0 / SAMPLE_RATE)
-    assert echo.level == pytest.approx(1.0 / 9.0, abs=0.03)
 
 
 def test_features_search_echoes_of_any_delay_time() -> None:

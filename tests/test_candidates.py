@@ -1,0 +1,264 @@
+"""What is proposed for an input and a reference, and which proposal wins."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from afxvae.candidates import Candidate, choose, fit_eq, propose, with_measured
+from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from afxvae.effects import default_chain
+from afxvae.effects.responses import eq_curve_db
+from afxvae.measure import MEASURED, Measured
+from afxvae.models.estimate import ESTIMATED, Estimate
+from afxvae.models.style_vae import AFXStyleVAE
+from afxvae.models.vae import EVIDENCE, Posterior
+from tests.sounds import untrained
+
+CHAIN = default_chain()
+LATENT_DIM, EMBEDDING_DIM = 16, 256
+
+
+def noise(seed: int) -> torch.Tensor:
+    return 0.1 * torch.randn(1, CLIP_SAMPLES, generator=torch.Generator().manual_seed(seed))
+
+
+def knobs_of(effect: str) -> torch.Tensor:
+    """Which controls are those of an effect, ``(control,)`` boolean."""
+    return torch.tensor([name == effect for name, _ in CHAIN.knobs])
+
+
+def on(candidate: Candidate) -> set[str]:
+    switches = zip(CHAIN.names, candidate.switches.tolist(), strict=True)
+    return {name for name, switch in switches if switch}
+
+
+def believing(log_odds: float = -6.0, **others: float) -> AFXStyleVAE:
+    """A model that gives effects these log odds, whatever it hears; its samples differ a little."""
+    model = untrained()
+    last = model.vae.head.last
+    knobs = len(last.bias) - len(ESTIMATED)
+    last.weight.data[knobs:] = 0.0
+    for index, effect in enumerate(ESTIMATED):
+        last.bias.data[knobs + index] = others.get(effect, log_odds)
+    return model
+
+
+def measured(*effects: str) -> dict[str, Measured]:
+    """As if these effects had been found, with odd knobs for all that can be measured."""
+    return {
+        effect: Measured(torch.full((len(CHAIN[effect].params),), 0.123), effect in effects)
+        for effect in MEASURED
+    }
+
+
+@torch.no_grad()
+def proposed(
+    model: AFXStyleVAE,
+    found: dict[str, Measured] | None = None,
+    effort: str = "normal",
+) -> dict[str, Candidate]:
+    """By name; without `found`, for a reference in which nothing is found."""
+    found = measured() if found is None else found
+    posterior = Posterior(torch.zeros(1, LATENT_DIM), torch.zeros(1, LATENT_DIM))
+    embedded = torch.zeros(1, EMBEDDING_DIM)
+    generator = torch.Generator().manual_seed(0)
+    clips = (noise(1), noise(2))
+    listed = propose(model, posterior, embedded, clips, found, generator, effort)
+    names = [candidate.name for candidate in listed]
+    assert len(set(names)) == len(names)
+    assert names[0] == "nothing"
+    assert on(listed[0]) == set()
+    return dict(zip(names, listed, strict=True))
+
+
+# what is measured takes the place of what is estimated
+
+
+def estimate(log_odds: float) -> Estimate:
+    generator = torch.Generator().manual_seed(0)
+    controls = 0.5 + 0.3 * torch.rand(1, len(CHAIN.params), generator=generator)
+    return Estimate(controls, torch.full((1, len(ESTIMATED)), log_odds))
+
+
+@pytest.mark.parametrize("effect", MEASURED)
+def test_what_is_found_is_on_with_the_knobs_that_were_measured(effect: str) -> None:
+    guess = estimate(-3.0)
+    controls, logits = with_measured(untrained(), guess, measured(effect))
+    mine = knobs_of(effect)
+    assert torch.equal(controls[mine], torch.full((int(mine.sum()),), 0.123))
+    assert float(logits[ESTIMATED.index(effect)]) >= 5.0
+    others = [e for e in ESTIMATED if e not in (effect, "delay")]
+    assert all(float(logits[ESTIMATED.index(e)]) == -3.0 for e in others)
+    rest = ~(mine | knobs_of("delay"))
+    assert torch.equal(controls[rest], guess.controls[0, rest])
+
+
+def test_an_echo_that_is_not_found_is_not_there_but_a_room_or_a_voice_may_be() -> None:
+    guess = estimate(3.0)
+    controls, logits = with_measured(untrained(), guess, measured())
+    for effect, logit in zip(ESTIMATED, logits.tolist(), strict=True):
+        assert logit <= -5.0 if effect == "delay" else logit == 3.0
+    kept = ~knobs_of("delay")
+    assert torch.equal(controls[kept], guess.controls[0, kept])
+
+
+def test_the_estimate_itself_is_left_as_it_is() -> None:
+    guess, same = estimate(1.0), estimate(1.0)
+    with_measured(untrained(), guess, measured(*MEASURED))
+    assert torch.equal(guess.controls, same.controls)
+    assert torch.equal(guess.logits, same.logits)
+
+
+# what is proposed
+
+
+def test_switches_follow_the_thresholds() -> None:
+    model = believing(eq=0.1, compressor=-0.5, overdrive=1.2)  # 52 %, 38 %, 77 %
+    found = proposed(model)
+    assert on(found["posterior mean, on above 50%"]) == {"eq", "overdrive"}
+    assert on(found["posterior mean, on above 30%"]) == {"eq", "compressor", "overdrive"}
+    assert on(found["posterior mean, on above 75%"]) == {"overdrive"}
+
+
+@pytest.mark.parametrize("effect", ["chorus", "reverb"])
+def test_copies_that_are_not_measured_must_be_nearly_certain(
+    effect: str,
+) -> None:
+    """Above 90 %, at every threshold and in samples too; other effects need not."""
+    doubted = proposed(believing(eq=2.0, **{effect: 2.0}))  # 88 %
+    trusted = proposed(believing(eq=2.0, **{effect: 2.4}))  # 92 %
+    names = [name for name in doubted if "above" in name or "sample" in name or "shrunk" in name]
+    assert len(names) >= 4
+    for name in names:
+        assert on(doubted[name]) == {"eq"}
+        assert on(trusted[name]) == {"eq", effect}
+
+
+def test_only_what_is_in_doubt_is_tried_the_other_way() -> None:
+    """Log odds of 4 are 98 %."""
+    odds = {"eq": 3.9, "compressor": -3.9, "overdrive": 4.1, "chorus": 3.0, "reverb": -4.1}
+    found = proposed(believing(**odds))
+    mean = on(found["posterior mean, on above 50%"])
+    toggled = {name: on(one) ^ mean for name, one in found.items() if name.endswith("toggled")}
+    assert toggled == {
+        f"posterior mean, {effect} toggled": {effect} for effect in ("eq", "compressor", "chorus")
+    }
+
+
+@pytest.mark.parametrize("found", [{"delay"}, {"chorus", "reverb"}, set(MEASURED)])
+def test_what_is_measured_is_proposed_by_itself_and_in_every_estimate(
+    found: set[str],
+) -> None:
+    candidates = proposed(believing(eq=5.0), measured(*found))
+    assert on(candidates["measured effects only"]) == found
+    mine = torch.stack([knobs_of(effect) for effect in found]).any(0)
+    for name, one in candidates.items():
+        if name in ("measured effects only", "posterior mean, on above 50%") or "sample" in name:
+            assert on(one) >= found
+            assert torch.equal(one.controls[mine], torch.full((int(mine.sum()),), 0.123))
+        assert not any(f"{effect} toggled" in name for effect in found)
+
+
+def test_nothing_found_is_no_candidate() -> None:
+    assert "measured effects only" not in proposed(believing(eq=1.0))
+
+
+def test_without_measurements_the_estimate_has_its_say_on_everything() -> None:
+    model = believing(delay=6.0, reverb=6.0)
+    candidates = proposed(model, {})
+    assert "measured effects only" not in candidates
+    assert on(candidates["posterior mean, on above 50%"]) == {"delay", "reverb"}
+    assert on(proposed(model)["posterior mean, on above 50%"]) == {"reverb"}
+
+
+def test_candidates_carry_what_is_known_of_the_pair() -> None:
+    """Probabilities of the model before anything was measured, and what was found."""
+    found = proposed(believing(eq=2.0), measured("delay", "reverb"))
+    odds = torch.tensor([2.0 if effect == "eq" else -6.0 for effect in ESTIMATED])
+    flags = torch.tensor([effect in ("delay", "reverb") for effect in MEASURED]).float()
+    known = torch.cat([torch.sigmoid(odds), flags])
+    assert known.shape == (EVIDENCE,)
+    for one in found.values():
+        torch.testing.assert_close(one.evidence, known)
+
+
+def test_the_equaliser_alone_is_tried_where_it_is_on() -> None:
+    with_eq = proposed(believing(eq=5.0, overdrive=5.0))
+    assert on(with_eq["posterior mean, eq only"]) == {"eq"}
+    assert on(with_eq["spectrum only"]) == {"eq"}
+    without = proposed(believing(overdrive=5.0))
+    assert "posterior mean, eq only" not in without
+    assert on(without["spectrum only"]) == {"eq"}
+
+
+def test_in_a_hurry_there_is_the_mean_or_nothing() -> None:
+    fast = proposed(believing(eq=1.0), measured("reverb"), "fast")
+    assert list(fast) == ["nothing", "posterior mean, on above 50%"]
+    assert on(fast["posterior mean, on above 50%"]) == {"eq", "reverb"}
+
+
+def test_no_two_candidates_are_the_same() -> None:
+    for model in (believing(), believing(6.0), believing(eq=0.1)):
+        found = [*proposed(model).values()]
+        rendered = {
+            (tuple(one.switches.tolist()), tuple(one.controls.tolist()) if on(one) else ())
+            for one in found
+        }
+        assert len(rendered) == len(found)
+
+
+# what is chosen
+
+
+def candidates(*opinions: tuple[float, float]) -> list[Candidate]:
+    off = torch.zeros(len(CHAIN.effects), dtype=torch.bool)
+    none = Candidate("nothing", CHAIN.default_controls(), off)
+    rest = [
+        Candidate(f"c{index}", none.controls, ~off, advantage=advantage, spread=doubt)
+        for index, (advantage, doubt) in enumerate(opinions)
+    ]
+    return [none, *rest]
+
+
+def test_the_best_candidate_that_passes_the_margin_is_chosen() -> None:
+    found = candidates((0.2, 0.1), (0.5, 0.1), (0.9, 2.0), (0.5, 0.2))
+    assert choose(found, 0.0) == 3
+    assert choose(found, 1.0) == 2
+    assert choose(found, 3.0) == 2
+    assert choose(found, 4.99) == 2
+
+
+def test_nothing_wins_when_no_advantage_passes_the_margin() -> None:
+    assert choose(candidates(), 0.0) == 0
+    assert choose(candidates((-0.1, 0.01), (0.0, 0.01)), 0.0) == 0
+    assert choose(candidates((0.2, 0.1), (0.9, 0.5)), 2.0) == 0
+    assert choose(candidates((math.nan, 0.1), (0.3, math.nan)), 0.5) == 0
+
+
+def test_a_larger_margin_never_chooses_more() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        found = candidates(*map(tuple, generator.normal(size=(6, 2)) ** [1, 2]))
+        picks = [choose(found, margin) for margin in np.linspace(0.0, 4.0, 9)]
+        taken = [pick != 0 for pick in picks]
+        assert taken == sorted(taken, reverse=True)
+        advantages = [found[pick].advantage for pick in picks]
+        assert advantages == sorted(advantages, reverse=True)
+
+
+def test_a_fitted_equaliser_finds_the_curve_of_an_equaliser() -> None:
+    """On the same noise, with bands that stand at their default frequencies."""
+    model = untrained()
+    noise = torch.randn(1, CLIP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    gains = {"low_shelf_gain_db": 6.0, "peak2_gain_db": -5.0, "high_shelf_gain_db": -8.0}
+    knobs = model.chain["eq"].defaults()
+    knobs |= {name: torch.tensor([gain]) for name, gain in gains.items()}
+    bent = model.chain["eq"].process(noise.unsqueeze(0), knobs, SAMPLE_RATE)[0]
+    fitted = model.chain.to_settings(fit_eq(model, noise, bent).unsqueeze(0))["eq"]
+    wanted, found = (eq_curve_db(settings, SAMPLE_RATE)[0] for settings in (knobs, fitted))
+    difference = (found - found.mean()) - (wanted - wanted.mean())
+    assert float(difference.abs().mean()) < 0.25 * float((wanted - wanted.mean()).abs().mean())
