@@ -11,6 +11,7 @@ import torch
 
 from afxvae.data.corpus import Recording, Split
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE, extract_features
+from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
 
 
@@ -43,7 +44,10 @@ def recording(
 
 
 def untrained(expectation: float | None = None) -> AFXStyleVAE:
-    """A model that has learned nothing and expects every candidate to gain so much."""
+    """A model that has learned nothing.
+
+    With an `expectation`, it is sure of an equaliser and expects every candidate to gain so much.
+    """
     torch.manual_seed(0)
     features = extract_features(torch.zeros(1, CLIP_SAMPLES))
     model = AFXStyleVAE(statistics=features.statistics.shape[1]).eval()
@@ -51,4 +55,5 @@ def untrained(expectation: float | None = None) -> AFXStyleVAE:
         last = model.critic.layers[-1]
         torch.nn.init.zeros_(last.weight)
         last.bias.data.copy_(torch.tensor([expectation, 0.0]))
+        model.vae.head.last.bias.data[-len(ESTIMATED)] = 5.0
     return model

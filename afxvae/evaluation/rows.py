@@ -14,6 +14,7 @@ from ..decision import Decision, decide
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..loudness import loudness_lufs
 from ..matching import EFFORTS, SAME_LOUDNESS_DB
+from ..measure import measure_settings
 from ..types import UsageError
 from . import baselines
 from .metrics import METRICS, at_matched_loudness
@@ -168,10 +169,13 @@ def render_rows(
     """
     dry = item.audio[:, 0, -CLIP_SAMPLES:]
     renderings, decisions = {"input": Rendering(dry, dry)}, {}
+    measured: dict[str, Measured] = {}
+    if any(row in OURS and row != NETWORK_ONLY for row in rows):
+        measured = measure_settings(model.chain, dry, item.reference)
     for row in rows:
         if row in OURS:
-            measured: dict[str, Measured] | None = {} if row == NETWORK_ONLY else None
-            decision = decide(model, item.audio, item.reference, OURS[row], seed, measured)
+            known = {} if row == NETWORK_ONLY else measured
+            decision = decide(model, item.audio, item.reference, OURS[row], seed, known)
             best = decision.best
             out = _run(model, item, best.controls, best.switches)
             renderings[row] = Rendering(out, _levelled(out, item.reference, best.switches))

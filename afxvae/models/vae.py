@@ -141,10 +141,10 @@ class Critic(nn.Module):
         super().__init__()
         self.register_buffer("margin", torch.zeros(()))
         self.layers = nn.Sequential(
-            nn.Dropout(0.1),
+            nn.Dropout(0.2),
             nn.Linear(3 * difference_dim + knobs, width),
-            Residual(width, width, 0.3),
-            Residual(width, width, 0.3),
+            Residual(width, width, 0.4),
+            Residual(width, width, 0.4),
             nn.LayerNorm(width),
             nn.Linear(width, 2),
         )

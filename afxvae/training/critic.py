@@ -112,7 +112,7 @@ def train_critic(
     held_out: list[Trial],
     folder: Path,
     *,
-    steps: int = 3000,
+    steps: int = 2000,
     batch: int = 512,
     rate: float = 1e-3,
     seed: int = 0,
@@ -122,7 +122,7 @@ def train_critic(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     tensors = _tensors(model, trials)
-    optimizer = optimizer_for(model.critic, rate, 5e-2)
+    optimizer = optimizer_for(model.critic, rate, 1e-1)
     written = Log(folder / "critic.jsonl")
     best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
     start = time.monotonic()

@@ -74,8 +74,8 @@ class Recipe:
     train_pairs: int = 150
     valid_pairs: int = 16
     candidates: int = 6
-    most_worse: float = 0.06
-    most_touched: float = 0.06
+    most_worse: float = 0.05
+    most_touched: float = 0.05
     encoder: tuple[Leg, ...] = (
         Leg(4200),
         Leg(2600, rate=1e-3),
@@ -83,7 +83,7 @@ class Recipe:
     )
     latent: Stage = field(default_factory=lambda: Stage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
-    critic: Stage = field(default_factory=lambda: Stage(3000, 512, 1e-3))
+    critic: Stage = field(default_factory=lambda: Stage(2000, 512, 1e-3))
 
 
 def load_recipe(path: Path | None) -> Recipe:
