@@ -168,7 +168,7 @@ def propose(
         name = f"posterior mean, on above {threshold:.0%}"
         found.append(_from_estimate(model, name, controls, logits, threshold))
     if effort == "fast":
-        return _distinct(found, evidence)
+        return _distinct(model, found, evidence)
     mean = found[1]
     columns = dict(zip(ESTIMATED, estimated_columns(model.chain), strict=True))
     for effect, column in columns.items():
@@ -193,25 +193,16 @@ def propose(
         found.append(_from_estimate(model, f"posterior sample {index + 1}", *drawn, 0.5))
     fitted = fit_eq(model, *(part.cpu() for part in clips))
     found.append(Candidate("spectrum only", fitted, only["eq"]))
-    return _distinct(found, evidence)
+    return _distinct(model, found, evidence)
 
 
-def _distinct(candidates: list[Candidate], evidence: Tensor) -> list[Candidate]:
-    """Those that differ, with the evidence."""
-    kept: list[Candidate] = []
+def _distinct(model: AFXStyleVAE, candidates: list[Candidate], evidence: Tensor) -> list[Candidate]:
+    """Those that sound different, with the evidence: knobs of what is off do not count."""
+    kept: dict[tuple[float, ...], Candidate] = {}
     for candidate in candidates:
-        same = [
-            other
-            for other in kept
-            if torch.equal(other.switches, candidate.switches)
-            and (
-                not bool(candidate.switches.any())
-                or torch.equal(other.controls, candidate.controls)
-            )
-        ]
-        if not same:
-            kept.append(replace(candidate, evidence=evidence))
-    return kept
+        known = replace(candidate, evidence=evidence)
+        kept.setdefault(tuple(knob_vector(known, model).tolist()), known)
+    return list(kept.values())
 
 
 def knob_vector(candidate: Candidate, model: AFXStyleVAE) -> Tensor:

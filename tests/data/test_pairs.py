@@ -220,6 +220,17 @@ def test_stored_log_mels_are_right_to_a_quarter_of_a_decibel() -> None:
     assert ends.tolist() == [-110.0, 17.5]
 
 
+def test_coloured_sources_differ_and_keep_the_truth_exact(recordings: list[Recording]) -> None:
+    """Colour comes before the treatment: the true settings still make the truth of the input."""
+    plain, coloured = (
+        make_pairs(recordings, CHAIN, 7, 4, "P1", coloured=flag) for flag in (False, True)
+    )
+    same = [torch.equal(*pair) for pair in zip(plain.audio, coloured.audio, strict=True)]
+    assert not all(same)
+    again = treat(coloured.audio, CHAIN, coloured.controls, coloured.switches)
+    torch.testing.assert_close(again, coloured.truth)
+
+
 def test_shards_are_rendered_once_by_processes_of_their_own(
     recordings: list[Recording], tmp_path: Path
 ) -> None:
@@ -233,7 +244,8 @@ def test_shards_are_rendered_once_by_processes_of_their_own(
     assert render_shards(plan, 1, lines.append) == [plan.path(0), second]
     assert lines == [f"rendered {plan.path(0).name}"]
     assert second.read_bytes() == b"already there"
-    found, expected = load_shard(plan.path(0)), make_pairs(recordings, CHAIN, 50, 1, "P1")
+    found = load_shard(plan.path(0))
+    expected = make_pairs(recordings, CHAIN, 50, 1, "P1", coloured=True)
     for name in ("audio", "truth", "reference"):
         assert found[name].dtype == torch.float16
         torch.testing.assert_close(

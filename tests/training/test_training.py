@@ -311,6 +311,7 @@ def test_the_margin_leaves_at_most_the_allowed_share_worse() -> None:
         "margin": 0.0,
         "closure": pytest.approx(1.0 - (19 + 3) / 40),
         "worse": pytest.approx(0.05),
+        "touched": 0.0,
         "left_alone": 0.0,
         "chosen": 1.0,
     }
@@ -318,6 +319,15 @@ def test_the_margin_leaves_at_most_the_allowed_share_worse() -> None:
     assert float(model.critic.margin) == pytest.approx(1.0)
     (chosen,) = [row for row in rows if row["chosen"]]
     assert (chosen["worse"], chosen["left_alone"], chosen["closure"]) == (0.0, 1.0, 0.0)
+
+
+def test_the_margin_protects_recordings_without_treatment() -> None:
+    """Of twenty items two had nothing done to them: to change one of those is one too many."""
+    model = untrained(expectation=1.0)
+    good, untreated = trial(model, 2.0, 1.0), trial(model, 0.0, 1.0)
+    rows = calibrate(model, [good] * 18 + [untreated] * 2, 0.5, 0.05)
+    assert (rows[0]["worse"], rows[0]["touched"]) == (pytest.approx(0.1), 1.0)
+    assert float(model.critic.margin) == pytest.approx(1.0)
 
 
 # recipes
