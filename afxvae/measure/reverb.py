@@ -43,7 +43,7 @@ class Reverb:
         decay_s: RT60 of the low band.
         treble_ratio: RT60 of the high band relative to it.
         pre_delay_ms: Before the first reflection.
-        mix: Share of the reverberation.
+        mix: Share of the reverberation; one above one half comes back as about its complement.
         contrast: Height of the match at the best pre-delay over the best elsewhere; about 1 where
             there is no such reverb.
     """
