@@ -42,6 +42,7 @@ _CERTAIN = 8.0  # log odds
 _DOUBTFUL = 4.0  # log odds below which an effect is worth trying the other way
 _LEAST_PROBABILITY = {"chorus": 0.9, "reverb": 0.9}
 """Of effects that would have been measured: nearly right is further from the truth than none."""
+_CLEARLY = 0.8  # doubts by which a candidate must beat the posterior mean
 _FIT_ROUNDS = 4
 _FIT_DAMPING = 1.0
 
@@ -265,11 +266,18 @@ def with_opinions(candidates: list[Candidate], mean: Tensor, log_scale: Tensor) 
 def choose(candidates: list[Candidate], margin: float) -> int:
     """Index of the candidate with the best expectation that passes the margin, else 0, "nothing".
 
-    A candidate passes if its advantage exceeds `margin` times the critic's doubt about it.
+    A candidate passes if its advantage exceeds `margin` times the critic's doubt about it. The best
+    of many looks better than it is, so the first after "nothing", the posterior mean, stands if it
+    passes and the best is not clearly better.
     """
-    best, index = 0.0, 0
-    for place, candidate in enumerate(candidates[1:], start=1):
-        sure = candidate.advantage - margin * candidate.spread
-        if sure > 0.0 and candidate.advantage > best:
-            best, index = candidate.advantage, place
-    return index
+    passing = [
+        place
+        for place, candidate in enumerate(candidates)
+        if place > 0 and candidate.advantage > margin * candidate.spread
+    ]
+    if not passing:
+        return 0
+    best = max(passing, key=lambda place: candidates[place].advantage)
+    first, other = candidates[1], candidates[best]
+    clearly = _CLEARLY * 0.5 * (first.spread + other.spread)
+    return 1 if passing[0] == 1 and other.advantage - first.advantage < clearly else best
