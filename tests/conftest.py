@@ -1,4 +1,4 @@
-"""What several tests need: sounds in files, and a model that answers at once."""
+"""What several tests need: sounds in files, what a command left, a model that answers at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from afxvae.types import WeightsError
 if TYPE_CHECKING:
     from afxvae.matching import Match
 
+Output = pytest.CaptureFixture[str]
 RATE = 24000
+MATCH = ["match", "voice.wav", "reference.wav"]
 
 
 def write_sound(
@@ -34,6 +36,28 @@ def write_sound(
     samples = level * generator.uniform(-1, 1, (round(seconds * RATE), channels))
     soundfile.write(path, samples, RATE, subtype=subtype)
     return path
+
+
+def listing(folder: Path) -> list[str]:
+    """The names of all that is in a folder."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """All that is in a folder, with the bytes of its files."""
+    paths = sorted(folder.rglob("*"))
+    return {str(p): p.read_bytes() if p.is_file() else None for p in paths}
+
+
+def refused(capsys: Output, *said: str) -> None:
+    """Check that one line, with these words in it, is all that was printed."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("afxvae: ")
+    assert captured.err.endswith("\n")
+    assert captured.err.count("\n") == 1
+    for words in said:
+        assert words in captured.err
 
 
 class QuickModel:

@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afxvae.effects import Chain, Effect, default_chain
+from afxvae.effects import Effect
 from afxvae.params import Param
+from tests.effects.material import CHAIN, RATE, noise
 
-CHAIN = default_chain()
 EFFECTS = [pytest.param(effect, id=effect.name) for effect in CHAIN.effects]
 KNOBS = [
     pytest.param(effect, param, id=f"{effect.name}-{param.name}")
@@ -23,13 +23,7 @@ KNOBS = [
     for param in effect.params
 ]
 RATES = [8000, 24000, 44100, 96000, 192000]
-RATE = 24000
 SECONDS = 0.1
-
-
-def noise(*shape: int, seed: int = 0, dtype=torch.float32) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 0.2 * torch.randn(*shape, generator=generator, dtype=dtype)
 
 
 def draw(effect: Effect, batch: int, seed: int, low=0.0, high=1.0, dtype=torch.float32):
@@ -258,134 +252,3 @@ def test_training_works_after_inference(effect):
     audio = noise(1, 2, 500).requires_grad_()
     effect.process(audio, knobs, 11025).sum().backward()
     assert bool(audio.grad.isfinite().all())
-
-
-# the chain
-
-
-def chain_case(batch: int):
-    generator = torch.Generator().manual_seed(batch)
-    controls = 0.2 + 0.6 * torch.rand(batch, len(CHAIN.knobs), generator=generator)
-    switches = {name: torch.rand(batch, generator=generator) < 0.5 for name in CHAIN.names}
-    return CHAIN.to_settings(controls), switches
-
-
-def test_chain_order_and_length():
-    names = ("eq", "compressor", "overdrive", "chorus", "delay", "reverb", "width", "gain")
-    assert CHAIN.names == names
-    assert len(CHAIN.knobs) == len(CHAIN.params) == sum(len(e.params) for e in CHAIN.effects)
-
-
-def test_round_trip_of_controls():
-    controls = torch.rand(5, len(CHAIN.knobs), generator=torch.Generator().manual_seed(0))
-    knobs = CHAIN.to_settings(controls)
-    assert {name: tuple(values) for name, values in knobs.items()} == {
-        effect.name: tuple(param.name for param in effect.params) for effect in CHAIN.effects
-    }
-    torch.testing.assert_close(CHAIN.to_controls(knobs), controls, rtol=0, atol=2e-6)
-    again = CHAIN.to_settings(CHAIN.to_controls(knobs))
-    for name, param in CHAIN.knobs:
-        span = param.maximum - param.minimum
-        error = (again[name][param.name] - knobs[name][param.name]).abs().max()
-        assert float(error) < 1e-5 * span
-
-
-def test_round_trip_of_defaults():
-    defaults = {effect.name: effect.defaults(2) for effect in CHAIN.effects}
-    controls = CHAIN.to_controls(defaults)
-    torch.testing.assert_close(controls, CHAIN.default_controls().expand(2, -1))
-
-
-@pytest.mark.parametrize("shape", [(3,), (3, 4), (1, 2, 41)])
-def test_controls_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match="controls must be"):
-        CHAIN.to_settings(torch.zeros(shape))
-
-
-def test_switched_off_is_bit_identical():
-    audio = noise(3, 2, 4000)
-    knobs, _ = chain_case(3)
-    off = {name: torch.zeros(3, dtype=torch.bool) for name in CHAIN.names}
-    assert torch.equal(CHAIN.process(audio, knobs, off, RATE), audio)
-    assert torch.equal(CHAIN.process(audio, knobs, {}, RATE), audio)
-
-
-@pytest.mark.parametrize("name", CHAIN.names)
-def test_one_switch_runs_one_effect_on_one_item(name):
-    audio = noise(3, 2, 4000)
-    knobs, _ = chain_case(3)
-    on = {other: torch.zeros(3, dtype=torch.bool) for other in CHAIN.names}
-    on[name][1] = True
-    result = CHAIN.process(audio, knobs, on, RATE)
-    assert torch.equal(result[[0, 2]], audio[[0, 2]])
-    own = {knob: value[1:2] for knob, value in knobs[name].items()}
-    assert torch.equal(result[1:2], CHAIN[name].process(audio[1:2], own, RATE))
-
-
-def test_partial_switches_equal_single_processing():
-    audio = noise(6, 2, 8000)
-    before = audio.clone()
-    knobs, switches = chain_case(6)
-    together = CHAIN.process(audio, knobs, switches, RATE)
-    assert torch.equal(audio, before)
-    for item in range(6):
-        result = audio[item : item + 1]
-        for effect in CHAIN.effects:
-            if switches[effect.name][item]:
-                own = {name: value[item : item + 1] for name, value in knobs[effect.name].items()}
-                result = effect.process(result, own, RATE)
-        error = (together[item : item + 1] - result).abs().max()
-        assert float(error) <= 1e-5 * max(1.0, float(result.abs().max()))
-
-
-def test_gradients_pass_through_partial_switches():
-    audio = noise(4, 2, 2000).requires_grad_()
-    controls = torch.full((4, len(CHAIN.knobs)), 0.5, requires_grad=True)
-    _, switches = chain_case(4)
-    result = CHAIN.process(audio, CHAIN.to_settings(controls), switches, RATE)
-    (result**2).sum().backward()
-    assert bool(audio.grad.isfinite().all())
-    assert bool(controls.grad.isfinite().all())
-    for column, (name, _) in enumerate(CHAIN.knobs):
-        off = ~switches[name]
-        assert not bool(controls.grad[off, column].any())
-    assert bool((audio.grad.abs().amax(dim=(1, 2)) > 0).all())
-
-
-def test_gradient_leaves_the_defaults():
-    """At the defaults nothing is done, but knobs that could do something feel a pull."""
-    controls = CHAIN.default_controls()[None].requires_grad_()
-    on = {name: torch.tensor([True]) for name in CHAIN.names}
-    audio = noise(1, 2, 8000)
-    result = CHAIN.process(audio, CHAIN.to_settings(controls), on, RATE)
-    (result * noise(1, 2, 8000, seed=9)).sum().backward()
-    # off is a place of its own for the cuts, and the drive's curve begins as its knob's square
-    silent = {"low_cut_hz", "high_cut_hz", "drive_db"}
-    for column, (name, param) in enumerate(CHAIN.knobs):
-        if param.amount and param.name not in silent:
-            assert float(controls.grad[0, column]) != 0.0, f"{name} {param.name}"
-
-
-def test_chain_in_double_precision():
-    knobs, _ = chain_case(2)
-    knobs = {name: {k: v.double() for k, v in own.items()} for name, own in knobs.items()}
-    on = {name: torch.tensor([True, False]) for name in CHAIN.names}
-    audio = noise(2, 2, 4000, dtype=torch.float64)
-    result = CHAIN.process(audio, knobs, on, RATE)
-    assert result.dtype == torch.float64
-    assert torch.equal(result[1], audio[1])
-
-
-def test_effects_are_found_by_name_or_not_at_all():
-    assert CHAIN["reverb"].name == "reverb"
-    with pytest.raises(KeyError, match="phaser"):
-        CHAIN["phaser"]
-    with pytest.raises(ValueError, match="differ"):
-        Chain((CHAIN["gain"], CHAIN["gain"]))
-
-
-def test_declaration_of_the_chain_is_plain_data():
-    stored = CHAIN.to_dict()
-    assert [effect["name"] for effect in stored] == list(CHAIN.names)
-    for effect, entry in zip(CHAIN.effects, stored, strict=True):
-        assert tuple(Param(**values) for values in entry["params"]) == effect.params
