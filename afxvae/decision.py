@@ -10,7 +10,6 @@ import torch
 from .candidates import Candidate, choose, propose, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .loudness import normalize_loudness
-from .measure import measure_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,9 +48,9 @@ def decide(
     model: AFXStyleVAE,
     clips: Tensor,
     wanted: Tensor,
+    measured: dict[str, Measured],
     effort: str = "normal",
     seed: int = 0,
-    measured: dict[str, Measured] | None = None,
 ) -> Decision:
     """Propose treatments and let the critic choose.
 
@@ -59,10 +58,9 @@ def decide(
         model: Estimates and chooses.
         clips: Of the input ``(clip, 1, run-in + 131072)`` at 24 kHz.
         wanted: Of the reference ``(clip, 131072)``.
+        measured: What `measure_settings` found; empty to leave everything to the model's estimate.
         effort: See `match`.
         seed: Of the posterior's samples.
-        measured: What was measured of the reference; None measures it on these clips, and an empty
-            dictionary leaves everything to the model's estimate.
     """
     clips = _levelled(clips)
     wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
@@ -71,8 +69,6 @@ def decide(
     target = model.embed_clips(wanted).mean(0, keepdim=True)
     posterior = model.encode(embedded, target)
     generator = torch.Generator().manual_seed(seed)
-    if measured is None:
-        measured = measure_settings(model.chain, plain, wanted)
     found = propose(model, posterior, embedded, (plain, wanted), measured, generator, effort)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (embedded, target), found)
     return Decision(found, choose(found, float(model.critic.margin)), posterior)

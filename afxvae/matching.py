@@ -104,7 +104,7 @@ def match(
     wanted = analysis_clips(reference, reference_rate)
     clips = clips_with_run_in(audio, sample_rate)
     measured = _measured(model, audio, reference, sample_rate, reference_rate)
-    decision = decide(model, clips, wanted, effort, seed, measured)
+    decision = decide(model, clips, wanted, measured, effort, seed)
     found, index = decision.candidates, decision.index
     best, notes = found[index], []
     preset = _preset(model, best, audio, sample_rate)

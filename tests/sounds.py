@@ -57,3 +57,21 @@ def untrained(expectation: float | None = None) -> AFXStyleVAE:
         last.bias.data.copy_(torch.tensor([expectation, 0.0]))
         model.vae.head.last.bias.data[-len(ESTIMATED)] = 5.0
     return model
+
+
+def extremes() -> dict[str, torch.Tensor]:
+    """Clips at the borders of what there is, in which nothing repeats, each ``(131072,)``."""
+    noise = torch.randn(CLIP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    click = torch.zeros(CLIP_SAMPLES)
+    click[CLIP_SAMPLES // 2] = 1.0
+    time = torch.arange(CLIP_SAMPLES) / SAMPLE_RATE
+    return {
+        "silence": torch.zeros(CLIP_SAMPLES),
+        "nearly silence": 1e-7 * noise,
+        "noise": 0.3 * noise,
+        "DC": torch.ones(CLIP_SAMPLES),
+        "click": click,
+        "click in faint noise": click + 1e-4 * noise,
+        "sine": torch.sin(2.0 * torch.pi * 440.0 * time),
+        "half silence": torch.where(time < 2.7, noise, 0.0),
+    }

@@ -11,15 +11,15 @@ import fnmatch
 import json
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from .. import audio
+from ..processes import spread
 from ..types import AudioError
 from . import sources
 
@@ -181,22 +181,13 @@ def prepare_corpus(
     (out / "audio").mkdir(parents=True, exist_ok=True)
     rows: list[Recording] = []
     jobs = _jobs(config, folders, out / "audio")
-    for job, made in zip(jobs, _prepared(jobs, workers), strict=True):
+    for job, made in zip(jobs, spread(_prepare_group, jobs, workers), strict=True):
         say(f"{job.split:5} {job.group}: {len(made)} recordings")
         rows += made
     manifest = out / "manifest.jsonl"
     lines = [json.dumps({**asdict(r), "path": f"audio/{r.path.name}"}) for r in rows]
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return manifest
-
-
-def _prepared(jobs: list[_Job], workers: int) -> Iterator[list[Recording]]:
-    """Recordings of every job, in order; a forked process would inherit torch's dead threads."""
-    if workers <= 1:
-        yield from map(_prepare_group, jobs)
-        return
-    with get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(_prepare_group, jobs)
 
 
 def _jobs(config: dict[str, Any], folders: dict[str, Path], folder: Path) -> list[_Job]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..effects import default_chain
+from ..processes import spread
 from .corpus import load_manifest
 from .pairs import Protocol, make_pairs, render_pool
 
@@ -21,15 +21,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["WORKER_ENVIRONMENT", "ShardPlan", "load_shard", "render_shards"]
+__all__ = ["ShardPlan", "load_shard", "render_shards"]
 
-WORKER_ENVIRONMENT = {
-    # freed blocks stay with the process: large tensors cost no page faults
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TRIM_THRESHOLD_": "4000000000",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
 _SHARDS_PER_WORKER = 20
 
 
@@ -90,11 +83,10 @@ def render_shards(
     missing = [i for i in range(plan.count) if not plan.path(i).exists()]
     if not missing:
         return [plan.path(i) for i in range(plan.count)]
-    os.environ.update(WORKER_ENVIRONMENT)  # inherited by the workers, which are new processes
-    with get_context("spawn").Pool(workers, maxtasksperchild=_SHARDS_PER_WORKER) as pool:
-        for path in pool.imap(functools.partial(_render, plan), missing, chunksize=1):
-            if log is not None:
-                log(f"rendered {path.name}")
+    render = functools.partial(_render, plan)
+    for path in spread(render, missing, workers, tasks=_SHARDS_PER_WORKER):
+        if log is not None:
+            log(f"rendered {path.name}")
     return [plan.path(i) for i in range(plan.count)]
 
 

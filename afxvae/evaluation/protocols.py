@@ -6,11 +6,9 @@ so that the result does not depend on how many there are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +18,11 @@ from torch import Tensor
 
 from ..data.corpus import Recording
 from ..data.pairs import make_pairs
-from ..data.shards import WORKER_ENVIRONMENT
 from ..dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from ..effects import Chain
 from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
+from ..processes import spread
 from ..types import UsageError
 from .items import PROTOCOLS, ItemResult, ItemResults, Protocol, Verdict
 from .rows import (
@@ -250,11 +248,7 @@ def _spread(setup: _Setup, jobs: list[_Job], workers: int) -> Iterator[list[Item
             bench = _Bench(setup)
             yield from map(bench.run, jobs)
         return
-    with (
-        _environment(WORKER_ENVIRONMENT),
-        get_context("spawn").Pool(min(workers, len(jobs)), _start, (setup,)) as pool,
-    ):
-        yield from pool.imap(_work, jobs, chunksize=1)
+    yield from spread(_work, jobs, min(workers, len(jobs)), start=_start, arguments=(setup,))
 
 
 @contextmanager
@@ -266,18 +260,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for processes that are started, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

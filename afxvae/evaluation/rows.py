@@ -175,7 +175,7 @@ def render_rows(
     for row in rows:
         if row in OURS:
             known = {} if row == NETWORK_ONLY else measured
-            decision = decide(model, item.audio, item.reference, OURS[row], seed, known)
+            decision = decide(model, item.audio, item.reference, known, OURS[row], seed)
             best = decision.best
             out = _run(model, item, best.controls, best.switches)
             renderings[row] = Rendering(out, _levelled(out, item.reference, best.switches))

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..effects.modulation import CHORUS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,8 @@ _LAGS = 880  # quefrencies that are looked at, in samples
 _PER_MS = SAMPLE_RATE / 1000.0
 _CLIPPED = 4.0  # outliers, in standard deviations
 _CONTENT = 14.0  # width in samples of what is content in a cepstrum
+
+_, _DEPTH, _DELAY, _ = CHORUS.params  # what is searched ends a little outside of their ranges
 
 # what has stood still for so long is content; and contrasts that 1 % of dry recordings reach then
 _STANDING = ((1.0, 0.82), (12.0, 1.44))
@@ -91,8 +94,8 @@ def measure_chorus(
     found: list[tuple[float, Tensor]] = []
     for standing_s, reached in _STANDING:
         cepstra = _cepstra(audio, standing_s)
-        time = (torch.arange(len(cepstra)) * _HOP + _WINDOW / 2 - CLIP_SAMPLES / 2) / SAMPLE_RATE
-        path, height = _refine(cepstra, time, _search(cepstra[::2], time[::2]), generator)
+        time = _frame_times(len(cepstra), _HOP)
+        path, height = _refine(cepstra, time, _search(cepstra[::2]), generator)
         found.append((height / reached, path))
         if found[-1][0] >= 1.0:
             break
@@ -102,6 +105,11 @@ def measure_chorus(
         path, level = _sharpen(spectral.whiten(audio), path, generator)
     mix = _mix(level / max(direct, 0.1))
     return Chorus(float(path[0].exp()), float(path[1]), float(path[2]), mix, contrast)
+
+
+def _frame_times(frames: int, hop: int) -> Tensor:
+    """Middles of frames in seconds from the middle of the clip."""
+    return (torch.arange(frames) * hop + _WINDOW / 2 - CLIP_SAMPLES / 2) / SAMPLE_RATE
 
 
 def _blurred(cepstra: Tensor, width: float) -> Tensor:
@@ -120,7 +128,7 @@ def _cepstra(audio: Tensor, standing_s: float) -> Tensor:
     floor = 1e-2 * magnitude.mean(dim=1, keepdim=True) + 1e-7
     cepstra: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + floor))[:, :_LAGS]
     cepstra = cepstra - _blurred(cepstra, _CONTENT)
-    cepstra[:, : int(4.0 * _PER_MS)] = 0.0
+    cepstra[:, : int(_DELAY.minimum * _PER_MS)] = 0.0
     cepstra = cepstra.clamp(-0.4, 0.4)
     half = min(round(0.5 * standing_s * SAMPLE_RATE / _HOP), len(cepstra) // 2)
     standing: Tensor = functional.avg_pool1d(
@@ -134,15 +142,15 @@ def _cepstra(audio: Tensor, standing_s: float) -> Tensor:
 
 @functools.lru_cache(maxsize=1)
 @torch.inference_mode(False)
-def _grid() -> tuple[list[tuple[float, int, int]], Tensor, Tensor, Tensor]:
-    """Paths of the coarse search: depth, number of rates and of phases; then all of each."""
-    groups: list[tuple[float, int, int]] = []
+def _grid() -> tuple[list[tuple[int, int]], Tensor, Tensor, Tensor]:
+    """Paths of the coarse search: numbers of rates and of phases by depth; then all of each."""
+    groups: list[tuple[int, int]] = []
     rates, phases, depths = [], [], []
     for depth in _DEPTHS_MS:
         spacing = _TOLERANCE_MS / (2.0 * math.pi * depth)
         rate = torch.arange(_SLOWEST_HZ, min(_FASTEST_SWING / depth, _FASTEST_HZ), spacing)
         count = max(4, int(math.pi * depth / _TOLERANCE_MS))
-        groups.append((depth, len(rate), count))
+        groups.append((len(rate), count))
         rates.append(rate.repeat_interleave(count))
         phases.append((torch.arange(count) / count * 2.0 * math.pi).repeat(len(rate)))
         depths.append(torch.full((len(rate) * count,), depth))
@@ -154,14 +162,19 @@ def _grid() -> tuple[list[tuple[float, int, int]], Tensor, Tensor, Tensor]:
 def _bags(frames: int) -> Tensor:
     """Row of the table of shifted frames that each path takes at each frame."""
     _, rates, depths, phases = _grid()
-    time = (torch.arange(frames) * 2 * _HOP + _WINDOW / 2 - CLIP_SAMPLES / 2) / SAMPLE_RATE
+    time = _frame_times(frames, 2 * _HOP)
     swing = torch.sin(2.0 * math.pi * rates.unsqueeze(1) * time + phases.unsqueeze(1))
     shift = (depths.unsqueeze(1) * swing * _PER_MS / _STEP).round().long() + _REACH
     return shift + torch.arange(frames) * (2 * _REACH + 1)
 
 
-def _search(cepstra: Tensor, time: Tensor) -> Tensor:
-    """The best paths of the grid that differ, ``(path, 4)``: log rate, depth, delay, phase."""
+def _search(cepstra: Tensor) -> Tensor:
+    """The best paths of the grid that differ, ``(path, 4)``: log rate, depth, delay, phase.
+
+    Args:
+        cepstra: Every second frame.
+    """
+    time = _frame_times(len(cepstra), 2 * _HOP)
     coarse = _blurred(cepstra, _BLUR)[:, ::_STEP]
     width = _LAST - _FIRST
     padded = functional.pad(coarse, (_REACH, _REACH + width))
@@ -170,7 +183,7 @@ def _search(cepstra: Tensor, time: Tensor) -> Tensor:
     scores = functional.embedding_bag(_bags(len(coarse)), table, mode="mean")  # (path, delay)
     groups, rates, depths, phases = _grid()
     first = 0
-    for _, count, turns in groups:  # what all phases share is content
+    for count, turns in groups:  # what all phases share is content
         group = scores[first : first + count * turns].view(count, turns, width)
         group -= group.mean(dim=1, keepdim=True)
         first += count * turns
@@ -237,8 +250,8 @@ def _refine(
         noise = torch.randn(len(centre), _DRAWN, 4, generator=generator)
         drawn = centre.unsqueeze(1) + spread.unsqueeze(1) * noise
         drawn[:, 0] = centre
-        drawn[..., 1] = drawn[..., 1].abs().clamp(0.05, 6.0)
-        drawn[..., 2] = drawn[..., 2].clamp(3.5, 30.0)
+        drawn[..., 1] = drawn[..., 1].abs().clamp(0.5 * _DEPTH.minimum, _DEPTH.maximum)
+        drawn[..., 2] = drawn[..., 2].clamp(_DELAY.minimum - 0.5, _DELAY.maximum)
         score = _along(blurred[width][use], time[use], drawn.flatten(0, 1)).view(len(centre), -1)
         best = score.topk(_ELITE, dim=1).indices
         elite = drawn.gather(1, best.unsqueeze(2).expand(-1, -1, 4))
@@ -259,7 +272,7 @@ def _sharpen(whitened: Tensor, knobs: Tensor, generator: torch.Generator) -> tup
         knobs: Of the path ``(4,)``, right to a few samples.
         generator: For the cross-entropy method.
     """
-    place = torch.arange(round(_LAGS + 8), CLIP_SAMPLES, _SPARSE)
+    place = torch.arange(_LAGS + 8, CLIP_SAMPLES, _SPARSE)
     time = (place - CLIP_SAMPLES / 2) / SAMPLE_RATE
     now = whitened[place]
 

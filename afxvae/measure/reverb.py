@@ -12,6 +12,7 @@ import torch
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..dsp.space import reverb_impulse_response
+from ..effects.reverb import REVERB
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,6 @@ __all__ = ["Reverb", "measure_reverb"]
 
 _SHORTEST_MS = 3.0  # below this quefrency a cepstrum shows the content
 _LENGTH = 31_200  # samples of the response that are compared
-_LONGEST_PRE_DELAY = 2400
 _N_FFT = 65_536
 _CLIPPED = 12.0  # outliers, in standard deviations
 _GRID = tuple((decay, ratio) for decay in (0.25, 0.5, 1.0, 2.0, 4.0) for ratio in (0.25, 0.5, 0.9))
@@ -31,8 +31,11 @@ _APART = 24  # samples between a peak and what it is compared with
 _ROUNDS = 5
 _STEPS = (0.05, 0.1, 0.004, 0.01)
 _LARGEST_STEP = (0.5, 0.5, 0.02, 0.1)
-_LOWEST = (math.log(0.1), math.log(0.1), 0.0, 0.01)
-_HIGHEST = (math.log(6.0), 0.0, 100.0, 0.8)
+_DECAY, _RATIO, _PRE_DELAY, _ = REVERB.params
+_LONGEST_PRE_DELAY = round(_PRE_DELAY.maximum * SAMPLE_RATE / 1000.0)
+_LEAST_MIX, _MOST_MIX = 0.01, 0.8
+_LOWEST = (math.log(_DECAY.minimum), math.log(_RATIO.minimum), _PRE_DELAY.minimum, _LEAST_MIX)
+_HIGHEST = (math.log(_DECAY.maximum), math.log(_RATIO.maximum), _PRE_DELAY.maximum, _MOST_MIX)
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,7 @@ def measure_reverb(audio: Tensor, echo: Echo | None = None, least_contrast: floa
         echo: Of the same recording; its multiples are left out.
         least_contrast: Below this the refinement is not worth its time and is left out.
     """
-    length = audio.shape[-1]
-    log_magnitude = spectral.log_magnitude(audio).mean(0)
-    cepstrum = 2.0 * torch.fft.irfft(log_magnitude, length)[:_LENGTH]
+    cepstrum = spectral.real_cepstrum(audio).mean(0)[:_LENGTH]
     weights = _weights(echo, cepstrum.device)
     spread = float(cepstrum[_LONGEST_PRE_DELAY:].std())
     cepstrum = weights * cepstrum.clamp(-3.0 * _CLIPPED * spread, 3.0 * _CLIPPED * spread)

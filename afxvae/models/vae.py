@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..measure import MEASURED
 from .encoder import Residual
 from .estimate import ESTIMATED, Estimate, TreatmentHead
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EVIDENCE", "Critic", "Decoded", "Posterior", "TreatmentVAE"]
 
-EVIDENCE = len(ESTIMATED) + 3
+EVIDENCE = len(ESTIMATED) + len(MEASURED)
 """What a critic knows of a pair: a probability for each effect, a flag for each measured one."""
 
 

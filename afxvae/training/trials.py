@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +10,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..candidates import Candidate
-from ..data.shards import WORKER_ENVIRONMENT
 from ..models.style_vae import AFXStyleVAE
+from ..processes import spread
 from .critic import Trial, run_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["load_trials", "render_trials"]
+
+_SHARDS_PER_WORKER = 10
 
 
 def _trial_file(model: Path, folder: Path, most: int | None, path: Path) -> Path:
@@ -54,12 +54,11 @@ def render_trials(
 ) -> list[Path]:
     """Run the trials of shards of pairs in processes; files that exist are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(WORKER_ENVIRONMENT)
     made = []
-    with get_context("spawn").Pool(workers, maxtasksperchild=10) as pool:
-        for path in pool.imap(functools.partial(_trial_file, model, folder, most), pairs, 1):
-            made.append(path)
-            log(f"tried {path.name}")
+    run = functools.partial(_trial_file, model, folder, most)
+    for path in spread(run, pairs, workers, tasks=_SHARDS_PER_WORKER):
+        made.append(path)
+        log(f"tried {path.name}")
     return made
 
 

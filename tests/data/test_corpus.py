@@ -34,7 +34,7 @@ def write(path: Path, signal: clips.Signal) -> None:
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> Callable[[str], Path]:
+def corpus(tmp_path: Path) -> Callable[..., Path]:
     """A small corpus of speakers and an instrument, prepared into a named folder."""
     unpacked = tmp_path / "downloads" / "unpacked" / "toy"
     rng = np.random.default_rng(0)
@@ -81,13 +81,14 @@ def corpus(tmp_path: Path) -> Callable[[str], Path]:
         """
     )
 
-    def prepare(name: str) -> Path:
-        return prepare_corpus(config, tmp_path / name, downloads_dir=tmp_path / "downloads")
+    def prepare(name: str, workers: int = 1) -> Path:
+        downloads = tmp_path / "downloads"
+        return prepare_corpus(config, tmp_path / name, downloads_dir=downloads, workers=workers)
 
     return prepare
 
 
-def test_prepared_corpus_keeps_its_promises(corpus: Callable[[str], Path]) -> None:
+def test_prepared_corpus_keeps_its_promises(corpus: Callable[..., Path]) -> None:
     recordings = load_manifest(corpus("first"))
     splits = {recording.group: recording.split for recording in recordings}
     assert splits == {
@@ -106,8 +107,8 @@ def test_prepared_corpus_keeps_its_promises(corpus: Callable[[str], Path]) -> No
         assert (recording.licence, recording.source, recording.dry) == ("CC0-1.0", "toy", True)
 
 
-def test_preparing_twice_gives_the_same_bytes(corpus: Callable[[str], Path]) -> None:
-    first, second = corpus("first"), corpus("second")
+def test_preparing_twice_gives_the_same_bytes(corpus: Callable[..., Path]) -> None:
+    first, second = corpus("first"), corpus("second", workers=2)
     assert first.read_bytes() == second.read_bytes()
     for one, other in zip(load_manifest(first), load_manifest(second), strict=True):
         assert one.path.read_bytes() == other.path.read_bytes()

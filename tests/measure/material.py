@@ -48,20 +48,3 @@ def in_another_room(dry: torch.Tensor, seed: int, decay_s: float, mix: float) ->
     sound = dry.double().numpy()
     wet = scipy.signal.fftconvolve(sound, response)[: len(sound)]
     return torch.from_numpy((1 - mix) * sound + mix * wet).float()[RUN_IN:]
-
-
-def extremes() -> dict[str, torch.Tensor]:
-    """Clips at the borders of what there is, in which nothing repeats, each ``(131072,)``."""
-    noise = torch.randn(CLIP_SAMPLES, generator=torch.Generator().manual_seed(0))
-    click = torch.zeros(CLIP_SAMPLES)
-    click[CLIP_SAMPLES // 2] = 1.0
-    time = torch.arange(CLIP_SAMPLES) / SAMPLE_RATE
-    return {
-        "silence": torch.zeros(CLIP_SAMPLES),
-        "nearly silence": 1e-7 * noise,
-        "DC": torch.ones(CLIP_SAMPLES),
-        "click": click,
-        "click in faint noise": click + 1e-4 * noise,
-        "sine": torch.sin(2.0 * torch.pi * 440.0 * time),
-        "half silence": torch.where(time < 2.7, noise, 0.0),
-    }

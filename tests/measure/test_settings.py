@@ -26,11 +26,11 @@ from tests.measure.material import (
     CHAIN,
     MATERIALS,
     NOISES,
-    extremes,
     in_another_room,
     material,
     treated,
 )
+from tests.sounds import extremes
 
 MEASURES: dict[str, Callable[[torch.Tensor], Any]] = {
     "chorus": measure_chorus,

@@ -12,14 +12,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from afxvae import training
-from afxvae.data import shards
+from afxvae import processes, training
 from afxvae.data.corpus import load_manifest
 from afxvae.data.shards import ShardPlan
 from afxvae.dsp.features import SAMPLE_RATE
 from afxvae.effects import default_chain
 from afxvae.models.style_vae import AFXStyleVAE
-from afxvae.training import Recipe, Stage, load_recipe, recipe, trials
+from afxvae.training import Recipe, Stage, load_recipe, recipe
 from afxvae.training.critic import Trial, calibrate
 from afxvae.training.encoder import Leg, SupervisedEncoder, train_encoder
 from afxvae.training.pool import Pool, pair_up
@@ -78,10 +77,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Path]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "ShardPlan", small)
-        patch.setattr(shards, "get_context", lambda _: Context)
-        patch.setattr(trials, "get_context", lambda _: Context)
-        for name in shards.WORKER_ENVIRONMENT:
-            patch.setenv(name, "1")  # is put back at the end, whatever is set meanwhile
+        patch.setattr(processes, "get_context", lambda _: Context)
 
         def train() -> Path:
             return training.run(config, data=manifest, out=folder / "out", workers=1)
