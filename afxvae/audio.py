@@ -6,10 +6,8 @@ writing is atomic, keeps the bit depth, never clips and never overwrites unasked
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +15,8 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from .dsp.resampling import change_rate
 from .files import check_writable, replacing
 from .loudness import loudness_lufs, normalize_loudness, peak_limit_gain, true_peak
 from .types import AudioError, PathLike, UsageError, check_shape
@@ -260,37 +258,16 @@ def write(
 def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
     """Change the sample rate of `(..., time)` audio; time becomes `round(time * to / from)`.
 
-    Windowed sinc (torchaudio, Kaiser, 64 zero crossings, -6 dB at .95 of the lower Nyquist
-    frequency). Ratios without small terms are taken to the nearest with a denominator below
-    5000, an error below 1e-7.
+    See `afxvae.dsp.resampling.change_rate`.
 
     Raises:
-        UsageError: a rate that is not positive, or torchaudio cannot be imported.
+        UsageError: a rate that is not positive.
     """
     if from_rate <= 0 or to_rate <= 0:
         raise UsageError(f"Sample rates must be positive, not {from_rate} and {to_rate} Hz.")
     if from_rate == to_rate:
         return audio
-    try:
-        torchaudio = importlib.import_module("torchaudio.functional")
-    except (ImportError, OSError) as error:
-        raise UsageError(
-            f"Changing the sample rate needs torchaudio, which cannot be imported ({error}); "
-            "install the release that belongs to the installed torch."
-        ) from error
-    ratio = Fraction(to_rate, from_rate).limit_denominator(5000)
-    length = round(audio.shape[-1] * to_rate / from_rate)
-    resampled: Tensor = torchaudio.resample(
-        audio,
-        ratio.denominator,
-        ratio.numerator,
-        lowpass_filter_width=64,
-        rolloff=0.9475937167399596,
-        resampling_method="sinc_interp_kaiser",
-        beta=14.769656459379492,
-    )
-    missing = max(0, length - resampled.shape[-1])
-    return functional.pad(resampled, (0, missing))[..., :length]
+    return change_rate(audio, from_rate, to_rate)
 
 
 def _quantize(samples: np.ndarray[Any, Any], subtype: str) -> np.ndarray[Any, Any]:

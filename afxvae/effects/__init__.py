@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Chain, ChainSettings, Effect, Settings, Switches
+from .base import Chain, ChainSettings, Effect, Settings, State, Switches
 from .delay import DELAY
 from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
@@ -11,7 +11,28 @@ from .modulation import CHORUS
 from .reverb import REVERB
 from .spatial import GAIN, WIDTH
 
-__all__ = ["Chain", "ChainSettings", "Effect", "Settings", "Switches", "default_chain"]
+__all__ = [
+    "EFFECTS",
+    "Chain",
+    "ChainSettings",
+    "Effect",
+    "Settings",
+    "State",
+    "Switches",
+    "default_chain",
+]
+
+EFFECTS: tuple[Effect, ...] = (
+    EQ,
+    COMPRESSOR,
+    OVERDRIVE,
+    CHORUS,
+    DELAY,
+    REVERB,
+    WIDTH,
+    GAIN,
+)
+"""All effects there are, in the order of a signal path."""
 
 
 def default_chain() -> Chain:

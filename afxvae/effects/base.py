@@ -1,10 +1,10 @@
-"""`Effect` (Params and one pure function) and `Chain` (effects in order, a switch each)."""
+"""`Effect` (Params and one function) and `Chain` (effects in order, a switch each)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..params import Param
 
-__all__ = ["Chain", "ChainSettings", "Effect", "Settings", "Switches"]
+__all__ = ["Chain", "ChainSettings", "Effect", "Run", "Settings", "State", "Switches"]
 
 Settings = Mapping[str, "Tensor"]
 """Knob values of one effect in units, each ``(batch,)``."""
@@ -23,6 +23,16 @@ Switches = Mapping[str, "Tensor"]
 """On/off of every effect by its name, each boolean ``(batch,)``."""
 
 
+State: TypeAlias = "tuple[Tensor, ...]"
+"""What an effect remembers between two blocks; each effect has its own."""
+Run: TypeAlias = "Callable[[Tensor, Settings, int, State | None], tuple[Tensor, State]]"
+"""``run(audio, settings, sample_rate, state)`` to output and state; see `Effect`."""
+
+
+def _no_latency(sample_rate: int) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Effect:
     """An audio effect: its knobs and one pure function.
@@ -30,14 +40,34 @@ class Effect:
     Attributes:
         name: Snake-case name, unique in a chain.
         params: The knobs, in the order a plug-in shows them.
-        process: ``process(audio, settings, sample_rate)``: ``(batch, channel, time)`` to the same.
+        run: ``run(audio, settings, sample_rate, state)`` takes a block ``(batch, channel, time)``
+            of any length and what it returned as state after the block before, None at the start.
+            It returns a block of the same shape, late by `latency`, and the new state.
         help: One sentence.
+        latency: Samples by which the output of `run` is late at a sample rate, whatever the
+            settings.
     """
 
     name: str
     params: tuple[Param, ...]
-    process: Callable[[Tensor, Settings, int], Tensor] = field(repr=False, compare=False)
+    run: Run = field(repr=False, compare=False)
     help: str = ""
+    latency: Callable[[int], int] = field(default=_no_latency, repr=False, compare=False)
+
+    def process(self, audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
+        """Run on a whole signal, without latency.
+
+        Args:
+            audio: ``(batch, channel, time)``.
+            settings: In units, each ``(batch,)``.
+            sample_rate: In Hz.
+
+        Returns:
+            ``(batch, channel, time)``, differentiable in `audio` and `settings`.
+        """
+        late = self.latency(sample_rate)
+        padded = torch.nn.functional.pad(audio, (0, late)) if late else audio
+        return self.run(padded, settings, sample_rate, None)[0][..., late:]
 
     def defaults(self, batch: int = 1, device: str = "cpu") -> dict[str, Tensor]:
         """Default settings, each ``(batch,)``."""

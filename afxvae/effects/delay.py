@@ -11,7 +11,7 @@ from .base import Effect
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .base import Settings
+    from .base import Settings, State
 
 __all__ = ["DELAY"]
 
@@ -22,8 +22,10 @@ _PARAMS = (
 )
 
 
-def _delay(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
-    return space.echo(audio, **settings, sample_rate=sample_rate)
+def _delay(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return space.echo(audio, **settings, sample_rate=sample_rate), ()
 
 
 DELAY = Effect("delay", _PARAMS, _delay, "Echoes with feedback.")

@@ -11,7 +11,7 @@ from .base import Effect
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .base import Settings
+    from .base import Settings, State
 
 __all__ = ["OVERDRIVE"]
 
@@ -22,8 +22,10 @@ _PARAMS = (
 )
 
 
-def _overdrive(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
-    return nonlinear.overdrive(audio, **settings)
+def _overdrive(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return nonlinear.overdrive(audio, **settings), ()
 
 
 OVERDRIVE = Effect("overdrive", _PARAMS, _overdrive, "Soft clipper, four times oversampled.")

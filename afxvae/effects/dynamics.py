@@ -11,7 +11,7 @@ from .base import Effect
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .base import Settings
+    from .base import Settings, State
 
 __all__ = ["COMPRESSOR"]
 
@@ -25,8 +25,10 @@ _PARAMS = (
 )
 
 
-def _compressor(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
-    return dynamics.compress(audio, **settings, sample_rate=sample_rate)
+def _compressor(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return dynamics.compress(audio, **settings, sample_rate=sample_rate), ()
 
 
 COMPRESSOR = Effect("compressor", _PARAMS, _compressor, "Feed-forward compressor, linked channels.")

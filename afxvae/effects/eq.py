@@ -11,7 +11,7 @@ from .base import Effect
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .base import Settings
+    from .base import Settings, State
 
 __all__ = ["EQ", "eq_response", "process"]
 
@@ -72,14 +72,16 @@ def eq_response(settings: Settings, grid_hz: Tensor, sample_rate: int) -> Tensor
     return numerator / denominator
 
 
-def process(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
+def process(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
     """Filter ``(batch, channel, time)``; see `afxvae.dsp.filters` for the sections."""
 
     def difference(grid_hz: Tensor) -> Tensor:
         numerator, denominator = _sections(settings, grid_hz, sample_rate)
         return (numerator - denominator) / denominator
 
-    return filters.add_filtered_difference(audio, difference, _TAIL_S, sample_rate)
+    return filters.add_filtered_difference(audio, difference, _TAIL_S, sample_rate), ()
 
 
 EQ = Effect("eq", PARAMS, process, "Parametric equaliser with low and high cut.")

@@ -11,7 +11,7 @@ from .base import Effect
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .base import Settings
+    from .base import Settings, State
 
 __all__ = ["CHORUS"]
 
@@ -23,8 +23,10 @@ _PARAMS = (
 )
 
 
-def _chorus(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
-    return modulation.chorus(audio, **settings, sample_rate=sample_rate)
+def _chorus(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return modulation.chorus(audio, **settings, sample_rate=sample_rate), ()
 
 
 CHORUS = Effect("chorus", _PARAMS, _chorus, "One voice with a swinging delay.")

@@ -11,7 +11,7 @@ from .base import Effect
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .base import Settings
+    from .base import Settings, State
 
 __all__ = ["REVERB"]
 
@@ -23,8 +23,10 @@ _PARAMS = (
 )
 
 
-def _reverb(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
-    return space.reverberate(audio, **settings, sample_rate=sample_rate)
+def _reverb(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return space.reverberate(audio, **settings, sample_rate=sample_rate), ()
 
 
 REVERB = Effect("reverb", _PARAMS, _reverb, "Velvet-noise room with a decay time in three bands.")

@@ -12,17 +12,21 @@ from .base import Effect
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .base import Settings
+    from .base import Settings, State
 
 __all__ = ["GAIN", "WIDTH"]
 
 
-def _width(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
-    return space.widen(audio, **settings)
+def _width(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return space.widen(audio, **settings), ()
 
 
-def _gain(audio: Tensor, settings: Settings, sample_rate: int) -> Tensor:
-    return audio * db_to_gain(per_item(settings["gain_db"]))
+def _gain(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return audio * db_to_gain(per_item(settings["gain_db"])), ()
 
 
 WIDTH = Effect(
