@@ -1,7 +1,7 @@
 """Band-limited change of the sample rate.
 
-torchaudio's function of the same kind would do, but its wheels can only be imported beside the build
-of torch they were made with, and everything here starts with a resampling.
+torchaudio has a function of this kind, but its wheels can only be imported beside the build of
+torch they were made with, and everything here starts with a resampling.
 """
 
 from __future__ import annotations
