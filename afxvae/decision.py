@@ -10,6 +10,7 @@ import torch
 from .candidates import Candidate, choose, propose, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .loudness import normalize_loudness
+from .measure import peel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["Decision", "decide"]
+__all__ = ["Decision", "decide", "infer"]
 
 _CRITIC_CLIPS = {"fast": 1, "normal": 2}
 
@@ -67,11 +68,29 @@ def decide(
     plain = clips[:, 0, RUN_IN:]
     embedded = model.embed_clips(plain).mean(0, keepdim=True)
     target = model.embed_clips(wanted).mean(0, keepdim=True)
-    posterior = model.encode(embedded, target)
+    bare, posterior = infer(model, embedded, wanted, measured)
     generator = torch.Generator().manual_seed(seed)
-    found = propose(model, posterior, embedded, (plain, wanted), measured, generator, effort)
+    found = propose(model, posterior, embedded, (plain, bare), measured, generator, effort)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (embedded, target), found)
     return Decision(found, choose(found, float(model.critic.margin)), posterior)
+
+
+def infer(
+    model: AFXStyleVAE, embedded: Tensor, wanted: Tensor, measured: dict[str, Measured]
+) -> tuple[Tensor, Posterior]:
+    """The posterior of what was not measured: of a reference without its measured effects.
+
+    Args:
+        model: Has the encoder.
+        embedded: Style embedding of the input ``(1, embedding)``.
+        wanted: Of the reference ``(clip, 131072)``.
+        measured: See `decide`.
+
+    Returns:
+        The clips of the reference without what was measured and can be undone, and the posterior.
+    """
+    bare = _levelled(peel(model.chain, wanted, measured).unsqueeze(1)).squeeze(1)
+    return bare, model.encode(embedded, model.embed_clips(bare).mean(0, keepdim=True))
 
 
 def _levelled(clips: Tensor) -> Tensor:

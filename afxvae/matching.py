@@ -20,7 +20,7 @@ from .decision import decide
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, SAMPLE_RATE
 from .effects import default_chain
 from .loudness import loudness_lufs, peak_limit_gain
-from .measure import measure_settings, nothing_measured
+from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
 from .types import UsageError
 
@@ -104,6 +104,8 @@ def match(
     wanted = analysis_clips(reference, reference_rate)
     clips = clips_with_run_in(audio, sample_rate)
     measured = _measured(model, audio, reference, sample_rate, reference_rate)
+    if len(reference) > 1 and any(measured[effect].found for effect in LINEAR):
+        wanted = analysis_clips(reference[:1], reference_rate)  # the channel that was measured
     decision = decide(model, clips, wanted, measured, effort, seed)
     found, index = decision.candidates, decision.index
     best, notes = found[index], []

@@ -19,6 +19,7 @@ __all__ = [
     "power_spectrogram",
     "real_cepstrum",
     "whiten",
+    "whiten_frames",
 ]
 
 
@@ -92,6 +93,28 @@ def whiten(audio: Tensor, longest: int = 60) -> Tensor:
     cepstrum[..., longest : length - longest + 1] = 0.0
     white: Tensor = torch.fft.irfft(spectrum * torch.exp(-torch.fft.rfft(cepstrum).real), length)
     return white
+
+
+def whiten_frames(audio: Tensor, n_fft: int = 1024, lifter: int = 40) -> Tensor:
+    """Flatten the spectrum of ``(time,)`` in each short frame, and give all frames one power.
+
+    Args:
+        audio: A whole clip.
+        n_fft: Length of a frame; they overlap by three quarters.
+        lifter: Quefrency in samples up to which the spectrum is taken off.
+    """
+    hop = n_fft // 4
+    window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
+    spectrum = torch.fft.rfft(audio.unfold(-1, n_fft, hop) * window, 2 * n_fft)
+    magnitude = spectrum.abs()
+    floor = 1e-2 * magnitude.mean(dim=-1, keepdim=True) + 1e-7
+    cepstrum = torch.fft.irfft(torch.log(magnitude + floor))
+    cepstrum[:, lifter : 2 * n_fft - lifter + 1] = 0.0
+    flat = torch.fft.irfft(spectrum * torch.exp(-torch.fft.rfft(cepstrum).real))[:, :n_fft] * window
+    flat = flat / (flat.square().mean(dim=-1, keepdim=True).sqrt() + 1e-9)
+    place = torch.arange(len(flat), device=audio.device).unsqueeze(1) * hop
+    index = place + torch.arange(n_fft, device=audio.device)
+    return torch.zeros_like(audio).index_add_(0, index.flatten(), flat.flatten())
 
 
 def envelope_autocorrelation(envelope: Tensor, lags: Tensor) -> Tensor:

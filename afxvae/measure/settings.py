@@ -10,8 +10,9 @@ import torch
 from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
 from .chorus import measure_chorus
-from .echo import Echo, echo_level, measure_echo
-from .reverb import Reverb, measure_reverb
+from .echo import echo_level, measure_echo
+from .peel import peel
+from .reverb import measure_reverb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +26,7 @@ MEASURED = ("chorus", "delay", "reverb")
 
 _FAINTEST_ECHO = 0.1
 _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
-_LEAST_CHORUS = 1.0
-_REVERB_POWER = 0.7  # of the reverberation against the direct sound at equal shares
+_LEAST_CHORUS = 1.5
 
 
 @dataclass(frozen=True)
@@ -58,26 +58,17 @@ def measure_settings(chain: Chain, audio: Tensor, reference: Tensor) -> dict[str
     rings = reverb.contrast > _LEAST_REVERB
     if rings:  # does the input ring too?
         rings = measure_reverb(audio, None, float("inf")).contrast < _LEAST_REVERB
-    direct = _direct(echo if echoes else None, reverb if rings else None)
-    chorus = measure_chorus(reference[0], _LEAST_CHORUS, direct)
-    swings = chorus.contrast > _LEAST_CHORUS
-    if swings:
-        swings = measure_chorus(audio[0], float("inf")).contrast < _LEAST_CHORUS
     level = max(echo.level, 0.0)
-    values = {
-        "delay": {
-            "time_ms": echo.time_ms,
-            "feedback": echo.feedback,
-            "mix": level / (1.0 + level),
-        },
-        "reverb": vars(reverb),
-        "chorus": vars(chorus),
+    delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
+    found = {
+        "delay": Measured(_controls(chain, "delay", delay), echoes),
+        "reverb": Measured(_controls(chain, "reverb", vars(reverb)), rings),
     }
-    found = {"delay": echoes, "reverb": rings, "chorus": swings}
-    return {
-        effect: Measured(_controls(chain, effect, values[effect]), found[effect])
-        for effect in MEASURED
-    }
+    chorus = measure_chorus(peel(chain, reference[:1], found)[0])
+    swings = chorus.contrast > _LEAST_CHORUS
+    if swings:  # does the input swing too?
+        swings = measure_chorus(audio[0]).contrast < _LEAST_CHORUS
+    return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings), **found}
 
 
 def nothing_measured(chain: Chain) -> dict[str, Measured]:
@@ -86,16 +77,6 @@ def nothing_measured(chain: Chain) -> dict[str, Measured]:
         effect: Measured(torch.tensor([p.default_control for p in chain[effect].params]), False)
         for effect in MEASURED
     }
-
-
-def _direct(echo: Echo | None, reverb: Reverb | None) -> float:
-    """Share of the power that neither echoes nor reverberation added."""
-    share = 1.0
-    if echo is not None:
-        share /= 1.0 + echo.level**2 / (1.0 - min(echo.feedback, 0.9) ** 2)
-    if reverb is not None:
-        share /= 1.0 + _REVERB_POWER * (reverb.mix / (1.0 - reverb.mix)) ** 2
-    return share
 
 
 def _controls(chain: Chain, effect: str, values: dict[str, float]) -> Tensor:

@@ -18,6 +18,7 @@ from ..candidates import (
     with_opinions,
 )
 from ..data.shards import load_shard
+from ..decision import infer
 from ..dsp.features import RUN_IN
 from ..evaluation.metrics import at_matched_loudness, mr_stft_from_magnitudes, stft_magnitudes
 from ..measure import measure_settings
@@ -81,9 +82,9 @@ def run_trials(
         plain = audio[:, 0, RUN_IN:]
         embedded, wanted = model.embed_clips(plain), model.embed_clips(reference)
         generator = torch.Generator().manual_seed(seed * 10_000 + index)
-        posterior = model.encode(embedded, wanted)
         measured = measure_settings(model.chain, plain, reference)
-        proposed = propose(model, posterior, embedded, (plain, reference), measured, generator)[1:]
+        bare, posterior = infer(model, embedded, reference, measured)
+        proposed = propose(model, posterior, embedded, (plain, bare), measured, generator)[1:]
         if most is not None and len(proposed) > most:
             proposed = chooser.sample(proposed, most)
         if not proposed:

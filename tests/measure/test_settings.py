@@ -146,13 +146,11 @@ def test_an_effect_alone_is_found_with_its_knobs(name: str, effect: str) -> None
 
 
 def test_all_three_are_found_together_with_their_knobs() -> None:
-    """The mix of the chorus is made up for what echoes and reverberation added."""
-    reference = everything()
-    answer = measured(treated(material("noise", 1)), reference)
+    """The chorus is measured where echoes and reverberation have been taken off."""
+    answer = measured(treated(material("noise", 1)), everything())
     assert all(one.found for one in answer.values())
     for effect, one in answer.items():
         assert settings(effect, one.controls) == pytest.approx(EFFECTS[effect], rel=0.1)
-    assert measure_chorus(reference).mix < 0.25
 
 
 @pytest.mark.parametrize("effect", MEASURED)

@@ -1,0 +1,61 @@
+"""Take the echoes and the reverberation that were measured off a recording again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..dsp.features import SAMPLE_RATE
+from ..dsp.units import fast_length
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from ..effects import Chain
+    from .settings import Measured
+
+__all__ = ["LINEAR", "peel"]
+
+LINEAR = ("delay", "reverb")
+"""Measured effects that are a fixed filter, which can be undone."""
+
+_FLOOR = 1e-2  # of the mean power of the response; what lies below is not raised
+
+
+def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tensor:
+    """Undo the delay and the reverb that were found, as far as one clip tells.
+
+    The chain's own response to an impulse is divided out in the frequency domain, regularised
+    (Tikhonov). What sounds on from before a clip stays, and so does what the measurement missed.
+
+    Args:
+        chain: Whose delay and reverb were measured.
+        clips: ``(clip, 131072)``, mono at 24 kHz.
+        measured: What `measure_settings` found.
+
+    Returns:
+        ``(clip, 131072)``; `clips` itself if neither was found.
+    """
+    known = {name: one for name in LINEAR if (one := measured.get(name)) and one.found}
+    if not known:
+        return clips
+    length = clips.shape[-1]
+    impulse = torch.zeros(1, 1, length, device=clips.device)
+    impulse[..., 0] = 1.0
+    settings = {
+        name: {
+            param.name: param.to_setting(control.reshape(1).to(clips))
+            for param, control in zip(chain[name].params, one.controls, strict=True)
+        }
+        for name, one in known.items()
+    }
+    on = {name: torch.ones(1, dtype=torch.bool, device=clips.device) for name in known}
+    n_fft = fast_length(3 * length)
+    response = torch.fft.rfft(chain.process(impulse, settings, on, SAMPLE_RATE)[0, 0], n_fft)
+    power = response.real.square() + response.imag.square()
+    inverse = response.conj() / (power + _FLOOR * power.mean())
+    peeled: Tensor = torch.fft.irfft(torch.fft.rfft(clips, n_fft) * inverse, n_fft)[..., :length]
+    return peeled
