@@ -12,6 +12,7 @@ from torch.nn import functional
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..effects.modulation import CHORUS
+from .copies import consistency, earlier
 from .paths import PER_MS, Picture, along, blurred, path, refine, search
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ _FAST = (512, 256)  # of the correlations
 # following a path sample by sample
 _SPARSE = (15, 15, 15, 15, 5, 5, 5, 5)  # samples between those that are compared, by round
 _DRAWN, _ELITE = 32, 7
-_GROUPS = 48  # stretches of the clip
-_BESIDE = (-1.4, 1.4)  # samples
+_STRETCHES = 48  # of the clip
 _USUAL = 0.01  # consistency that one recording without chorus in fifty reaches
 _SEEN = 0.88  # share of the correlation that whitening and interpolation leave
 
@@ -88,7 +88,11 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     heights, best = _agreement(correlations, knobs).topk(_FINALISTS)
     worth = heights > max(_FAINT, _COMPARABLE * float(heights[0]))
     finalists = [_sharpen(white, knobs[index], generator) for index in best[worth]]
-    contrasts = [_consistency(white, finalist) for finalist in finalists]
+    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, _SPARSE[-1])
+    contrasts = [
+        consistency(white, place, _lag(finalist.unsqueeze(0), place)[0], _STRETCHES)
+        for finalist in finalists
+    ]
     if not contrasts:
         rate, depth, delay, _ = knobs[best[0]].tolist()
         return Chorus(math.exp(rate), depth, delay, 0.0, 0.0)
@@ -158,14 +162,10 @@ def _agreement(correlations: Picture, knobs: Tensor) -> Tensor:
     return lower
 
 
-def _voice(sound: Tensor, knobs: Tensor, place: Tensor, offset: float = 0.0) -> Tensor:
-    """The sound as it was along the paths ``(path, 4)``, before `place`: ``(path, place)``."""
+def _lag(knobs: Tensor, place: Tensor, offset: float = 0.0) -> Tensor:
+    """Samples by which the voices of ``(path, 4)`` are late: ``(path, place)``."""
     time = (place - CLIP_SAMPLES / 2) / SAMPLE_RATE
-    lag = (path(knobs, time) * PER_MS + offset).clamp(2.0, _LAGS)
-    whole = lag.floor()
-    share = lag - whole
-    index = place - whole.long()
-    return (1.0 - share) * sound[index] + share * sound[index - 1]
+    return (path(knobs, time) * PER_MS + offset).clamp(2.0, _LAGS)
 
 
 def _sharpen(white: Tensor, knobs: Tensor, generator: torch.Generator) -> Tensor:
@@ -179,30 +179,11 @@ def _sharpen(white: Tensor, knobs: Tensor, generator: torch.Generator) -> Tensor
         now = white[place]
         drawn = knobs + spread * torch.randn(_DRAWN, 4, generator=generator)
         drawn[0] = knobs
-        voice = _voice(white, drawn, place)
+        voice = earlier(white, place, _lag(drawn, place))
         correlation = (now * voice).mean(1) / voice.square().mean(1).clamp_min(1e-20).sqrt()
         best = correlation.topk(_ELITE).indices
         knobs, spread = drawn[best].mean(0), 1.3 * drawn[best].std(0).clamp_min(1e-5)
     return knobs
-
-
-def _consistency(white: Tensor, knobs: Tensor) -> float:
-    """A lower quartile over time of the correlation along a path ``(4,)``, less that beside it."""
-    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, 3)
-    now = white[place]
-
-    def stretches(values: Tensor) -> Tensor:
-        groups: Tensor = values[: len(values) // _GROUPS * _GROUPS].view(_GROUPS, -1).mean(1)
-        return groups
-
-    def correlation(offset: float) -> Tensor:
-        voice = _voice(white, knobs.unsqueeze(0), place, offset)[0]
-        power = stretches(now.square()) * stretches(voice.square())
-        normalised: Tensor = stretches(now * voice) / power.clamp_min(1e-12).sqrt()
-        return normalised
-
-    beside = torch.stack([correlation(offset) for offset in _BESIDE]).mean(0)
-    return float((correlation(0.0) - beside).quantile(0.25))
 
 
 def _level(white: Tensor, knobs: Tensor) -> float:
@@ -211,7 +192,7 @@ def _level(white: Tensor, knobs: Tensor) -> float:
     now = white[place]
 
     def correlation(offset: float) -> float:
-        voice = _voice(white, knobs.unsqueeze(0), place, offset)[0]
+        voice = earlier(white, place, _lag(knobs.unsqueeze(0), place, offset)[0])
         power = now.square().mean() * voice.square().mean()
         return float((now * voice).mean() / power.clamp_min(1e-20).sqrt())
 

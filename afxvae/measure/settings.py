@@ -10,7 +10,8 @@ import torch
 from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
 from .chorus import measure_chorus
-from .echo import echo_level, measure_echo
+from .copies import consistency
+from .echo import Echo, echo_level, measure_echo
 from .peel import peel
 from .reverb import measure_reverb
 
@@ -25,6 +26,8 @@ MEASURED = ("chorus", "delay", "reverb")
 """Effects that leave a copy of the sound, which can be found."""
 
 _FAINTEST_ECHO = 0.1
+_STRETCHES = 24
+_LEAST_CONSISTENCY = 0.03  # which four in five repetitions of content do not reach
 _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
 _LEAST_CHORUS = 1.5
 
@@ -53,7 +56,7 @@ def measure_settings(chain: Chain, audio: Tensor, reference: Tensor) -> dict[str
     echo = measure_echo(reference)
     place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
     own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
-    echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own)
+    echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo)
     reverb = measure_reverb(reference, echo if echoes else None, _LEAST_REVERB)
     rings = reverb.contrast > _LEAST_REVERB
     if rings:  # does the input ring too?
@@ -69,6 +72,14 @@ def measure_settings(chain: Chain, audio: Tensor, reference: Tensor) -> dict[str
     if swings:  # does the input swing too?
         swings = measure_chorus(audio[0]).contrast < _LEAST_CHORUS
     return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings), **found}
+
+
+def _goes_on(audio: Tensor, echo: Echo) -> bool:
+    """Whether the echo follows all the time: content repeats itself here or there."""
+    lag = torch.tensor(echo.time_ms * SAMPLE_RATE / 1000.0)
+    place = torch.arange(int(lag) + 8, len(audio) - 8)
+    white = spectral.whiten_frames(audio.cpu())
+    return consistency(white, place, lag, _STRETCHES) > _LEAST_CONSISTENCY
 
 
 def nothing_measured(chain: Chain) -> dict[str, Measured]:
