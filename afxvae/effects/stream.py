@@ -9,6 +9,8 @@ import torch
 from ..types import check_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from torch import Tensor
 
     from .base import Chain, ChainSettings, ChainState, Switches
@@ -60,6 +62,21 @@ class Stream:
         if last:
             self._state = None
         return done[0]
+
+    def render(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Process a whole recording without latency.
+
+        Yields blocks that together are as long as those that came in, though not each of them is.
+        """
+        early = self.latency
+        remaining = iter(blocks)
+        block = next(remaining, None)
+        while block is not None:
+            following = next(remaining, None)
+            done = self.process(block, last=following is None)
+            yield done[:, early:]
+            early = max(0, early - done.shape[1])
+            block = following
 
     def flush(self) -> Tensor:
         """The last `latency` samples, `(channel, latency)`; the next block begins a new recording.
