@@ -99,14 +99,20 @@ def apply(
     quiet: opt.Quiet = False,
 ) -> None:
     """Run a preset on a recording, the one it was made for or any other."""
-    with _busy("Applying", quiet):
+    from . import console
+
+    shown = not quiet and sys.stderr.isatty()
+    with console.progress_bar("Applying") if shown else nullcontext() as progress:
         from . import jobs
 
         applied = jobs.apply_file(
-            preset_path, input_path, output=output, device=device.value, overwrite=overwrite
+            preset_path,
+            input_path,
+            output=output,
+            device=device.value,
+            overwrite=overwrite,
+            progress=progress,
         )
-    from . import console
-
     if as_json:
         _print_json(console.apply_document(applied))
     elif not quiet:

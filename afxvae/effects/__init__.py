@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Chain, ChainSettings, Effect, Settings, State, Switches
+from .base import Chain, ChainSettings, ChainState, Effect, Settings, State, Switches
 from .delay import DELAY
 from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
@@ -10,14 +10,17 @@ from .eq import EQ
 from .modulation import CHORUS
 from .reverb import REVERB
 from .spatial import GAIN, WIDTH
+from .stream import Stream
 
 __all__ = [
     "EFFECTS",
     "Chain",
     "ChainSettings",
+    "ChainState",
     "Effect",
     "Settings",
     "State",
+    "Stream",
     "Switches",
     "default_chain",
 ]
