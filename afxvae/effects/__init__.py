@@ -7,6 +7,7 @@ from .delay import DELAY
 from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
 from .eq import EQ
+from .levels import GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
 from .modulation import CHORUS
 from .reverb import REVERB
 from .spatial import GAIN, WIDTH
@@ -31,8 +32,12 @@ EFFECTS: tuple[Effect, ...] = (
     REVERB,
     WIDTH,
     GAIN,
+    GATE,
+    LIMITER,
+    MULTIBAND_COMPRESSOR,
+    TRANSIENT_SHAPER,
 )
-"""All effects there are, in the order of a signal path."""
+"""All effects there are."""
 
 
 def default_chain() -> Chain:
