@@ -29,7 +29,7 @@ def linked_peak(audio: Tensor) -> Tensor:
 def smooth(
     x: Tensor, rise_ms: Tensor, fall_ms: Tensor, sample_rate: int, last: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`attack_release` with times in which 63 % of a step are covered, 0 for at once.
+    """`attack_release` with times in which 63 % of a step are covered.
 
     Args:
         x: ``(batch, time)`` in float64.
@@ -43,8 +43,8 @@ def smooth(
     """
     if not x.shape[-1]:
         return x, last
-    poles = (time_constant_to_pole(ms.to(x.dtype), sample_rate) for ms in (rise_ms, fall_ms))
-    result = attack_release(x, *poles, last)
+    rise, fall = (time_constant_to_pole(ms.to(x.dtype), sample_rate) for ms in (rise_ms, fall_ms))
+    result = attack_release(x, rise, fall, last)
     return result, result[:, -1]
 
 

@@ -47,8 +47,8 @@ def _up(factor: int, cutoff: float, dtype: torch.dtype, device: str) -> Tensor:
 @torch.inference_mode(False)
 def _down(factor: int, dtype: torch.dtype, device: str) -> Tensor:
     high = torch.arange(-DELAY * factor, (_FRAME + DELAY) * factor, dtype=torch.float64) / factor
-    low = torch.arange(_FRAME, dtype=torch.float64)
-    return (_taps(high.unsqueeze(1) - low, _CUTOFF) / factor).to(device, dtype)
+    taps: Tensor = _taps(high.unsqueeze(1) - torch.arange(_FRAME, dtype=torch.float64), _CUTOFF)
+    return (taps / factor).to(device, dtype)
 
 
 def _framewise(joined: Tensor, matrix: Tensor, step: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import Chain, ChainSettings, Effect, Settings, State, Switches
 from .delay import DELAY
+from .distortion import AMPLIFIER, BIT_CRUSHER, DISTORTION
 from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
 from .eq import EQ
@@ -36,6 +37,9 @@ EFFECTS: tuple[Effect, ...] = (
     LIMITER,
     MULTIBAND_COMPRESSOR,
     TRANSIENT_SHAPER,
+    DISTORTION,
+    AMPLIFIER,
+    BIT_CRUSHER,
 )
 """All effects there are."""
 
