@@ -155,7 +155,8 @@ def compress(
     release_ms: Tensor,
     makeup_db: Tensor,
     sample_rate: int,
-) -> Tensor:
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Feed-forward peak compressor with linked channels.
 
     The gain reduction that `compression_curve` asks for is smoothed in dB by `attack_release`:
@@ -171,17 +172,24 @@ def compress(
         release_ms: ``(batch,)``.
         makeup_db: ``(batch,)`` gain behind the compressor.
         sample_rate: In Hz.
+        state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``; at ratio 1 and no make-up gain, `audio` bit for bit.
+        ``(batch, channel, time)``; at ratio 1 and no make-up gain, `audio` bit for bit. Then the
+        ``(batch,)`` gain reduction in dB at its end.
     """
+    before = state[0] if state else torch.zeros_like(release_ms).double()
+    if not audio.shape[-1]:
+        return audio, (before,)
     level_db = gain_to_db(audio.abs().amax(dim=1))
     wanted = compression_curve(
         level_db, threshold_db.unsqueeze(1), ratio.unsqueeze(1), knee_db.unsqueeze(1)
     )
     reduction = attack_release(
-        -wanted,
-        time_constant_to_pole(attack_ms, sample_rate),
-        time_constant_to_pole(release_ms, sample_rate),
+        -wanted.double(),  # a slow release at a high rate has its pole within 1e-5 of 1
+        time_constant_to_pole(attack_ms.double(), sample_rate),
+        time_constant_to_pole(release_ms.double(), sample_rate),
+        before,
     )
-    return audio * db_to_gain(per_item(makeup_db) - reduction.unsqueeze(1))
+    gain = db_to_gain(per_item(makeup_db) - reduction.to(audio.dtype).unsqueeze(1))
+    return audio * gain, (reduction[:, -1],)

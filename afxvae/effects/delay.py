@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..dsp import space
+from ..dsp import delay
 from ..params import Param
 from .base import Effect
 
@@ -25,7 +25,7 @@ _PARAMS = (
 def _delay(
     audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
 ) -> tuple[Tensor, State]:
-    return space.echo(audio, **settings, sample_rate=sample_rate), ()
+    return delay.echo(audio, **settings, sample_rate=sample_rate, state=state)
 
 
 DELAY = Effect("delay", _PARAMS, _delay, "Echoes with feedback.")

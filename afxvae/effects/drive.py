@@ -25,7 +25,13 @@ _PARAMS = (
 def _overdrive(
     audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
 ) -> tuple[Tensor, State]:
-    return nonlinear.overdrive(audio, **settings), ()
+    return nonlinear.overdrive(audio, **settings, state=state)
 
 
-OVERDRIVE = Effect("overdrive", _PARAMS, _overdrive, "Soft clipper, four times oversampled.")
+OVERDRIVE = Effect(
+    "overdrive",
+    _PARAMS,
+    _overdrive,
+    "Soft clipper, four times oversampled.",
+    lambda sample_rate: nonlinear.OVERSAMPLING_LATENCY,
+)

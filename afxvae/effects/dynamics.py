@@ -28,7 +28,7 @@ _PARAMS = (
 def _compressor(
     audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
 ) -> tuple[Tensor, State]:
-    return dynamics.compress(audio, **settings, sample_rate=sample_rate), ()
+    return dynamics.compress(audio, **settings, sample_rate=sample_rate, state=state)
 
 
 COMPRESSOR = Effect("compressor", _PARAMS, _compressor, "Feed-forward compressor, linked channels.")

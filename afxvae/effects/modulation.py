@@ -26,7 +26,7 @@ _PARAMS = (
 def _chorus(
     audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
 ) -> tuple[Tensor, State]:
-    return modulation.chorus(audio, **settings, sample_rate=sample_rate), ()
+    return modulation.chorus(audio, **settings, sample_rate=sample_rate, state=state)
 
 
 CHORUS = Effect("chorus", _PARAMS, _chorus, "One voice with a swinging delay.")

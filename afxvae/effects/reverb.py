@@ -26,7 +26,7 @@ _PARAMS = (
 def _reverb(
     audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
 ) -> tuple[Tensor, State]:
-    return space.reverberate(audio, **settings, sample_rate=sample_rate), ()
+    return space.reverberate(audio, **settings, sample_rate=sample_rate, state=state)
 
 
 REVERB = Effect("reverb", _PARAMS, _reverb, "Velvet-noise room with a decay time in three bands.")
