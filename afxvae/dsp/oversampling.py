@@ -47,7 +47,7 @@ def _up(factor: int, cutoff: float, dtype: torch.dtype, device: str) -> Tensor:
 @torch.inference_mode(False)
 def _down(factor: int, dtype: torch.dtype, device: str) -> Tensor:
     high = torch.arange(-DELAY * factor, (_FRAME + DELAY) * factor, dtype=torch.float64) / factor
-    taps: Tensor = _taps(high.unsqueeze(1) - torch.arange(_FRAME, dtype=torch.float64), _CUTOFF)
+    taps = _taps(high.unsqueeze(1) - torch.arange(_FRAME, dtype=torch.float64), _CUTOFF)
     return (taps / factor).to(device, dtype)
 
 
@@ -56,7 +56,7 @@ def _framewise(joined: Tensor, matrix: Tensor, step: int) -> Tensor:
     overlap = len(matrix) - step
     frames = -(-(joined.shape[-1] - overlap) // step)
     padded = torch.nn.functional.pad(joined, (0, (frames + 1) * step - joined.shape[-1]))
-    pieces = padded.unflatten(-1, (-1, step))  # a frame is a piece and the beginning of the next
+    pieces: Tensor = padded.unflatten(-1, (-1, step))  # a frame is a piece and the next one's start
     product = pieces[..., :-1, :] @ matrix[:step]
     return (product + pieces[..., 1:, :overlap] @ matrix[step:]).flatten(-2)
 
