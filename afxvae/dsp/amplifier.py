@@ -21,13 +21,13 @@ __all__ = ["AMPLIFIER_LATENCY", "amplify", "speaker", "tone_stack", "tube_curve"
 
 AMPLIFIER_LATENCY = 2 * OVERSAMPLING_LATENCY
 """Samples by which `amplify` is late: two oversampled stages."""
-_FACTOR = 4
+_FACTOR = 8
 _BIAS = 0.3  # of the preamplifier's tube
 _R1, _R2, _R3, _R4 = 250e3, 1e6, 25e3, 56e3  # ohm: treble, bass and mid pots, slope resistor
 _C1, _C2, _C3 = 0.25e-9, 20e-9, 20e-9  # farad
 _BASS_TAPER = 3.4
 _STACK_HZ = 500.0  # time unit in which the stack's coefficients are numbers near 1
-_STACK_LOSS_DB = 12.0
+_STACK_LOSS_DB = 8.0
 _LARGEST_SAG = 0.5
 _SAG_MS = (15.0, 150.0)
 _HIGHEST = 0.49  # of the sample rate
@@ -81,7 +81,7 @@ def tone_stack(bass: Tensor, mid: Tensor, treble: Tensor, sample_rate: int) -> S
 
     Yeh and Smith, *Discretization of the '59 Fender Bassman tone stack* (DAFx 2006). All three
     knobs move all of the response, as they do in the circuit. The bass pot has an audio taper,
-    ``exp(3.4 (bass - 1))``; 12 dB of the stack's loss are made up for.
+    ``exp(3.4 (bass - 1))``; 8 dB of the stack's loss are made up for.
 
     Args:
         bass: ``(batch,)`` in [0, 1], like the others.
