@@ -37,7 +37,7 @@ def multiband_latency(sample_rate: int) -> int:
 def crossover_response(crossover_hz: Tensor, sample_rate: int) -> Tensor:
     """Symmetric low-pass: a sinc under a Hann window of three periods of the crossover.
 
-    -6 dB at `crossover_hz` and -54 dB from an octave above on; what it leaves over is 40 dB down
+    -6 dB at `crossover_hz` and -54 dB from an octave above on; what it leaves over is 39 dB down
     from an octave below on. In octaves the slope is the same at any frequency, and the pre-echo
     is never longer than 1.5 periods.
 

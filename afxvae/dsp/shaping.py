@@ -84,19 +84,21 @@ def clip(x: Tensor, hardness: Tensor) -> Tensor:
 
 
 def distortion_curve(x: Tensor, drive_db: Tensor, hardness: Tensor, fuzz: Tensor) -> Tensor:
-    """``clip(k x + fuzz) - clip(fuzz)`` with ``k = 10^(drive/20)``, scaled to keep -20 dBFS.
+    """``clip(k (x + b)) - clip(k b)`` with ``k = 10^(drive/20)``, scaled to keep -20 dBFS.
 
-    `fuzz` in [0, 1] shifts the working point up to the clipper's edge, as the cold bias of a fuzz
-    does: one half wave is cut off first, at 1 with a sharp corner it is gone.
+    `fuzz` in [0, 1] shifts the working point by ``b = 0.1 fuzz``, as the bias of a fuzz does: the
+    half waves last differently long, which makes even harmonics, and when the clipper is driven
+    hard, what is softer than b is cut off.
 
     Returns:
         Amplitudes of the shape to which the arguments broadcast.
     """
+    gain = db_to_gain(drive_db)
+    rest = gain * _REFERENCE_LEVEL * fuzz
 
     def shifted(driven: Tensor) -> Tensor:
-        return clip(driven + fuzz, hardness) - clip(fuzz, hardness)
+        return clip(driven + rest, hardness) - clip(rest, hardness)
 
-    gain = db_to_gain(drive_db)
     return keep_reference_level(shifted, gain) * shifted(gain * x)
 
 
@@ -126,7 +128,8 @@ def distort(
         audio: ``(batch, channel, time)``.
         drive_db: ``(batch,)`` gain into the clipper.
         hardness: ``(batch,)`` in [0, 1], from soft to hard.
-        fuzz: ``(batch,)`` asymmetry in [0, 1]; what DC it makes, a high-pass at 10 Hz takes off.
+        fuzz: ``(batch,)`` shift of the working point in [0, 1]; what DC it makes, a high-pass at
+            10 Hz takes off.
         tone_hz: ``(batch,)`` corner of a low-pass of 6 dB per octave.
         level_db: ``(batch,)`` gain behind it.
         mix: ``(batch,)`` share of the distorted signal in [0, 1].

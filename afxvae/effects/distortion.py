@@ -22,7 +22,9 @@ _LEVEL = Param("level_db", "dB", -24.0, 24.0, 0.0, "linear", "Gain behind it.")
 _DISTORTION = (
     Param("drive_db", "dB", 0.0, 60.0, 24.0, "linear", "Gain into the clipper."),
     Param("hardness", "", 0.0, 1.0, 0.8, "linear", "0 soft, 1 a sharp corner."),
-    Param("fuzz", "", 0.0, 1.0, 0.0, "linear", "Cuts one half wave before the other."),
+    Param(
+        "fuzz", "", 0.0, 1.0, 0.0, "linear", "Shifts the working point: splutter, even harmonics."
+    ),
     Param("tone_hz", "Hz", 500.0, 20000.0, 6000.0, "log", "Above it the sound gets duller."),
     _LEVEL,
     Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the distorted signal.", True),
