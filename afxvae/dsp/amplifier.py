@@ -110,7 +110,7 @@ def _second_order(
 
 @functools.lru_cache(maxsize=8)
 @torch.inference_mode(False)  # what stays in the cache must also serve where gradients are wanted
-def speaker(sample_rate: int) -> StateSpace:
+def speaker(sample_rate: int, device: str = "cpu") -> StateSpace:
     """A synthetic guitar cabinet, made after what measured ones have in common.
 
     Second-order high-pass at 80 Hz with the cone's resonance (Q 1.3), a dip of 4 dB at 450 Hz, a
@@ -124,7 +124,7 @@ def speaker(sample_rate: int) -> StateSpace:
         _second_order((0.0, 0.0, 1.0), 2.0 * math.sin(math.pi / 8.0), 5000.0, sample_rate),
         _second_order((0.0, 0.0, 1.0), 2.0 * math.cos(math.pi / 8.0), 5000.0, sample_rate),
     ]
-    return functools.reduce(chain, sections)
+    return StateSpace(*(part.to(device) for part in functools.reduce(chain, sections)))
 
 
 def _power_stage(
@@ -188,7 +188,9 @@ def amplify(
     toned, tone = recurse(driven, stack, state[3] if state else None)
     loud, second = _power_stage(master * toned, sag, sample_rate, state[4:8] if state else None)
     loud = loud * keep_reference_level(lambda x: tube_curve(x, 0.0), master)
-    heard, cone = recurse(loud, speaker(sample_rate), state[8] if state else None)
+    heard, cone = recurse(
+        loud, speaker(sample_rate, str(audio.device)), state[8] if state else None
+    )
     wet = (loud + per_item(cabinet) * (heard - loud)) * db_to_gain(per_item(level_db))
     dry = joined[..., :length]
     return dry + per_item(mix) * (wet - dry), (joined[..., length:], *first, tone, *second, cone)

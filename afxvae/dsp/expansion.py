@@ -67,9 +67,11 @@ def expand(
     heard, last = state or (None, -expansion_curve(curve[0].new_tensor(_SILENCE_DB), *curve))
     longest = math.ceil(LONGEST_HOLD_MS * sample_rate / 1000.0) + 1
     joined = continued(linked_peak(audio), heard, longest)
-    level_db = gain_to_db(joined, _SILENCE_DB)
+    hold = hold_ms.double() * (sample_rate / 1000.0)
+    reach = int(hold.max()) + 1
+    level_db = gain_to_db(joined[:, longest - reach :], _SILENCE_DB)
     static_db = expansion_curve(level_db, *(setting.unsqueeze(1) for setting in curve))
-    wanted_db = held_max(static_db, hold_ms.double() * (sample_rate / 1000.0), longest)
+    wanted_db = held_max(static_db, hold, reach)
     reduction, last = smooth(-wanted_db, release_ms, attack_ms, sample_rate, last)
     gain = db_to_gain(-reduction).to(audio.dtype).unsqueeze(1)
     return audio * gain, (joined[:, audio.shape[-1] :], last)
