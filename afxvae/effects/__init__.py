@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Chain, ChainSettings, Effect, Settings, State, Switches
+from .base import Chain, ChainSettings, ChainState, Effect, Settings, State, Switches
 from .delay import DELAY
 from .distortion import AMPLIFIER, BIT_CRUSHER, DISTORTION
 from .drive import OVERDRIVE
@@ -12,14 +12,17 @@ from .levels import GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
 from .modulation import CHORUS
 from .reverb import REVERB
 from .spatial import GAIN, WIDTH
+from .stream import Stream
 
 __all__ = [
     "EFFECTS",
     "Chain",
     "ChainSettings",
+    "ChainState",
     "Effect",
     "Settings",
     "State",
+    "Stream",
     "Switches",
     "default_chain",
 ]
