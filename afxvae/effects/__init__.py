@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from .base import Chain, ChainSettings, ChainState, Effect, Settings, State, Switches
 from .delay import DELAY
+from .distortion import AMPLIFIER, BIT_CRUSHER, DISTORTION
 from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
 from .eq import EQ
+from .levels import GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
 from .modulation import CHORUS
 from .reverb import REVERB
 from .spatial import GAIN, WIDTH
@@ -34,8 +36,15 @@ EFFECTS: tuple[Effect, ...] = (
     REVERB,
     WIDTH,
     GAIN,
+    GATE,
+    LIMITER,
+    MULTIBAND_COMPRESSOR,
+    TRANSIENT_SHAPER,
+    DISTORTION,
+    AMPLIFIER,
+    BIT_CRUSHER,
 )
-"""All effects there are, in the order of a signal path."""
+"""All effects there are."""
 
 
 def default_chain() -> Chain:

@@ -23,6 +23,7 @@ KNOBS = [
     for effect in effects.EFFECTS
     for param in effect.params
 ]
+STAIRS = ("bit_crusher-bits", "bit_crusher-rate_hz")  # their gradients go straight through
 RATES = [8000, 24000, 44100, 96000, 192000]
 SECONDS = 0.1
 
@@ -268,7 +269,7 @@ def test_gradients_are_finite_with_all_knobs_at_one_end(effect):
         assert all(bool(gradient.isfinite().all()) for gradient in gradients)
 
 
-@pytest.mark.parametrize(("effect", "param"), KNOBS)
+@pytest.mark.parametrize(("effect", "param"), [knob for knob in KNOBS if knob.id not in STAIRS])
 def test_gradient_agrees_with_central_differences(effect, param: Param):
     """In double precision, through the control so that steps are alike for all units."""
     audio = lively(RATE, 0.4, torch.float64)  # long enough for an echo
@@ -289,7 +290,7 @@ def test_gradient_agrees_with_central_differences(effect, param: Param):
     assert float(gradient) == pytest.approx(float(difference), rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("effect", [one for one in EFFECTS if one.id != "bit_crusher"])
 def test_gradient_in_the_audio_agrees_with_central_differences(effect):
     audio = noise(1, 2, 1200, dtype=torch.float64).requires_grad_()
     weights = noise(1, 2, 1200, seed=7, dtype=torch.float64)
