@@ -8,8 +8,10 @@ from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
 from .eq import EQ
 from .modulation import CHORUS
+from .panning import PAN
 from .reverb import REVERB
 from .spatial import GAIN, WIDTH
+from .tone import BASS_BOOST, GRAPHIC_EQ, TILT
 
 __all__ = [
     "EFFECTS",
@@ -31,6 +33,10 @@ EFFECTS: tuple[Effect, ...] = (
     REVERB,
     WIDTH,
     GAIN,
+    TILT,
+    BASS_BOOST,
+    GRAPHIC_EQ,
+    PAN,
 )
 """All effects there are, in the order of a signal path."""
 
