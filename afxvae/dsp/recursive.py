@@ -52,7 +52,9 @@ def first_order(corner: Tensor, direct: Tensor, low: Tensor) -> System:
     return System(a, 2.0 * step.unsqueeze(-1), c.unsqueeze(-1), direct + low * step)
 
 
-def second_order(corner: Tensor, damping: Tensor, direct: Tensor, band: Tensor, low: Tensor) -> System:
+def second_order(
+    corner: Tensor, damping: Tensor, direct: Tensor, band: Tensor, low: Tensor
+) -> System:
     """``H(s) = direct + (band s + low) / (s^2 + damping s + 1)``, ``s = j tan(w/2) / corner``.
 
     Args:
@@ -118,7 +120,7 @@ def add_filtered(audio: Tensor, system: System, state: Tensor | None) -> tuple[T
     """
     batch, channels, length = audio.shape
     if state is None:
-        state = audio.new_zeros(batch, channels, system.b.shape[-1])
+        state = audio.new_zeros(batch, channels, system.b.shape[-1], dtype=torch.float64)
     if length == 0:
         return audio, state
     size = min(_FRAME, length)
@@ -133,10 +135,11 @@ def add_filtered(audio: Tensor, system: System, state: Tensor | None) -> tuple[T
     toeplitz = pad(response.flip(-1), (0, size - 1)).unfold(-1, size, 1)  # last sample first
     into_state = reached.flip(1).to(audio.dtype).unsqueeze(1)
     frames = pad(audio, (0, count * size - length)).view(batch, channels, count, size)
-    drive = torch.cat([state.unsqueeze(2), frames[:, :, :-1] @ into_state], dim=2)
-    starts = _scan(powers[:, -1], drive)
+    drive = torch.cat([state.unsqueeze(2), (frames[:, :, :-1] @ into_state).double()], dim=2)
+    exact = _scan(powers[:, -1], drive)
+    starts = exact.to(audio.dtype)
     inside = frames.reshape(batch, -1, size) @ toeplitz.flip(1).mT.to(audio.dtype)
     change = inside.view_as(frames) + starts @ seen.mT.unsqueeze(1).to(audio.dtype)
-    end = starts[:, :, -1] @ powers[:, left].mT.to(audio.dtype)
+    end = exact[:, :, -1] @ powers[:, left].mT
     end = end + frames[:, :, -1, :left] @ into_state[:, 0, size - left :]
     return audio + change.reshape(batch, channels, -1)[..., :length], end

@@ -6,6 +6,7 @@ from .base import Chain, ChainSettings, Effect, Settings, State, Switches
 from .delay import DELAY
 from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
+from .echoes import PING_PONG_DELAY
 from .eq import EQ
 from .modulation import CHORUS
 from .panning import PAN
@@ -36,6 +37,7 @@ EFFECTS: tuple[Effect, ...] = (
     TILT,
     BASS_BOOST,
     GRAPHIC_EQ,
+    PING_PONG_DELAY,
     PAN,
 )
 """All effects there are, in the order of a signal path."""
