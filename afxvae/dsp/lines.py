@@ -31,8 +31,7 @@ _SEGMENT = 8192
 def fractional_delay(delay: Tensor) -> tuple[Tensor, Tensor]:
     """Sinc interpolator under a Blackman window, flat to .44 of the sample rate.
 
-    Laakso et al., *Splitting the unit delay* (IEEE SP Magazine, 1996), section 3.2. Whole delays are
-    exact.
+    Laakso et al., *Splitting the unit delay* (IEEE SP Magazine, 1996). Whole delays are exact.
 
     Args:
         delay: ``(...)`` in samples, in float64; gradients reach it.
@@ -92,7 +91,8 @@ def _correlate(wanted: Tensor, lines: Tensor, first: Tensor, taps: int) -> Tenso
     for start in range(0, length, size):
         part = torch.fft.rfft(wanted[..., start : start + size], reader.n_fft)
         total = total + part.conj() * reader.spectrum(lines, start)
-    return torch.fft.irfft(total, reader.n_fft)[..., :taps].flip(-1)
+    correlation: Tensor = torch.fft.irfft(total, reader.n_fft)[..., :taps].flip(-1)
+    return correlation
 
 
 class _Lines(torch.autograd.Function):

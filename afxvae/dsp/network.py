@@ -2,9 +2,13 @@
 
 Sound that has travelled for t seconds has lost ``60 t / RT60(f)`` dB, whichever way it took. So one
 complex rate ``r(f)`` makes the filters of all reflections and all lines, ``exp(-r(f) t)``, and the
-room decays at every frequency exactly as asked (Jot and Chaigne, *Digital delay networks for
-designing artificial reverberators*, AES 90th Conv., 1991, eq. 12, there with filters of first order).
-The real part of r is ln(1000) / RT60, the imaginary part its Hilbert transform: minimum phase.
+room decays at every frequency as asked: the absorbent filters of Jot and Chaigne, *Digital delay
+networks for designing artificial reverberators* (AES 90th Conv., 1991), made for any course of RT60
+over frequency. The real part of r is ln(1000) / RT60, the imaginary part its Hilbert transform,
+which makes the filters minimum-phase.
+
+The RT60 holds to 10 % in octave bands where sound crosses the room often enough while it dies: from
+.4 s on, or .2 s up to 5 m; where it dies on the first crossings there is no slope to measure.
 """
 
 from __future__ import annotations
@@ -14,7 +18,6 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import pad
 
 from .lines import fractional_delay, run_lines
 from .units import fast_length, per_item
@@ -29,7 +32,9 @@ CROSSOVERS_HZ = (350.0, 2800.0)
 _STEEPNESS = 6
 _LINES = 16
 _INPUT_SIGNS = (1, 1, 1, -1, 1, 1, -1, 1, 1, 1, 1, -1, -1, -1, 1, -1)  # Rudin and Shapiro
-_LINE_RANGE = (0.8, 3.0)  # of the mean free path
+_EARS = 4  # microphones that feed the lines
+_SHORTEST_LINE, _LONGEST_LINE = 0.8, 2.5  # in mean free paths
+_LINE_EXTRA_S = 0.015  # of the longest line: enough modes in small rooms
 _SPEED_OF_SOUND = 343.0
 _BOX = (1.0, 0.79, 0.62)  # proportions of the room
 _SOURCE = (0.22, 0.31, 0.27)
@@ -37,7 +42,7 @@ _LISTENER = (0.66, 0.47, 0.33)
 _SPACING = 0.06  # of microphones around the listener
 _HIGHEST_ORDER = 2
 _FILTER_S = 0.012
-_GRID_S = 0.1
+_GRID_S = 0.04
 _LEAST_KEPT = 0.01  # what dies before it has been through a line stays quiet
 _DECIBELS_60 = math.log(1000.0)
 
@@ -98,15 +103,18 @@ def _images(channels: int) -> tuple[tuple[tuple[float, float], ...], ...]:
         around = (0.0, _SPACING * math.cos(angle), _SPACING * math.sin(angle))
         ear = tuple(x + shift for x, shift in zip(_LISTENER, around, strict=True))
         direct = math.dist(_SOURCE, ear)
-        ways = []
+        ways = {}
         for place in places:
             image = [
                 n * side + (x if n % 2 == 0 else side - x)
                 for n, side, x in zip(place, _BOX, _SOURCE, strict=True)
             ]
-            ways.append(math.dist(image, ear))
-        norm = math.sqrt(sum(way**-2 for way in ways))
-        result.append(tuple((way - direct, 1.0 / (way * norm)) for way in ways))
+            ways[place] = math.dist(image, ear)
+        norm = math.sqrt(sum(way**-2 for way in ways.values()))
+        # walls, but not floor and ceiling, turn the sign: half of the images, so no bass piles up
+        result.append(
+            tuple((way - direct, (-1) ** (i + j) / (way * norm)) for (i, j, _), way in ways.items())
+        )
     return tuple(result)
 
 
@@ -132,29 +140,31 @@ def _hadamard(device: torch.device) -> Tensor:
 
 
 def _late(
-    size_m: Tensor, rate: Tensor, sample_rate: int, channels: int, length: int, dtype: torch.dtype
+    size_m: Tensor, rate: Tensor, sample_rate: int, reflections: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Response of the delay network, ``(batch, channel, time)``, and its tone correction.
+    """What the lines give when reflections ``(batch, ear, time)`` go into them, and its tone.
 
-    The correction is the logarithm of the gain, ``(batch, bin)``, that makes the energy 1.
+    The tone is the logarithm of the gain, ``(batch, bin)``, that makes the energy of a line's
+    output 1 if that of the reflections is.
     """
     volume = math.prod(_BOX)
     surface = 2.0 * sum(volume / side for side in _BOX)
-    free_path_s = size_m * (4.0 * volume / surface / _SPEED_OF_SOUND)
-    low, high = _LINE_RANGE
+    free_path_s = (size_m * (4.0 * volume / surface / _SPEED_OF_SOUND)).unsqueeze(1)
     steps = torch.linspace(0.0, 1.0, _LINES, dtype=torch.float64, device=size_m.device)
-    line_s = free_path_s.unsqueeze(1) * (low * (high / low) ** steps)
+    shortest, longest = _SHORTEST_LINE * free_path_s, _LONGEST_LINE * free_path_s + _LINE_EXTRA_S
+    line_s = shortest * (longest / shortest) ** steps
     first, filters = _travel(line_s, rate, sample_rate)
-    matrix = _hadamard(size_m.device)
-    signs = torch.tensor(_INPUT_SIGNS, dtype=dtype, device=size_m.device) / math.sqrt(_LINES)
-    drive = pad(signs.unsqueeze(-1), (0, length - 1)).expand(len(size_m), -1, -1)
-    mixing = matrix.to(dtype).expand(len(size_m), -1, -1)
-    given, _ = run_lines(drive, filters.to(dtype), first, mixing)
-    rows = torch.arange(channels, device=size_m.device) % _LINES
-    kept = torch.exp(-2.0 * line_s.unsqueeze(-1) * rate.real.unsqueeze(1)).mean(1)
-    # each time round, the share `kept` of the energy arrives: 1 / _LINES of it in each channel
-    gain = 0.5 * torch.log(_LINES * (1.0 - kept) / (kept + _LEAST_KEPT))
-    return matrix[rows].to(dtype) @ given, gain
+    signs = torch.tensor(_INPUT_SIGNS, dtype=reflections.dtype, device=size_m.device)
+    drive = reflections.repeat(1, _LINES // _EARS, 1) * signs.unsqueeze(-1) / math.sqrt(_LINES)
+    mixing = _hadamard(size_m.device).to(drive.dtype).expand(len(size_m), -1, -1)
+    given, _ = run_lines(drive, filters.to(drive.dtype), first, mixing)
+    # the share `arrived` of the energy goes into the lines; each time round, `kept` comes out
+    detour, level = torch.tensor(_images(_EARS), dtype=torch.float64).to(size_m.device).unbind(-1)
+    detour_s = size_m.unsqueeze(1) * detour.mean(0) / _SPEED_OF_SOUND
+    loss = 2.0 * rate.real.unsqueeze(1)
+    arrived = level.square().mean(0) @ torch.exp(-detour_s.unsqueeze(-1) * loss)
+    kept = torch.exp(-line_s.unsqueeze(-1) * loss).mean(1)
+    return given, 0.5 * torch.log(_LINES * (1.0 - kept) / (kept * arrived + _LEAST_KEPT))
 
 
 def room_response(
@@ -172,7 +182,7 @@ def room_response(
     """Impulse response of the room without the direct sound.
 
     Early reflections and reverberation have energy 1 each, the latter at every frequency however
-    long it lasts there (the tone correction of Jot and Chaigne, eq. 18).
+    long it lasts there (the tone correction of Jot and Chaigne).
 
     Args:
         size_m: ``(batch,)`` length of the room; it is 0.79 as wide and 0.62 as high.
@@ -193,8 +203,11 @@ def room_response(
     grid = fast_length(math.ceil(_GRID_S * sample_rate))
     hz = torch.arange(grid // 2 + 1, dtype=torch.float64, device=size.device) * sample_rate / grid
     rate = _minimum_phase(_DECIBELS_60 / reverberation_time_s(decay, bass, treble, hz))
-    early = _early(size, rate, sample_rate, channels, length).to(dtype)
-    late, log_gain = _late(size, rate, sample_rate, channels, length, dtype)
+    reflections = _early(size, rate, sample_rate, max(channels, _EARS), length).to(dtype)
+    early = reflections[:, :channels]
+    given, log_gain = _late(size, rate, sample_rate, reflections[:, :_EARS])
+    rows = torch.arange(channels, device=size.device) % _LINES
+    late = _hadamard(size.device)[rows].to(dtype) @ given
     correction = torch.fft.irfft(torch.exp(_minimum_phase(log_gain)), grid)
     first, taps = fractional_delay(pre_delay_ms.double() * (sample_rate / 1000.0))
     angle = per_item(balance) * (math.pi / 2.0)

@@ -11,6 +11,7 @@ from .eq import EQ
 from .modulation import CHORUS
 from .panning import PAN
 from .reverb import REVERB
+from .room import ROOM
 from .spatial import GAIN, WIDTH
 from .tone import BASS_BOOST, GRAPHIC_EQ, TILT
 
@@ -38,6 +39,7 @@ EFFECTS: tuple[Effect, ...] = (
     BASS_BOOST,
     GRAPHIC_EQ,
     PING_PONG_DELAY,
+    ROOM,
     PAN,
 )
 """All effects there are, in the order of a signal path."""
