@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .lines import fractional_delay, run_lines
+from .lines import HALF_WIDTH, fractional_delay, run_lines
 from .units import fast_length, per_item
 
 if TYPE_CHECKING:
@@ -167,6 +167,15 @@ def _late(
     return given, 0.5 * torch.log(_LINES * (1.0 - kept) / (kept * arrived + _LEAST_KEPT))
 
 
+def _delay_spectrum(delay: Tensor, n_fft: int) -> Tensor:
+    """Spectrum ``(batch, bin)`` of a delay ``(batch,)`` in samples, which need not be whole."""
+    first, taps = fractional_delay(delay)
+    bins = torch.arange(n_fft // 2 + 1, device=delay.device)
+    angle = (first.unsqueeze(1) * bins % n_fft) * (-2.0 * math.pi / n_fft)
+    spectrum: Tensor = torch.fft.rfft(taps, n_fft)
+    return spectrum * torch.polar(torch.ones_like(angle), angle)
+
+
 def room_response(
     size_m: Tensor,
     decay_s: Tensor,
@@ -181,8 +190,9 @@ def room_response(
 ) -> Tensor:
     """Impulse response of the room without the direct sound.
 
-    Early reflections and reverberation have energy 1 each, the latter at every frequency however
-    long it lasts there (the tone correction of Jot and Chaigne).
+    Early reflections have energy 1 but for what they lose on their ways. What follows has energy 1
+    at every frequency however long it lasts there (the tone correction of Jot and Chaigne), unless
+    it dies on the first crossing of the room.
 
     Args:
         size_m: ``(batch,)`` length of the room; it is 0.79 as wide and 0.62 as high.
@@ -209,18 +219,12 @@ def room_response(
     rows = torch.arange(channels, device=size.device) % _LINES
     late = _hadamard(size.device)[rows].to(dtype) @ given
     correction = torch.fft.irfft(torch.exp(_minimum_phase(log_gain)), grid)
-    first, taps = fractional_delay(pre_delay_ms.double() * (sample_rate / 1000.0))
+    pre_delay = pre_delay_ms.double() * (sample_rate / 1000.0)
+    n_fft = fast_length(length + math.ceil(float(pre_delay.detach().max())) + grid + 2 * HALF_WIDTH)
+    colour = torch.fft.rfft(correction.to(dtype), n_fft).unsqueeze(1)
     angle = per_item(balance) * (math.pi / 2.0)
-    shift = int(first.max())
-    n_fft = fast_length(length + max(0, shift) + grid + taps.shape[-1])
-    bins = torch.arange(n_fft // 2 + 1, device=size.device)
-    turns = (first.unsqueeze(1) * bins % n_fft).to(torch.float64) * (2.0 * math.pi / n_fft)
-    delay = torch.polar(torch.ones_like(turns), -turns).to(early.to(torch.complex64).dtype)
-    delay = delay * torch.fft.rfft(taps.to(dtype), n_fft)
     spectrum = torch.cos(angle) * torch.fft.rfft(early, n_fft)
-    coloured = torch.fft.rfft(late, n_fft) * torch.fft.rfft(correction.to(dtype), n_fft).unsqueeze(
-        1
-    )
-    spectrum = (spectrum + torch.sin(angle) * coloured) * delay.unsqueeze(1)
-    response: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
+    spectrum = spectrum + torch.sin(angle) * torch.fft.rfft(late, n_fft) * colour
+    delayed = spectrum * _delay_spectrum(pre_delay, n_fft).to(spectrum.dtype).unsqueeze(1)
+    response: Tensor = torch.fft.irfft(delayed, n_fft)[..., :length]
     return response
