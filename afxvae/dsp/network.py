@@ -31,10 +31,10 @@ CROSSOVERS_HZ = (350.0, 2800.0)
 """Where the decay is half way (in the logarithm) from the mids to the bass, and to the treble."""
 _STEEPNESS = 6
 _LINES = 16
-_INPUT_SIGNS = (1, 1, 1, -1, 1, 1, -1, 1, 1, 1, 1, -1, -1, -1, 1, -1)  # Rudin and Shapiro
+_SIGNS = (1, 1, 1, -1, 1, 1, -1, 1, 1, 1, 1, -1, -1, -1, 1, -1)  # Rudin and Shapiro
 _EARS = 4  # microphones that feed the lines
 _SHORTEST_LINE, _LONGEST_LINE = 0.8, 2.5  # in mean free paths
-_LINE_EXTRA_S = 0.015  # of the longest line: enough modes in small rooms
+_LINE_EXTRA_S = 0.02  # of the longest line: enough modes in small rooms
 _SPEED_OF_SOUND = 343.0
 _BOX = (1.0, 0.79, 0.62)  # proportions of the room
 _SOURCE = (0.22, 0.31, 0.27)
@@ -131,12 +131,17 @@ def _early(size_m: Tensor, rate: Tensor, sample_rate: int, channels: int, length
     return filled[..., :length]
 
 
-def _hadamard(device: torch.device) -> Tensor:
-    """Orthogonal matrix of ``_LINES`` rows of equal entries but for their signs."""
+def _mixing(device: torch.device) -> Tensor:
+    """Orthogonal matrix of ``_LINES`` rows, all entries equal but for their signs.
+
+    Hadamard's matrix, with rows in another order and signs before the columns: as it stands, it is
+    its own inverse, and some resonances stand out.
+    """
     matrix = torch.ones(1, 1, dtype=torch.float64, device=device)
     while len(matrix) < _LINES:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
-    return matrix / math.sqrt(_LINES)
+    rows = (5 * torch.arange(_LINES, device=device) + 3) % _LINES
+    return matrix[rows] * matrix.new_tensor(_SIGNS) / math.sqrt(_LINES)
 
 
 def _late(
@@ -154,9 +159,9 @@ def _late(
     shortest, longest = _SHORTEST_LINE * free_path_s, _LONGEST_LINE * free_path_s + _LINE_EXTRA_S
     line_s = shortest * (longest / shortest) ** steps
     first, filters = _travel(line_s, rate, sample_rate)
-    signs = torch.tensor(_INPUT_SIGNS, dtype=reflections.dtype, device=size_m.device)
+    signs = torch.tensor(_SIGNS, dtype=reflections.dtype, device=size_m.device)
     drive = reflections.repeat(1, _LINES // _EARS, 1) * signs.unsqueeze(-1) / math.sqrt(_LINES)
-    mixing = _hadamard(size_m.device).to(drive.dtype).expand(len(size_m), -1, -1)
+    mixing = _mixing(size_m.device).to(drive.dtype).expand(len(size_m), -1, -1)
     given, _ = run_lines(drive, filters.to(drive.dtype), first, mixing)
     # the share `arrived` of the energy goes into the lines; each time round, `kept` comes out
     detour, level = torch.tensor(_images(_EARS), dtype=torch.float64).to(size_m.device).unbind(-1)
@@ -171,7 +176,7 @@ def _delay_spectrum(delay: Tensor, n_fft: int) -> Tensor:
     """Spectrum ``(batch, bin)`` of a delay ``(batch,)`` in samples, which need not be whole."""
     first, taps = fractional_delay(delay)
     bins = torch.arange(n_fft // 2 + 1, device=delay.device)
-    angle = (first.unsqueeze(1) * bins % n_fft) * (-2.0 * math.pi / n_fft)
+    angle = (first.unsqueeze(1) * bins % n_fft).double() * (-2.0 * math.pi / n_fft)
     spectrum: Tensor = torch.fft.rfft(taps, n_fft)
     return spectrum * torch.polar(torch.ones_like(angle), angle)
 
@@ -217,7 +222,7 @@ def room_response(
     early = reflections[:, :channels]
     given, log_gain = _late(size, rate, sample_rate, reflections[:, :_EARS])
     rows = torch.arange(channels, device=size.device) % _LINES
-    late = _hadamard(size.device)[rows].to(dtype) @ given
+    late = _mixing(size.device)[rows].to(dtype) @ given
     correction = torch.fft.irfft(torch.exp(_minimum_phase(log_gain)), grid)
     pre_delay = pre_delay_ms.double() * (sample_rate / 1000.0)
     n_fft = fast_length(length + math.ceil(float(pre_delay.detach().max())) + grid + 2 * HALF_WIDTH)
