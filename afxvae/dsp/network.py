@@ -34,7 +34,7 @@ _LINES = 16
 _SIGNS = (1, 1, 1, -1, 1, 1, -1, 1, 1, 1, 1, -1, -1, -1, 1, -1)  # Rudin and Shapiro
 _EARS = 4  # microphones that feed the lines
 _SHORTEST_LINE, _LONGEST_LINE = 0.8, 2.5  # in mean free paths
-_LINE_EXTRA_S = 0.02  # of the longest line: enough modes in small rooms
+_LINE_EXTRA_S = 0.01  # of the longest line: enough modes in small rooms
 _SPEED_OF_SOUND = 343.0
 _BOX = (1.0, 0.79, 0.62)  # proportions of the room
 _SOURCE = (0.22, 0.31, 0.27)
@@ -140,7 +140,7 @@ def _mixing(device: torch.device) -> Tensor:
     matrix = torch.ones(1, 1, dtype=torch.float64, device=device)
     while len(matrix) < _LINES:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
-    rows = (5 * torch.arange(_LINES, device=device) + 3) % _LINES
+    rows = (5 * torch.arange(_LINES, device=device) + 1) % _LINES
     return matrix[rows] * matrix.new_tensor(_SIGNS) / math.sqrt(_LINES)
 
 
