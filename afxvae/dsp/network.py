@@ -8,7 +8,8 @@ over frequency. The real part of r is ln(1000) / RT60, the imaginary part its Hi
 which makes the filters minimum-phase.
 
 The RT60 holds to 10 % in octave bands where sound crosses the room often enough while it dies: from
-.4 s on, or .2 s up to 5 m; where it dies on the first crossings there is no slope to measure.
+.2 s on up to 10 m, from .4 s on up to 20 m, from 1 s on in any room. Where it dies on the first
+crossings there is no slope to measure.
 """
 
 from __future__ import annotations
