@@ -133,13 +133,12 @@ def add_filtered(audio: Tensor, system: System, state: Tensor | None) -> tuple[T
         [system.d.unsqueeze(-1) - 1.0, (reached[:, :-1] * system.c.unsqueeze(1)).sum(-1)], dim=-1
     )
     toeplitz = pad(response.flip(-1), (0, size - 1)).unfold(-1, size, 1)  # last sample first
-    into_state = reached.flip(1).to(audio.dtype).unsqueeze(1)
+    into_state = reached.flip(1).unsqueeze(1)
     frames = pad(audio, (0, count * size - length)).view(batch, channels, count, size)
-    drive = torch.cat([state.unsqueeze(2), (frames[:, :, :-1] @ into_state).double()], dim=2)
-    exact = _scan(powers[:, -1], drive)
-    starts = exact.to(audio.dtype)
+    drive = torch.cat([state.unsqueeze(2), frames[:, :, :-1].double() @ into_state], dim=2)
+    starts = _scan(powers[:, -1], drive)
     inside = frames.reshape(batch, -1, size) @ toeplitz.flip(1).mT.to(audio.dtype)
-    change = inside.view_as(frames) + starts @ seen.mT.unsqueeze(1).to(audio.dtype)
-    end = exact[:, :, -1] @ powers[:, left].mT
-    end = end + frames[:, :, -1, :left] @ into_state[:, 0, size - left :]
+    change = inside.view_as(frames) + (starts @ seen.mT.unsqueeze(1)).to(audio.dtype)
+    end = starts[:, :, -1] @ powers[:, left].mT
+    end = end + frames[:, :, -1, :left].double() @ into_state[:, 0, size - left :]
     return audio + change.reshape(batch, channels, -1)[..., :length], end
