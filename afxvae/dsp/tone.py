@@ -22,7 +22,7 @@ __all__ = ["OCTAVES_HZ", "band_gains_db", "graphic", "low_shelf", "tilt"]
 _HIGHEST_FREQUENCY = 0.49  # of the sample rate
 _HIGHEST_BAND = 0.45  # of the sample rate
 _LEAKAGE = 0.3
-_NEWTON_STEPS = 8
+_NEWTON_STEPS = 4  # error below 1e-9 dB from any sliders
 
 OCTAVES_HZ = (31.5, 63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 """Band centres of the graphic equaliser."""
