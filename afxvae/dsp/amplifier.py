@@ -10,7 +10,7 @@ import torch
 
 from .convolution import continued
 from .envelopes import linked_peak, smooth
-from .recursive import StateSpace, bilinear, chain, recurse
+from .recursive import System, add_filtered, bilinear, series
 from .shaping import OVERSAMPLING_LATENCY, keep_reference_level, oversampled
 from .units import db_to_gain, per_item
 
@@ -76,7 +76,7 @@ def _tone_coefficients(bass: Tensor, mid: Tensor, treble: Tensor) -> tuple[Tenso
     return torch.stack([b3, b2, b1, zero], dim=1), torch.stack([a3, a2, a1, one], dim=1)
 
 
-def tone_stack(bass: Tensor, mid: Tensor, treble: Tensor, sample_rate: int) -> StateSpace:
+def tone_stack(bass: Tensor, mid: Tensor, treble: Tensor, sample_rate: int) -> System:
     """The tone stack of the '59 Bassman, discretised by the bilinear transform.
 
     Yeh and Smith, *Discretization of the '59 Fender Bassman tone stack* (DAFx 2006). All three
@@ -101,7 +101,7 @@ def tone_stack(bass: Tensor, mid: Tensor, treble: Tensor, sample_rate: int) -> S
 
 def _second_order(
     zeros: tuple[float, float, float], damping: float, frequency_hz: float, sample_rate: int
-) -> StateSpace:
+) -> System:
     """``(z0 s^2 + z1 s + z2) / (s^2 + damping s + 1)`` with s relative to `frequency_hz`."""
     half_step = math.tan(math.pi * min(frequency_hz / sample_rate, _HIGHEST))
     coefficients = torch.tensor([zeros, (1.0, damping, 1.0), (half_step,) * 3], dtype=torch.float64)
@@ -110,7 +110,7 @@ def _second_order(
 
 @functools.lru_cache(maxsize=8)
 @torch.inference_mode(False)  # what stays in the cache must also serve where gradients are wanted
-def speaker(sample_rate: int, device: str = "cpu") -> StateSpace:
+def speaker(sample_rate: int, device: str = "cpu") -> System:
     """A synthetic guitar cabinet, made after what measured ones have in common.
 
     Second-order high-pass at 80 Hz with the cone's resonance (Q 1.3), a dip of 4 dB at 450 Hz, a
@@ -124,7 +124,7 @@ def speaker(sample_rate: int, device: str = "cpu") -> StateSpace:
         _second_order((0.0, 0.0, 1.0), 2.0 * math.sin(math.pi / 8.0), 5000.0, sample_rate),
         _second_order((0.0, 0.0, 1.0), 2.0 * math.cos(math.pi / 8.0), 5000.0, sample_rate),
     ]
-    return StateSpace(*(part.to(device) for part in functools.reduce(chain, sections)))
+    return System(*(part.to(device) for part in series(sections)))
 
 
 def _power_stage(
@@ -185,10 +185,10 @@ def amplify(
     )
     driven = driven * keep_reference_level(lambda x: tube_curve(x, _BIAS), drive)
     stack = tone_stack(0.1 * bass, 0.1 * mid, 0.1 * treble, sample_rate)
-    toned, tone = recurse(driven, stack, state[3] if state else None)
+    toned, tone = add_filtered(driven, stack, state[3] if state else None)
     loud, second = _power_stage(master * toned, sag, sample_rate, state[4:8] if state else None)
     loud = loud * keep_reference_level(lambda x: tube_curve(x, 0.0), master)
-    heard, cone = recurse(
+    heard, cone = add_filtered(
         loud, speaker(sample_rate, str(audio.device)), state[8] if state else None
     )
     wet = (loud + per_item(cabinet) * (heard - loud)) * db_to_gain(per_item(level_db))

@@ -9,7 +9,7 @@ import torch
 
 from .convolution import continued
 from .oversampling import DELAY, downsample, upsample
-from .recursive import StateSpace, bilinear, chain, recurse
+from .recursive import System, add_filtered, bilinear, series
 from .units import db_to_gain, per_item
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def distortion_curve(x: Tensor, drive_db: Tensor, hardness: Tensor, fuzz: Tensor
     return keep_reference_level(shifted, gain) * shifted(gain * x)
 
 
-def one_pole(frequency_hz: Tensor, sample_rate: int, *, high: bool) -> StateSpace:
-    """High- or low-pass of 6 dB per octave, -3 dB at `frequency_hz`, for `recurse`."""
+def one_pole(frequency_hz: Tensor, sample_rate: int, *, high: bool) -> System:
+    """High- or low-pass of 6 dB per octave, -3 dB at `frequency_hz`, for `add_filtered`."""
     frequency = frequency_hz.double().clamp_max(_HIGHEST * sample_rate)
     one, zero = torch.ones_like(frequency), torch.zeros_like(frequency)
     numerator = torch.stack([one, zero] if high else [zero, one], dim=1)
@@ -149,8 +149,8 @@ def distort(
         state[1:3] if state else None,
     )
     coupling = one_pole(torch.full_like(tone_hz, _COUPLING_HZ), sample_rate, high=True)
-    tone = chain(coupling, one_pole(tone_hz, sample_rate, high=False))
-    wet, filters = recurse(bent, tone, state[3] if state else None)
+    tone = series([coupling, one_pole(tone_hz, sample_rate, high=False)])
+    wet, filters = add_filtered(bent, tone, state[3] if state else None)
     wet = wet * db_to_gain(per_item(level_db))
     joined = continued(audio, state[0] if state else None, OVERSAMPLING_LATENCY)
     dry = joined[..., :length]

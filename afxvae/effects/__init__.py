@@ -7,12 +7,16 @@ from .delay import DELAY
 from .distortion import AMPLIFIER, BIT_CRUSHER, DISTORTION
 from .drive import OVERDRIVE
 from .dynamics import COMPRESSOR
+from .echoes import PING_PONG_DELAY
 from .eq import EQ
 from .levels import GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
 from .modulation import CHORUS
+from .panning import PAN
 from .reverb import REVERB
+from .room import ROOM
 from .spatial import GAIN, WIDTH
 from .stream import Stream
+from .tone import BASS_BOOST, GRAPHIC_EQ, TILT
 
 __all__ = [
     "EFFECTS",
@@ -43,6 +47,12 @@ EFFECTS: tuple[Effect, ...] = (
     DISTORTION,
     AMPLIFIER,
     BIT_CRUSHER,
+    TILT,
+    BASS_BOOST,
+    GRAPHIC_EQ,
+    PING_PONG_DELAY,
+    ROOM,
+    PAN,
 )
 """All effects there are."""
 
