@@ -155,9 +155,9 @@ def embed(
 def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
     """Show every effect and knob: unit, range and default."""
     from . import console
-    from .effects import default_chain
+    from .effects import EFFECTS, Chain
 
-    chain = default_chain()
+    chain = Chain(EFFECTS)
     if unknown := [name for name in names or () if name not in chain.names]:
         known = ", ".join(chain.names)
         raise UsageError(f"There is no effect {unknown[0]!r}; there are {known}.")

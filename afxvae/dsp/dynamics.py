@@ -119,8 +119,8 @@ class _AttackRelease(torch.autograd.Function):
         wide = blocks.split(x)
         rising = wide > 0  # where the attack pole holds
         for dtype in dict.fromkeys((torch.float32, x.dtype)):  # most rounds are the quicker ones
-            signal, start = wide.to(dtype), initial.to(dtype)
-            poles = (blocks.widen(pole).to(dtype) for pole in (attack, release))
+            signal, start, up, down = (v.to(dtype) for v in (wide, initial, attack, release))
+            poles = blocks.widen(up), blocks.widen(down)
             y, before, pole, rising = _rounds(blocks, signal, *poles, start, rising)
         ctx.save_for_backward(wide, before, pole, rising)
         return blocks.join(y)
