@@ -10,6 +10,7 @@ from .eq import EQ
 from .modulation import CHORUS
 from .reverb import REVERB
 from .spatial import GAIN, WIDTH
+from .sweeps import FLANGER, PHASER, RING_MODULATOR, ROTARY, TREMOLO, VIBRATO
 
 __all__ = [
     "EFFECTS",
@@ -31,6 +32,12 @@ EFFECTS: tuple[Effect, ...] = (
     REVERB,
     WIDTH,
     GAIN,
+    FLANGER,
+    PHASER,
+    TREMOLO,
+    VIBRATO,
+    ROTARY,
+    RING_MODULATOR,
 )
 """All effects there are, in the order of a signal path."""
 
