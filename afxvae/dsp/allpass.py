@@ -11,7 +11,7 @@ what goes in however f moves from sample to sample, and with feedback below 1 th
 The first stage gets ``u = x + feedback y`` with the last stage's y at the same sample, as in an
 analogue circuit: an equation linear in y, solved exactly.
 
-Time is cut into about sqrt(time) blocks that run side by side: once from rest and from each unit
+Time is cut into blocks that run side by side: once from rest and from each unit
 state, which tells what a block makes of any state; then, with the states handed on from block to
 block, once more. The transpose of the system is the system itself run backwards in time with the
 order of its stages reversed, which gives the gradient.
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["allpass_cascade", "allpass_coefficients"]
 
 _HIGHEST_FREQUENCY = 0.49  # of the sample rate
+_STEP_COST = 12  # a step of all blocks takes so much longer than handing on one block's state
 
 
 def allpass_coefficients(frequency_hz: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
@@ -104,7 +105,7 @@ def _solve(
     """States before every sample ``(stage, lane, time)``, and the last ``(stage, lane)``."""
     stages, lanes = start.shape
     length = x.shape[-1]
-    size = max(1, math.isqrt(length))
+    size = max(1, math.isqrt(length // _STEP_COST))
     count = -(-length // size)
     wide = feedback.repeat_interleave(count)
     # a = 1 and c = 0 behind the end leave the states alone

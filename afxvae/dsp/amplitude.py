@@ -73,7 +73,7 @@ def ring_modulate(
     sample_rate: int,
     state: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Product with a sine: every partial at f is replaced by two at ``carrier - f``, ``carrier + f``.
+    """Product with a sine: partials at f go to ``carrier - f`` and ``carrier + f``, half as strong.
 
     The sine is at 0 and rising at sample 0. Nothing is oversampled: what the sum brings above half
     the sample rate is folded back, as in any multiplication of samples.
