@@ -57,28 +57,36 @@ def test_the_cascade_is_the_recursion_sample_by_sample(stages, feedback):
     """With a frequency that jumps at random from sample to sample, from any state."""
     x, start = noise(1, 2, 500), noise(stages, 1, 2, seed=1)
     frequency = 20.0 * 900.0 ** noise(1, 2, 500, seed=2).sigmoid()
-    a, c = allpass.allpass_coefficients(frequency, RATE)
-    found, end = allpass.allpass_cascade(x, (a, c), scalar(feedback), stages, start)
+    a, b, c = stage = allpass.allpass_coefficients(frequency, RATE)
+    found, end = allpass.allpass_cascade(x, stage, scalar(feedback), stages, start)
     for lane in range(2):
         z = start[:, 0, lane].numpy().copy()
         for n in range(500):
-            an, cn = float(a[0, lane, n]), float(c[0, lane, n])
+            an, bn, cn = (float(part[0, lane, n]) for part in (a, b, c))
             y = 0.0
             for state in z:
                 y = cn * state - an * y
             u = (float(x[0, lane, n]) + feedback * y) / (1.0 - feedback * (-an) ** stages)
             for i, state in enumerate(z):
-                z[i], u = an * state + cn * u, cn * state - an * u
+                z[i], u = an * state + bn * u, cn * state - an * u
             assert float(found[0, lane, n]) == pytest.approx(u, abs=1e-9)
         np.testing.assert_allclose(end[:, 0, lane].numpy(), z, atol=1e-9)
 
 
-def test_energy_is_kept_however_the_frequency_moves():
-    x = noise(1, 1, 5000)
-    coefficients = allpass.allpass_coefficients(2000.0 * (1.0 + noise(1, 1, 5000).tanh()), RATE)
-    done, state = allpass.allpass_cascade(x, coefficients, scalar(0.0), 6)
-    kept = done.square().sum() + state.square().sum()
-    assert float(kept) == pytest.approx(float(x.square().sum()), rel=1e-12)
+def test_energy_is_kept_at_rest():
+    """All-pass: what goes in comes out, once the states have run out."""
+    x = torch.nn.functional.pad(noise(1, 1, 2000), (0, 2000))
+    stage = allpass.allpass_coefficients(scalar(1500.0).view(1, 1, 1), RATE)
+    done, _ = allpass.allpass_cascade(x, stage, scalar(0.0), 6)
+    assert float(done.square().sum()) == pytest.approx(float(x.square().sum()), rel=1e-12)
+
+
+def test_states_stay_within_the_input_however_the_frequency_moves():
+    """Up to a quarter of the rate, a state goes towards the input and no further."""
+    x = noise(1, 1, 5000).sign()
+    stage = allpass.allpass_coefficients(10000.0 * noise(1, 1, 5000).sigmoid(), RATE)
+    _, state = allpass.allpass_cascade(x, stage, scalar(0.0), 1)
+    assert float(state.abs().max()) <= 1.0
 
 
 def test_the_cascade_has_the_right_gradients():
