@@ -138,7 +138,9 @@ def _scan(a: Tensor, drive: Tensor) -> Tensor:
     return drive
 
 
-def add_filtered(audio: Tensor, system: System, state: Tensor | None) -> tuple[Tensor, Tensor]:
+def add_filtered(
+    audio: Tensor, system: System, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Filter by adding ``(H - 1) * audio``; a system with c = 0 and d = 1 changes no bit.
 
     Args:

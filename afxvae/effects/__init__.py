@@ -16,6 +16,7 @@ from .reverb import REVERB
 from .room import ROOM
 from .spatial import GAIN, WIDTH
 from .stream import Stream
+from .sweeps import FLANGER, PHASER, RING_MODULATOR, ROTARY, TREMOLO, VIBRATO
 from .tone import BASS_BOOST, GRAPHIC_EQ, TILT
 
 __all__ = [
@@ -53,6 +54,12 @@ EFFECTS: tuple[Effect, ...] = (
     PING_PONG_DELAY,
     ROOM,
     PAN,
+    FLANGER,
+    PHASER,
+    TREMOLO,
+    VIBRATO,
+    ROTARY,
+    RING_MODULATOR,
 )
 """All effects there are."""
 
