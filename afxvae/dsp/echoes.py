@@ -36,8 +36,8 @@ def ping_pong(
     ping_pong: Tensor,
     mix: Tensor,
     sample_rate: int,
-    history: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Feedback delay with a low-pass in the loop; on two channels, echoes can change sides.
 
     At `ping_pong` 1 the first echo, that of (L + R) / 2, comes from the left, the second from the
@@ -52,10 +52,10 @@ def ping_pong(
         ping_pong: ``(batch,)`` in [0, 1].
         mix: ``(batch,)`` share of the echoes in [0, 1].
         sample_rate: In Hz.
-        history: What the call before returned, None at the start.
+        state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``, at mix 0 `audio` bit for bit, and the new history.
+        ``(batch, channel, time)``, at mix 0 `audio` bit for bit, and the state.
     """
     channels = audio.shape[1]
     first, taps = fractional_delay(time_ms.double() * (sample_rate / 1000.0))
@@ -75,6 +75,6 @@ def ping_pong(
         filters.expand(-1, channels, -1),
         first.unsqueeze(1).expand(-1, channels),
         per_item(feedback) * mixing,
-        history,
+        state[0] if state else None,
     )
-    return audio + per_item(mix) * (wet - audio), history
+    return audio + per_item(mix) * (wet - audio), (history,)

@@ -10,11 +10,7 @@ from .network import room_response
 from .units import fast_length, per_item
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
     from torch import Tensor
-
-    Memory: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 __all__ = ["reverberate"]
 
@@ -50,8 +46,8 @@ def reverberate(
     balance: Tensor,
     mix: Tensor,
     sample_rate: int,
-    memory: Memory | None = None,
-) -> tuple[Tensor, Memory]:
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Put the sound into a room; see `afxvae.dsp.network.room_response` for the settings.
 
     The response is computed as far as the sound so far needs it, and kept with the settings that it
@@ -67,10 +63,10 @@ def reverberate(
         balance: ``(batch,)``.
         mix: ``(batch,)`` share of the room in [0, 1].
         sample_rate: In Hz.
-        memory: What the call before returned, None at the start.
+        state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``, at mix 0 `audio` bit for bit, and the new memory.
+        ``(batch, channel, time)``, at mix 0 `audio` bit for bit, and the state.
     """
     knobs = (size_m, decay_s, bass_ratio, treble_ratio, pre_delay_ms, balance)
     values = torch.stack(knobs).detach()
@@ -78,7 +74,7 @@ def reverberate(
     kept = _KEPT_DECAYS * longest.detach().double() + 0.001 * pre_delay_ms.detach().double()
     kept = (kept * sample_rate).ceil()
     limit = int(kept.max())
-    past, response, known = memory or (audio[..., :0], audio[..., :0], values)
+    past, response, known = state or (audio[..., :0], audio[..., :0], values)
     needed = min(limit, past.shape[-1] + audio.shape[-1])
     stale = any(knob.requires_grad for knob in knobs) or not torch.equal(values, known)
     if stale or response.shape[-1] < needed:

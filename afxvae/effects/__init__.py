@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from .base import Chain, ChainSettings, ChainState, Effect, Settings, State, Switches
-from .delay import DELAY
-from .distortion import AMPLIFIER, BIT_CRUSHER, DISTORTION
-from .drive import OVERDRIVE
-from .dynamics import COMPRESSOR
-from .echoes import PING_PONG_DELAY
-from .eq import EQ
-from .levels import GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
-from .modulation import CHORUS
-from .panning import PAN
-from .reverb import REVERB
-from .room import ROOM
-from .spatial import GAIN, WIDTH
+from .delay import DELAY, PING_PONG_DELAY
+from .drive import AMPLIFIER, BIT_CRUSHER, DISTORTION, OVERDRIVE
+from .dynamics import COMPRESSOR, GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
+from .eq import BASS_BOOST, EQ, GRAPHIC_EQ, TILT
+from .modulation import CHORUS, FLANGER, PHASER, RING_MODULATOR, ROTARY, TREMOLO, VIBRATO
+from .reverb import REVERB, ROOM
+from .spatial import GAIN, PAN, WIDTH
 from .stream import Stream
-from .sweeps import FLANGER, PHASER, RING_MODULATOR, ROTARY, TREMOLO, VIBRATO
-from .tone import BASS_BOOST, GRAPHIC_EQ, TILT
 
 __all__ = [
     "EFFECTS",
@@ -33,35 +26,42 @@ __all__ = [
 ]
 
 EFFECTS: tuple[Effect, ...] = (
+    # tone
     EQ,
-    COMPRESSOR,
-    OVERDRIVE,
-    CHORUS,
-    DELAY,
-    REVERB,
-    WIDTH,
-    GAIN,
+    GRAPHIC_EQ,
+    TILT,
+    BASS_BOOST,
+    # dynamics
     GATE,
-    LIMITER,
+    COMPRESSOR,
     MULTIBAND_COMPRESSOR,
     TRANSIENT_SHAPER,
+    # drive
+    OVERDRIVE,
     DISTORTION,
     AMPLIFIER,
     BIT_CRUSHER,
-    TILT,
-    BASS_BOOST,
-    GRAPHIC_EQ,
-    PING_PONG_DELAY,
-    ROOM,
-    PAN,
+    # modulation
+    CHORUS,
     FLANGER,
     PHASER,
-    TREMOLO,
     VIBRATO,
+    TREMOLO,
     ROTARY,
     RING_MODULATOR,
+    # delay
+    DELAY,
+    PING_PONG_DELAY,
+    # reverb
+    REVERB,
+    ROOM,
+    # stereo image and level
+    WIDTH,
+    PAN,
+    GAIN,
+    LIMITER,
 )
-"""All effects there are."""
+"""All effects there are, in the order of a usual signal path."""
 
 
 def default_chain() -> Chain:

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
     from ..params import Param
 
-__all__ = ["Chain", "ChainSettings", "ChainState", "Effect", "Run", "Settings", "State", "Switches"]
+__all__ = [
+    "Chain",
+    "ChainSettings",
+    "ChainState",
+    "Effect",
+    "Run",
+    "Settings",
+    "State",
+    "Switches",
+    "run_of",
+]
 
 Settings = Mapping[str, "Tensor"]
 """Knob values of one effect in units, each ``(batch,)``."""
@@ -29,6 +39,17 @@ ChainState: TypeAlias = "Mapping[str, tuple[State | None, int]]"
 """What the effects of a chain remember, by name, and how late each of them still is."""
 Run: TypeAlias = "Callable[[Tensor, Settings, int, State | None], tuple[Tensor, State]]"
 """``run(audio, settings, sample_rate, state)`` to output and state; see `Effect`."""
+
+
+def run_of(function: Callable[..., tuple[Tensor, State]]) -> Run:
+    """The `run` of an effect whose knobs are the arguments of `function`, by name."""
+
+    def run(
+        audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        return function(audio, **settings, sample_rate=sample_rate, state=state)
+
+    return run
 
 
 def _no_latency(sample_rate: int) -> int:

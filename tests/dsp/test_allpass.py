@@ -10,7 +10,7 @@ import torch
 from scipy.signal import freqz, hilbert
 
 from afxvae.dsp import allpass, rotary
-from afxvae.effects.sweeps import PHASER, ROTARY
+from afxvae.effects.modulation import PHASER, ROTARY
 
 RATE = 44100
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from afxvae.dsp import amplifier
-from afxvae.effects.distortion import AMPLIFIER
+from afxvae.effects.drive import AMPLIFIER
 
 FREQUENCIES = np.geomspace(20.0, 10000.0, 40)
 MAKEUP_DB = 8.0

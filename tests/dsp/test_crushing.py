@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from afxvae.dsp.crushing import hold_samples, quantise
-from afxvae.effects.distortion import BIT_CRUSHER
+from afxvae.effects.drive import BIT_CRUSHER
 
 
 def tensor(*values: float, **options) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.signal import freqz, lfilter
 
-from afxvae.effects.echoes import PING_PONG_DELAY
+from afxvae.effects.delay import PING_PONG_DELAY
 
 RATE = 24000
 KNOBS = {"time_ms": 100.0, "feedback": 0.5, "tone_hz": 4000.0, "ping_pong": 1.0, "mix": 1.0}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from afxvae.dsp.expansion import expansion_curve
-from afxvae.effects.levels import GATE
+from afxvae.effects.dynamics import GATE
 
 RATES = [44100, 48000, 96000]
 PART = 1.0 - math.exp(-1.0)  # 63 %

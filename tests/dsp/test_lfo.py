@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from afxvae.dsp import amplitude, lfo
-from afxvae.effects.sweeps import RING_MODULATOR, TREMOLO
+from afxvae.effects.modulation import RING_MODULATOR, TREMOLO
 
 RATE = 44100
 

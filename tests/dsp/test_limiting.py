@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.signal import resample_poly
 
-from afxvae.effects.levels import LIMITER
+from afxvae.effects.dynamics import LIMITER
 
 RATES = [44100, 48000, 96000]
 

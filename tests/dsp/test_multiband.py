@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from afxvae.dsp import multiband
-from afxvae.effects.levels import MULTIBAND_COMPRESSOR
+from afxvae.effects.dynamics import MULTIBAND_COMPRESSOR
 
 RATES = [44100, 48000, 96000]
 PART = 1.0 - math.exp(-1.0)  # 63 %

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from afxvae.effects.panning import PAN
+from afxvae.effects.spatial import PAN
 
 
 def gains(position: float, channels: int = 2) -> list[float]:

@@ -7,7 +7,7 @@ from torch.nn.functional import pad
 
 from afxvae.dsp import room
 from afxvae.dsp.network import room_response
-from afxvae.effects.room import ROOM
+from afxvae.effects.reverb import ROOM
 
 RATE = 8000
 KNOBS = {

@@ -10,7 +10,7 @@ import torch
 from scipy.signal import hilbert
 
 from afxvae.dsp import moving, sweeping
-from afxvae.effects.sweeps import FLANGER, VIBRATO
+from afxvae.effects.modulation import FLANGER, VIBRATO
 
 RATE = 44100
 

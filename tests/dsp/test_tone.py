@@ -11,7 +11,7 @@ import torch
 from scipy import signal
 
 from afxvae.dsp import tone
-from afxvae.effects.tone import BASS_BOOST, GRAPHIC_EQ, TILT
+from afxvae.effects.eq import BASS_BOOST, GRAPHIC_EQ, TILT
 
 RATES = [8000, 44100, 192000]
 PATTERNS = {

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from afxvae.effects.levels import TRANSIENT_SHAPER
+from afxvae.effects.dynamics import TRANSIENT_SHAPER
 
 RATES = [44100, 48000, 96000]
 

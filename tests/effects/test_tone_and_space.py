@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from afxvae.effects.echoes import PING_PONG_DELAY
-from afxvae.effects.panning import PAN
-from afxvae.effects.room import ROOM
-from afxvae.effects.tone import BASS_BOOST, GRAPHIC_EQ, TILT
+from afxvae.effects.delay import PING_PONG_DELAY
+from afxvae.effects.eq import BASS_BOOST, GRAPHIC_EQ, TILT
+from afxvae.effects.reverb import ROOM
+from afxvae.effects.spatial import PAN
 from tests.effects.material import noise
 
 EFFECTS = [
