@@ -19,11 +19,12 @@ The rooms, from the front door to the foundation. Each imports only from those b
 - `training`, `evaluation`, `matching`, `decision`, `candidates`: fit a model, judge it, and use it:
   treatments that might be right, the critic that chooses among them, the report.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
-- `presets`, `analysis`, `measure`, `regularizers`: a chain with its settings as JSON; from
-  recordings to the clips that a model hears; settings that signal processing reads off them; what
-  shapes the latent space.
+- `presets`, `schema`, `analysis`, `measure`, `regularizers`: effects with their settings, as JSON
+  and as streams; from recordings to the clips that a model hears; settings that signal processing
+  reads off them; what shapes the latent space.
 - `effects`: `Effect` and `Chain`, one file for each family.
-- `audio`, `loudness`, `dsp`: audio files and resampling; BS.1770; pure functions on tensors.
+- `audio`, `containers`, `loudness`, `dsp`: audio files and resampling; BS.1770; pure functions on
+  tensors.
 - `params`, `files`, `processes`, `types`: `Param`, one knob declared once; writing files whole;
   work in processes of their own; shapes, errors.
 

@@ -7,22 +7,32 @@ writing is atomic, keeps the bit depth, never clips and never overwrites unasked
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import soundfile
 import torch
 from torch import Tensor
 
+from .containers import FORMATS, WAV_KINDS, AudioInfo, default_output, missing_bytes
 from .dsp.resampling import change_rate
 from .files import check_writable, replacing
-from .loudness import loudness_lufs, normalize_loudness, peak_limit_gain, true_peak
+from .loudness import (
+    PeakMeter,
+    loudness_lufs,
+    normalize_loudness,
+    peak_limit_gain,
+    true_peak,
+)
 from .types import AudioError, PathLike, UsageError, check_shape
 
 __all__ = [
     "AudioInfo",
+    "PeakMeter",
     "check_output",
     "check_usable",
     "default_output",
@@ -32,36 +42,18 @@ __all__ = [
     "output_format",
     "peak_limit_gain",
     "read",
+    "read_blocks",
     "read_segment",
     "resample",
     "true_peak",
     "write",
+    "writing",
 ]
 
-FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3": "MP3"}
-FORMATS |= {".aif": "AIFF", ".aiff": "AIFF"}
-_WAV_KINDS = ("WAV", "WAVEX", "RF64")
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _BLOCK = 1 << 18
 _UNKNOWN_FRAMES = 1 << 48
 _SILENCE_DB = -90.0
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What a file says about itself: rate in Hz, channels, frames, container and sample format."""
-
-    path: Path
-    sample_rate: int
-    channels: int
-    frames: int
-    format: str
-    subtype: str
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return self.frames / self.sample_rate
 
 
 def info(path: PathLike) -> AudioInfo:
@@ -78,35 +70,43 @@ def read(path: PathLike) -> tuple[Tensor, AudioInfo]:
     """Read a whole audio file as `(channel, time)` float32, full scale +-1, and its `AudioInfo`.
 
     Raises:
+        AudioError: see `read_blocks`.
+    """
+    described = info(path)
+    sound = torch.cat(list(read_blocks(path, _BLOCK)), -1)
+    return sound, replace(described, frames=sound.shape[1])
+
+
+def read_blocks(path: PathLike, frames: int) -> Iterator[Tensor]:
+    """Read an audio file in blocks `(channel, time)` of `frames`; the last may be shorter.
+
+    Raises:
         AudioError: the file is missing, a folder, not audio, truncated, damaged, without a single
             frame, or has samples that are not finite.
     """
     path = Path(path)
+    read = 0
     with _open(path) as file:
         described = _describe(path, file)
-        missing = _missing_bytes(path)
-        if missing:
+        if missing := missing_bytes(path):
             promise = f"{missing} bytes of audio more than there are"
             raise AudioError(f"{path} is truncated: its header promises {promise}.")
         if described.frames > _UNKNOWN_FRAMES:
             raise AudioError(f"{path} is a stream that does not say its length: convert it first.")
-        blocks: list[np.ndarray[Any, Any]] = []
-        try:
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"{path} is truncated or damaged ({_reason(error)}).") from error
-    frames = sum(len(block) for block in blocks)
+        while len(samples := _read(path, file, frames)):
+            block = torch.from_numpy(np.ascontiguousarray(samples.T))
+            if not bool(torch.isfinite(block).all()):
+                raise AudioError(
+                    f"{path} has samples that are not finite numbers (NaN or infinity)."
+                )
+            read += len(samples)
+            yield block
     exact = described.format not in ("MP3", "OGG")  # those only estimate their length
-    if exact and frames < described.frames:
-        promise = f"{described.frames} frames, {frames} are there"
+    if exact and read < described.frames:
+        promise = f"{described.frames} frames, {read} are there"
         raise AudioError(f"{path} is truncated: its header promises {promise}.")
-    if not frames:
+    if not read:
         raise AudioError(f"{path} has no audio in it (0 frames).")
-    audio = torch.from_numpy(np.ascontiguousarray(np.concatenate(blocks).T))
-    if not bool(torch.isfinite(audio).all()):
-        raise AudioError(f"{path} has samples that are not finite numbers (NaN or infinity).")
-    return audio, replace(described, frames=frames)
 
 
 def read_segment(path: PathLike, start: int, frames: int) -> Tensor:
@@ -116,12 +116,8 @@ def read_segment(path: PathLike, start: int, frames: int) -> Tensor:
         AudioError: the file is missing, a folder, not audio, or damaged.
     """
     with _open(Path(path)) as file:
-        try:
-            file.seek(start)
-            block = file.read(frames, dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"{path} is truncated or damaged ({_reason(error)}).") from error
-    return torch.from_numpy(np.ascontiguousarray(block.T))
+        samples = _read(Path(path), file, frames, start)
+    return torch.from_numpy(np.ascontiguousarray(samples.T))
 
 
 def check_usable(audio: Tensor, sample_rate: int, name: str, minimum_s: float = 0.1) -> None:
@@ -143,20 +139,6 @@ def check_usable(audio: Tensor, sample_rate: int, name: str, minimum_s: float = 
         raise AudioError(f"{name} is silent: no sample is above {_SILENCE_DB:g} dBFS.")
 
 
-def default_output(source: AudioInfo) -> tuple[str, str | None]:
-    """File suffix for what is made from `source`, and a one-line note if its format changes."""
-    suffix = source.path.suffix.lower()
-    if source.format == FORMATS.get(suffix, "") and source.format != "MP3":
-        return suffix, None
-    if source.format in ("FLAC", "AIFF", "OGG"):
-        return f".{source.format.lower()}", None
-    if source.format in _WAV_KINDS:
-        return ".wav", None
-    if source.format == "MP3":
-        return ".flac", "The input is MP3; the output is FLAC, so that it is not compressed twice."
-    return ".wav", f"The input is {source.format}; the output is WAV."
-
-
 def output_format(source: AudioInfo | None, path: PathLike) -> tuple[str, str]:
     """Container and sample format for writing `path`, as close to `source` as its suffix allows.
 
@@ -173,7 +155,7 @@ def output_format(source: AudioInfo | None, path: PathLike) -> tuple[str, str]:
             f"{path} cannot be written: the extension must be one of {', '.join(sorted(FORMATS))}."
         )
     container = FORMATS[suffix]
-    if source is not None and container == "WAV" and source.format in _WAV_KINDS:
+    if source is not None and container == "WAV" and source.format in WAV_KINDS:
         container = source.format
     if suffix == ".opus":
         return container, "OPUS"
@@ -224,35 +206,60 @@ def write(
             or beyond full scale in a format that would clip it.
         UsageError: see `check_output`.
     """
-    path = Path(path)
     check_shape("audio", audio, "channel time")
+    form = (sample_rate, audio.shape[0])
+    with writing(path, *form, like=like, subtype=subtype, overwrite=overwrite) as put:
+        put(audio)
+
+
+@contextmanager
+def writing(
+    path: PathLike,
+    sample_rate: int,
+    channels: int,
+    like: AudioInfo | None = None,
+    subtype: str | None = None,
+    overwrite: bool = False,
+) -> Iterator[Callable[[Tensor], None]]:
+    """Write in blocks, as `write` does: give a function that takes one block `(channel, time)`.
+
+    What was written becomes `path` when the context is left, and nothing if it is left by an error.
+
+    Raises:
+        AudioError: see `write`; also from the function.
+        UsageError: see `check_output`.
+    """
+    path = Path(path)
     check_output(path, overwrite)
     container, kept = output_format(like, path)
     subtype = subtype or kept
-    samples = audio.detach().cpu().numpy().T
     if not soundfile.check_format(container, subtype):
         raise AudioError(f"{path} cannot be written: {container} has no sample format {subtype}.")
-    if not samples.size:
-        raise AudioError(f"{path} was not written: there is no audio to write.")
-    peak = float(np.abs(samples).max())
-    if not math.isfinite(peak):
-        raise AudioError(f"{path} was not written: samples are not finite numbers.")
-    if subtype not in ("FLOAT", "DOUBLE") and peak > 1 + 2.0 ** (1 - _BITS.get(subtype, 16)):
-        raise AudioError(
-            f"{path} was not written: its peak of {20 * math.log10(peak):+.2f} dBFS would clip "
-            f"in {subtype}."
-        )
-    form = (sample_rate, samples.shape[1], subtype)
-    try:
-        with (
-            replacing(path) as unfinished,
-            soundfile.SoundFile(unfinished, "w", *form, format=container) as file,
-        ):
-            for start in range(0, len(samples), _BLOCK):
-                file.write(_quantize(samples[start : start + _BLOCK], subtype))
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        what = f"{samples.shape[1]} channels at {sample_rate} Hz as {container} {subtype}"
-        raise AudioError(f"{path} cannot be written with {what} ({_reason(error)}).") from error
+    what = f"{channels} channels at {sample_rate} Hz as {container} {subtype}"
+    with replacing(path) as unfinished:
+        with _explained(path, what):
+            file = soundfile.SoundFile(
+                unfinished, "w", sample_rate, channels, subtype, format=container
+            )
+
+        written = 0
+
+        def put(block: Tensor) -> None:
+            nonlocal written
+            samples = block.detach().cpu().numpy().T
+            _check_samples(path, samples, subtype)
+            with _explained(path, what):
+                for start in range(0, len(samples), _BLOCK):
+                    file.write(_quantize(samples[start : start + _BLOCK], subtype))
+            written += len(samples)
+
+        try:
+            yield put
+            if not written:
+                raise AudioError(f"{path} was not written: there is no audio to write.")
+        finally:
+            with _explained(path, what):
+                file.close()
 
 
 def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
@@ -268,6 +275,26 @@ def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
     if from_rate == to_rate:
         return audio
     return change_rate(audio, from_rate, to_rate)
+
+
+def _check_samples(path: Path, samples: np.ndarray[Any, Any], subtype: str) -> None:
+    peak = float(np.abs(samples).max()) if samples.size else 0.0
+    if not math.isfinite(peak):
+        raise AudioError(f"{path} was not written: samples are not finite numbers.")
+    if subtype not in ("FLOAT", "DOUBLE") and peak > 1 + 2.0 ** (1 - _BITS.get(subtype, 16)):
+        raise AudioError(
+            f"{path} was not written: its peak of {20 * math.log10(peak):+.2f} dBFS would clip "
+            f"in {subtype}."
+        )
+
+
+@contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    """Say in a sentence that libsndfile does not write `what`."""
+    try:
+        yield
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path} cannot be written with {what} ({_reason(error)}).") from error
 
 
 def _quantize(samples: np.ndarray[Any, Any], subtype: str) -> np.ndarray[Any, Any]:
@@ -297,6 +324,17 @@ def _open(path: Path) -> Any:
         raise AudioError(f"{path} is not audio of a kind that can be read.") from error
 
 
+def _read(path: Path, file: Any, frames: int, start: int | None = None) -> np.ndarray[Any, Any]:
+    """The next frames, or those from `start` on, `(time, channel)`; fewer where the file ends."""
+    try:
+        if start is not None:
+            file.seek(start)
+        samples: np.ndarray[Any, Any] = file.read(frames, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path} is truncated or damaged ({_reason(error)}).") from error
+    return samples
+
+
 def _describe(path: Path, file: Any) -> AudioInfo:
     return AudioInfo(path, file.samplerate, file.channels, file.frames, file.format, file.subtype)
 
@@ -304,23 +342,3 @@ def _describe(path: Path, file: Any) -> AudioInfo:
 def _reason(error: BaseException) -> str:
     """The part of a libsndfile error that says something, without the file name."""
     return str(getattr(error, "error_string", error)).removeprefix("Error : ").strip().rstrip(".")
-
-
-def _missing_bytes(path: Path) -> int:
-    """By how much the audio chunk of a WAV or AIFF file is shorter than its header says."""
-    long_size = 0
-    with path.open("rb") as file:
-        head = file.read(12)[:4]
-        if head not in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
-            return 0
-        order: Literal["big", "little"] = "big" if head in (b"FORM", b"RIFX") else "little"
-        while len(chunk := file.read(8)) == 8:
-            name, length, start = chunk[:4], int.from_bytes(chunk[4:], order), file.tell()
-            if name == b"ds64":
-                long_size = int.from_bytes(file.read(16)[8:], order)
-            if name in (b"data", b"SSND"):
-                if length >= 0x7FFFF000:  # unknown when it was written (a stream), or in ds64
-                    length = long_size
-                return max(0, start + length - path.stat().st_size)
-            file.seek(start + length + length % 2)
-    return 0

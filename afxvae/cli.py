@@ -99,14 +99,20 @@ def apply(
     quiet: opt.Quiet = False,
 ) -> None:
     """Run a preset on a recording, the one it was made for or any other."""
-    with _busy("Applying", quiet):
+    from . import console
+
+    shown = not quiet and sys.stderr.isatty()
+    with console.progress_bar("Applying") if shown else nullcontext() as progress:
         from . import jobs
 
         applied = jobs.apply_file(
-            preset_path, input_path, output=output, device=device.value, overwrite=overwrite
+            preset_path,
+            input_path,
+            output=output,
+            device=device.value,
+            overwrite=overwrite,
+            progress=progress,
         )
-    from . import console
-
     if as_json:
         _print_json(console.apply_document(applied))
     elif not quiet:
@@ -149,9 +155,9 @@ def embed(
 def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
     """Show every effect and knob: unit, range and default."""
     from . import console
-    from .effects import default_chain
+    from .effects import EFFECTS, Chain
 
-    chain = default_chain()
+    chain = Chain(EFFECTS)
     if unknown := [name for name in names or () if name not in chain.names]:
         known = ", ".join(chain.names)
         raise UsageError(f"There is no effect {unknown[0]!r}; there are {known}.")

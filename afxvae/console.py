@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +36,7 @@ __all__ = [
     "match_summary",
     "model_document",
     "models_table",
+    "progress_bar",
     "settings_table",
 ]
 
@@ -52,6 +55,26 @@ def console(stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = _WIDTH
     return made
+
+
+@contextmanager
+def progress_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr that is gone in the end: give a function to say how much of how much is done.
+
+    The bar begins anew where less is done than before.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console(True), transient=True) as bars:
+        bar, before = bars.add_task(doing, total=None), 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal before
+            if done < before:
+                bars.reset(bar)
+            before = done
+            bars.update(bar, completed=min(done, total), total=total)
+
+        yield report
 
 
 def explain(error: Exception) -> tuple[int, str]:

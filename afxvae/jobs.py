@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from . import audio
 from .files import check_writable
-from .presets import Preset
+from .presets import BLOCK, Preset
 from .types import AudioError, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "DEMO_REFERENCE",
     "Applied",
     "Matched",
+    "Progress",
     "apply_file",
     "demo",
     "load_model",
@@ -40,7 +41,14 @@ __all__ = [
 DEMO_INPUT = Path(__file__).resolve().parent / "demo" / "guitar.flac"
 DEMO_REFERENCE = DEMO_INPUT.with_name("reference.flac")
 
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
 _LOUDEST_LUFS, _QUIETEST_LUFS = 0.0, -60.0
+
+
+class _TooLoudError(Exception):
+    """What is being written would exceed full scale."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +170,18 @@ def apply_file(
     output: Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Applied:
-    """Apply a preset to a file; lower the result where it would exceed full scale.
+    """Apply a preset to a file, block by block; lower a result that would exceed full scale.
+
+    Args:
+        preset_path: The preset.
+        input_path: The recording, of any length.
+        output: Where the result goes, `<stem>.matched` beside the input if not given.
+        device: See `load_model`.
+        overwrite: Replace an output that exists.
+        progress: Called with the frames done and how many there are, again from 0 if the result has
+            to be lowered.
 
     Raises:
         AfxError: anything that is wrong, in one sentence.
@@ -173,15 +191,38 @@ def apply_file(
     info = audio.info(input_path)
     output, notes = _output(info, output)
     _check_outputs({"output": output}, {"input": input_path, "preset": preset_path}, overwrite)
-    sound, info = audio.read(input_path)
-    result = preset.apply(sound.to(chosen), info.sample_rate).cpu()
-    gain_db = 0.0
-    if not preset.is_empty and float(result.abs().max()) > 1.0:
-        gain = audio.peak_limit_gain(result[None])[0]
-        gain_db = 20.0 * math.log10(float(gain))
-        result = result * gain
+
+    def applied() -> Iterator[Tensor]:
+        done = 0
+        stream = preset.stream(info.sample_rate, info.channels, chosen)
+        blocks = audio.read_blocks(input_path, BLOCK)
+        for block in stream.render(block.to(chosen) for block in blocks):
+            yield block.cpu()
+            done += block.shape[1]
+            if progress:
+                progress(done, info.frames)
+
+    meter = audio.PeakMeter()
+    form = (info.sample_rate, info.channels, info)
+    blocks = applied()
+    gain = 1.0
+    try:
+        with audio.writing(output, *form, overwrite=overwrite) as put:
+            for block in blocks:
+                meter.add(block)
+                if meter.sample_peak > 1.0 and not preset.is_empty:
+                    raise _TooLoudError
+                put(block)
+    except _TooLoudError:
+        for block in blocks:
+            meter.add(block)
+        gain = meter.limit_gain()
+        with audio.writing(output, *form, overwrite=overwrite) as put:
+            for block in applied():
+                put(block * gain)
+    gain_db = 20.0 * math.log10(gain)
+    if gain < 1.0:
         notes.append(f"{output} is {-gain_db:.1f} dB below the preset's level, so as not to clip.")
-    audio.write(output, result, info.sample_rate, like=info, overwrite=overwrite)
     return Applied(output, preset, gain_db, notes)
 
 

@@ -17,10 +17,12 @@ from torch.nn import functional
 from .dsp.units import fast_length
 from .types import check_shape
 
-__all__ = ["loudness_lufs", "normalize_loudness", "peak_limit_gain", "true_peak"]
+__all__ = ["PeakMeter", "loudness_lufs", "normalize_loudness", "peak_limit_gain", "true_peak"]
 
 _FLOOR_LUFS = -70.0
 _BLOCK = 1 << 18
+_TAPS = 24
+_LARGEST_OVERSHOOT = 4.0  # more than the sum of the magnitudes of an interpolator's taps
 
 
 def loudness_lufs(audio: Tensor, sample_rate: int) -> Tensor:
@@ -69,20 +71,57 @@ def true_peak(audio: Tensor) -> Tensor:
     Four times oversampled as BS.1770-4 annex 2 asks, with 48 taps a phase.
     """
     check_shape("audio", audio, "batch channel time")
-    taps = 24
-    kernel = torch.from_numpy(_peak_kernel(taps)).to(audio)
-    mono = functional.pad(audio.flatten(0, 1)[:, None], (taps, taps))
-    peak = audio.abs().amax((1, 2))
-    for start in range(0, audio.shape[-1], _BLOCK):
-        piece = functional.conv1d(mono[..., start : start + _BLOCK + 2 * taps - 1], kernel)
-        peaks = piece.abs().amax((1, 2)).reshape(audio.shape[:2])
-        peak = torch.maximum(peak, peaks.amax(1))
-    return peak
+    return torch.maximum(audio.abs().amax((1, 2)), _between(functional.pad(audio, (_TAPS, _TAPS))))
 
 
 def peak_limit_gain(audio: Tensor, ceiling_db: float = -0.1) -> Tensor:
     """Gain of at most 1, `(batch,)`, that keeps the true peak below `ceiling_db` dBFS."""
-    return (10 ** (ceiling_db / 20) / true_peak(audio).clamp_min(1e-9)).clamp_max(1.0)
+    return _limit_gain(true_peak(audio), ceiling_db)
+
+
+class PeakMeter:
+    """Peaks of a recording that comes in blocks.
+
+    Attributes:
+        sample_peak: Largest magnitude of a sample so far.
+    """
+
+    def __init__(self) -> None:
+        self.sample_peak = 0.0
+        self._true_peak = 0.0
+        self._tail: Tensor | None = None
+
+    def add(self, block: Tensor) -> None:
+        """Take the next block, `(channel, time)`."""
+        tail = block.new_zeros(len(block), _TAPS) if self._tail is None else self._tail
+        joined = torch.cat([tail, block], 1)
+        self._tail = joined[:, max(0, joined.shape[1] - (2 * _TAPS - 1)) :]
+        highest = float(joined.abs().max()) if joined.numel() else 0.0
+        self.sample_peak = max(self.sample_peak, highest)
+        if highest * _LARGEST_OVERSHOOT > self._true_peak:  # else nothing between can be higher
+            between = float(_between(joined[None]))
+            self._true_peak = max(self._true_peak, self.sample_peak, between)
+
+    def limit_gain(self, ceiling_db: float = -0.1) -> float:
+        """`peak_limit_gain` of all that came."""
+        if self._tail is not None:
+            self.add(self._tail.new_zeros(len(self._tail), _TAPS))
+        return float(_limit_gain(torch.tensor(self._true_peak), ceiling_db))
+
+
+def _limit_gain(peak: Tensor, ceiling_db: float) -> Tensor:
+    return (10 ** (ceiling_db / 20) / peak.clamp_min(1e-9)).clamp_max(1.0)
+
+
+def _between(audio: Tensor) -> Tensor:
+    """Largest magnitude between samples that have 24 others on both sides, `(batch,)`."""
+    kernel = torch.from_numpy(_peak_kernel(_TAPS)).to(audio)
+    mono = audio.flatten(0, 1)[:, None]
+    peak = audio.new_zeros(len(audio))
+    for start in range(0, audio.shape[-1] - 2 * _TAPS + 1, _BLOCK):
+        piece = functional.conv1d(mono[..., start : start + _BLOCK + 2 * _TAPS - 1], kernel)
+        peak = torch.maximum(peak, piece.abs().amax((1, 2)).reshape(audio.shape[:2]).amax(1))
+    return peak
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:

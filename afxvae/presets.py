@@ -1,4 +1,4 @@
-"""`Preset`: a chain with its settings, what `match` returns, what JSON holds, what `apply` runs.
+"""`Preset`: effects with their settings, what `match` returns, what JSON holds, what `apply` runs.
 
 The JSON is made to be read and edited: knobs carry their unit in their name, and whatever is wrong
 with a file is said in one sentence.
@@ -6,7 +6,6 @@ with a file is said in one sentence.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,31 +16,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .effects import Chain, Effect, default_chain
+from .effects import Chain, Stream
 from .effects.describe import describe_effect, describe_setting
 from .files import replacing
-from .params import Param
+from .schema import (
+    INPUT_GAIN,
+    SCHEMA_VERSION,
+    check_number,
+    check_settings,
+    check_switch,
+    defaults,
+    find,
+    parse,
+)
 from .types import PathLike, PresetError, UsageError, check_shape
 
 if TYPE_CHECKING:
     from .effects import ChainSettings, Switches
 
-__all__ = ["INPUT_GAIN", "SCHEMA_VERSION", "Preset"]
+__all__ = ["BLOCK", "Preset"]
 
-SCHEMA_VERSION = 1
-INPUT_GAIN = Param("input_gain_db", "dB", -120.0, 120.0, 0.0, help="Gain before the first effect.")
-
-_KEYS = ("schema_version", "model", "model_checksum", "input_gain_db", "effects")
 _DIGITS = 6
+BLOCK = 1 << 18
+"""Samples of a block in `Preset.apply`; whoever has files reads as many for the same samples."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The default chain with its settings; `Preset()` changes nothing.
+    """Effects in the order in which they run, with their settings; `Preset()` changes nothing.
 
     Attributes:
-        settings: Every knob of every effect in its unit. An effect that is left out stands at its
-            defaults and has to be off.
+        settings: Every knob of every effect in its unit, the effects in order. One that is left
+            out, but has a switch, comes behind them at its defaults and has to be off.
         switches: Which effects are on; one that is left out is off.
         input_gain_db: Applied before the first effect, -120 to 120 dB.
         model: Identifier of the model that found the settings, if one did.
@@ -59,17 +65,24 @@ class Preset:
     model_checksum: str | None = None
 
     def __post_init__(self) -> None:
-        chain = _chain()
-        for name in (*self.settings, *self.switches):
-            _check_known(name, chain.names, "an effect")
-        switches = {name: _check_switch(name, self.switches) for name in chain.names}
-        settings = {e.name: _check_settings(e, self.settings, switches) for e in chain.effects}
+        effects = [find(name) for name in dict.fromkeys((*self.settings, *self.switches))]
+        switches = {e.name: check_switch(e, self.switches.get(e.name, False)) for e in effects}
+        settings = {e.name: check_settings(e, self.settings, switches[e.name]) for e in effects}
         object.__setattr__(self, "switches", switches)
         object.__setattr__(self, "settings", settings)
-        object.__setattr__(self, "input_gain_db", _check(INPUT_GAIN, self.input_gain_db))
+        object.__setattr__(self, "input_gain_db", check_number(INPUT_GAIN, self.input_gain_db))
         for name in ("model", "model_checksum"):
             if not isinstance(getattr(self, name), str | None):
                 raise PresetError(f"{name} is {getattr(self, name)!r}, but it must be text.")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same effects in the same order, and all else alike."""
+        return isinstance(other, Preset) and self.to_dict() == other.to_dict()
+
+    @property
+    def chain(self) -> Chain:
+        """The effects in the order in which they run, those that are off too."""
+        return Chain(find(name) for name in self.settings)
 
     @classmethod
     def from_tensors(
@@ -87,7 +100,7 @@ class Preset:
         to get the samples that the saved preset will give.
 
         Args:
-            settings: Knobs in units by effect, tensors of one element, e.g. `(1,)`.
+            settings: Knobs in units by effect, in order, tensors of one element, e.g. `(1,)`.
             switches: On or off by effect, tensors of one element.
             input_gain_db: Gain before the first effect.
             model: Identifier of the model.
@@ -106,16 +119,17 @@ class Preset:
     def changed(self, effect: str, settings: Mapping[str, float], on: bool = True) -> Preset:
         """The same preset but for some knobs of an effect, which is switched on, or off.
 
+        An effect that the preset does not have yet comes last, its other knobs at their defaults.
         Values are rounded as by `from_tensors`.
 
         Raises:
             PresetError: see `Preset`.
         """
-        _check_known(effect, _chain().names, "an effect")
+        before = self.settings.get(effect) or defaults(find(effect))
         rounded = {knob: _round(value) for knob, value in settings.items()}
         return replace(
             self,
-            settings={**self.settings, effect: {**self.settings[effect], **rounded}},
+            settings={**self.settings, effect: {**before, **rounded}},
             switches={**self.switches, effect: on},
         )
 
@@ -125,9 +139,10 @@ class Preset:
         return self.input_gain_db == 0.0 and not any(self.switches.values())
 
     def apply(self, audio: Tensor | np.ndarray[Any, Any], sample_rate: int) -> Tensor:
-        """Run the preset: input gain, then the chain.
+        """Run the preset: input gain, then the effects in order.
 
-        The result may exceed full scale; nothing is limited or clipped here.
+        The result may exceed full scale; nothing is limited or clipped here. Beyond input and
+        output, memory is that of a block.
 
         Args:
             audio: `(channel, time)`, full scale +-1, of any number of channels. Not altered.
@@ -140,19 +155,34 @@ class Preset:
             UsageError: `audio` is not `(channel, time)`, or the rate is not positive.
         """
         if isinstance(audio, Tensor):
-            sound = audio.detach().to(torch.float32, copy=True)
+            sound = audio.detach().to(torch.float32)
         else:
             sound = torch.from_numpy(np.array(audio, np.float32))
         check_shape("audio", sound, "channel time")
+        stream = self.stream(sample_rate, len(sound), sound.device)
+        if self.is_empty or not sound.numel():
+            return sound.clone()
+        result, start = torch.empty_like(sound), 0
+        for block in stream.render(sound.split(BLOCK, -1)):
+            result[:, start : start + block.shape[1]] = block
+            start += block.shape[1]
+        return result
+
+    def stream(self, sample_rate: int, channels: int, device: torch.device | str = "cpu") -> Stream:
+        """The preset for a host that has one block after another; see `Stream`.
+
+        Args:
+            sample_rate: In Hz, any.
+            channels: Of every block.
+            device: Of the blocks.
+
+        Raises:
+            UsageError: the rate is not positive.
+        """
         if sample_rate <= 0:
             raise UsageError(f"The sample rate must be positive, not {sample_rate} Hz.")
-        if self.is_empty or not sound.numel():
-            return sound
-        settings, switches = self.to_tensors(sound.device)
-        with torch.no_grad():
-            if self.input_gain_db:
-                sound = sound * 10 ** (self.input_gain_db / 20)
-            return _chain().process(sound[None], settings, switches, sample_rate)[0]
+        gain = 10 ** (self.input_gain_db / 20)
+        return Stream(self.chain, *self.to_tensors(device), sample_rate, channels, gain)
 
     def to_tensors(
         self, device: torch.device | str = "cpu"
@@ -171,45 +201,23 @@ class Preset:
             "model": self.model,
             "model_checksum": self.model_checksum,
             "input_gain_db": self.input_gain_db,
-            "effects": {
-                name: {"on": self.switches[name], "settings": dict(self.settings[name])}
-                for name in _chain().names
-            },
+            "effects": [
+                {"name": name, "on": self.switches[name], "settings": dict(knobs)}
+                for name, knobs in self.settings.items()
+            ],
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preset:
-        """Make a preset of what `to_dict` gives.
+        """Make a preset of what `to_dict` gives, or gave in schema version 1.
 
-        An effect that is left out is off, and one that is off needs no settings.
+        An effect that is off needs no settings. Version 1 has an object of effects by name instead
+        of a list; they run in the order of the default chain.
 
         Raises:
             PresetError: an unknown schema version or key, and see `Preset`.
         """
-        values = _check_object(values, "a preset")
-        if "schema_version" not in values:
-            raise PresetError("There is no schema_version, so this is not a preset.")
-        version = values["schema_version"]
-        if isinstance(version, bool) or version != SCHEMA_VERSION:
-            raise PresetError(
-                f"schema_version is {version!r}; this version of afxvae reads {SCHEMA_VERSION}."
-            )
-        for key in values:
-            _check_known(key, _KEYS, "a key of a preset")
-        if "effects" not in values:
-            raise PresetError('There are no "effects" in the preset.')
-        settings, switches = {}, {}
-        for name, effect in _check_object(values["effects"], "effects").items():
-            _check_known(name, _chain().names, "an effect")
-            for key in _check_object(effect, name):
-                _check_known(f"{name}.{key}", (f"{name}.on", f"{name}.settings"), "a key")
-            if "on" not in effect:
-                raise PresetError(f'{name} has no "on": it must be true or false.')
-            switches[name] = effect["on"]
-            if "settings" in effect:
-                settings[name] = dict(_check_object(effect["settings"], f"{name}.settings"))
-        rest = {key: values[key] for key in _KEYS[1:4] if key in values}
-        return cls(settings, switches, **rest)
+        return cls(**parse(values))
 
     def save(self, path: PathLike, overwrite: bool = False) -> None:
         """Write the preset as JSON, so that `path` is either complete or untouched.
@@ -258,65 +266,12 @@ class Preset:
         rows = []
         if self.input_gain_db:
             rows.append(("input gain", describe_setting(INPUT_GAIN, self.input_gain_db)))
-        for effect in _chain().effects:
+        for effect in self.chain.effects:
             if self.switches[effect.name]:
                 knobs = self.settings[effect.name]
                 rows += [(effect.name, text) for text in describe_effect(effect, knobs)]
         return rows
 
 
-@functools.lru_cache(maxsize=1)
-def _chain() -> Chain:
-    return default_chain()
-
-
 def _round(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}") + 0.0  # not -0.0
-
-
-def _check(param: Param, value: object, where: str = "") -> float:
-    try:
-        return param.check(value, where)
-    except OverflowError:
-        raise PresetError(f"{where}{param.name} is too large a number.") from None
-
-
-def _check_known(name: object, known: tuple[str, ...], what: str) -> None:
-    if name not in known:
-        raise PresetError(f"{str(name)!r} is not {what}; known are {', '.join(known)}.")
-
-
-def _check_object(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise PresetError(f"{name} must be an object with named values, not {_short(value)}.")
-    return value
-
-
-def _check_switch(name: str, switches: Mapping[str, object]) -> bool:
-    on = switches.get(name, False)
-    if not isinstance(on, bool):
-        raise PresetError(f"{name}.on is {_short(on)}, but it must be true or false.")
-    return on
-
-
-def _check_settings(
-    effect: Effect, settings: Mapping[str, Mapping[str, object]], switches: Mapping[str, bool]
-) -> dict[str, float]:
-    if effect.name not in settings:
-        if switches[effect.name]:
-            raise PresetError(f"{effect.name} is on, but has no settings.")
-        return {param.name: param.default for param in effect.params}
-    knobs = _check_object(settings[effect.name], f"{effect.name}.settings")
-    names = tuple(param.name for param in effect.params)
-    for knob in knobs:
-        _check_known(knob, names, f"a knob of {effect.name}")
-    missing = [name for name in names if name not in knobs]
-    if missing:
-        raise PresetError(f"{effect.name} lacks a setting for {', '.join(missing)}.")
-    return {
-        param.name: _check(param, knobs[param.name], f"{effect.name}.") for param in effect.params
-    }
-
-
-def _short(value: object) -> str:
-    return text if len(text := repr(value)) <= 40 else text[:37] + "..."

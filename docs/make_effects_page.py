@@ -11,14 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 from afxvae import Param, default_chain
-from afxvae.dsp import dynamics, filters, modulation, nonlinear, space
+from afxvae.dsp import delay, dynamics, filters, modulation, nonlinear, space
 
 INTRODUCTION = """# Effects
 
 The default chain, in the order the audio takes. Every effect has a switch; switched off, or at
 its defaults, it gives back its input bit for bit. All of them take any sample rate and any number
-of channels, and are differentiable in the audio and in every knob. `afxvae effects` prints the
-tables in a terminal, and `afxvae effects --json` as data.
+of channels, run on a whole recording or block after block with the same result, and are
+differentiable in the audio and in every knob. `afxvae effects` prints the tables in a terminal,
+and `afxvae effects --json` as data.
 
 Ranges belong to a trained model: weights refuse to load into a chain with others. Knobs marked \\*
 are amounts: with all of them at their defaults the effect does nothing, wherever its other knobs
@@ -30,14 +31,14 @@ COMPUTED_BY: dict[str, tuple[Callable[..., Any], ...]] = {
     "compressor": (dynamics.compress, dynamics.compression_curve, dynamics.attack_release),
     "overdrive": (nonlinear.overdrive, nonlinear.overdrive_curve),
     "chorus": (modulation.chorus, modulation.read_delayed),
-    "delay": (space.echo,),
+    "delay": (delay.echo,),
     "reverb": (space.reverberate, space.reverb_impulse_response),
     "width": (space.widen,),
     "gain": (),
 }
 """Whose docstrings say how an effect is computed, and after whom."""
 
-MODULES = {"eq": filters, "compressor": dynamics}
+MODULES = {"eq": filters, "compressor": dynamics, "delay": delay}
 """Modules whose docstrings say it for all of their functions."""
 
 

@@ -293,3 +293,48 @@ def test_resampling_equals_scipy(source, target):
     got = aud.resample(audio, source, target).numpy()
     length = min(got.shape[-1], want.shape[-1])
     assert np.abs(got[:, :length] - want[:, :length]).max() < 2e-4
+
+
+# blocks
+
+
+@pytest.mark.parametrize("frames", [1, 999, 1000, 5000])
+def test_blocks_are_the_file(frames: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    sound = 0.1 * torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
+    aud.write(path, sound, 8000)
+    blocks = list(aud.read_blocks(path, frames))
+    assert all(block.shape[1] == frames for block in blocks[:-1])
+    assert torch.equal(torch.cat(blocks, 1), aud.read(path)[0])
+
+
+def test_a_file_written_in_blocks_is_the_same_file(tmp_path: Path) -> None:
+    sound = 0.1 * torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
+    for suffix in (".wav", ".flac"):
+        aud.write(tmp_path / f"whole{suffix}", sound, 8000)
+        with aud.writing(tmp_path / f"blocks{suffix}", 8000, 2) as put:
+            for block in sound.split(300, 1):
+                put(block)
+        whole, blocks = (
+            (tmp_path / f"{name}{suffix}").read_bytes() for name in ("whole", "blocks")
+        )
+        assert whole == blocks
+
+
+def test_writing_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    fine = torch.zeros(1, 100)
+
+    def write(*blocks: torch.Tensor) -> None:
+        with aud.writing(path, 8000, 1) as put:
+            for block in blocks:
+                put(block)
+
+    for blocks, message in (
+        ([fine, fine + 2.0], "would clip"),
+        ([fine, fine / 0.0], "not finite"),
+        ([], "no audio to write"),
+    ):
+        with pytest.raises(AudioError, match=message):
+            write(*blocks)
+    assert list(tmp_path.iterdir()) == []

@@ -90,21 +90,21 @@ BAD_PRESETS = {
     "corrupt": ('{"schema_version": 1, "eff', "is not a preset: it is no JSON"),
     "not a preset": ("{}", "no schema_version"),
     "schema version": (preset_with(lambda v: v.update(schema_version=9)), "schema_version is 9"),
-    "unknown effect": (preset_with(lambda v: v["effects"].update(flanger={})), "'flanger'"),
+    "unknown effect": (preset_with(lambda v: v["effects"].append({"name": "loop"})), "'loop'"),
     "unknown knob": (
-        preset_with(lambda v: v["effects"]["eq"]["settings"].update(peak9_hz=1)),
+        preset_with(lambda v: v["effects"][0]["settings"].update(peak9_hz=1)),
         "'peak9_hz' is not a knob of eq",
     ),
     "missing knob": (
-        preset_with(lambda v: v["effects"]["eq"]["settings"].pop("peak1_hz")),
+        preset_with(lambda v: v["effects"][0]["settings"].pop("peak1_hz")),
         "eq lacks a setting for peak1_hz",
     ),
     "out of range": (
-        preset_with(lambda v: v["effects"]["eq"]["settings"].update(peak1_hz=5000)),
+        preset_with(lambda v: v["effects"][0]["settings"].update(peak1_hz=5000)),
         "eq.peak1_hz is 5000 Hz, outside its range 60 to 600 Hz",
     ),
     "wrong type": (
-        preset_with(lambda v: v["effects"]["eq"]["settings"].update(peak1_hz="high")),
+        preset_with(lambda v: v["effects"][0]["settings"].update(peak1_hz="high")),
         "eq.peak1_hz is 'high', but it must be a number",
     ),
 }

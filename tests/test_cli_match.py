@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +14,9 @@ import pytest
 import soundfile
 import torch
 
-from afxvae import Preset, audio
+from afxvae import Preset, audio, jobs
 from afxvae.cli import main
+from afxvae.presets import BLOCK
 
 from .conftest import RATE, Output, QuickModel, listing, write_sound
 
@@ -189,3 +192,52 @@ def test_apply_takes_silence_and_short_clips(files: SimpleNamespace) -> None:
     soundfile.write("silence.wav", np.zeros(300), RATE)
     assert main(["apply", "room.json", "silence.wav"]) == 0
     assert not audio.read("silence.matched.wav")[0].any()
+
+
+@pytest.mark.parametrize("gain_db", [0.0, 30.0])
+def test_apply_goes_through_long_files_in_blocks(
+    gain_db: float, files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the samples of `Preset.apply`, lowered if need be, and word of how far it is."""
+    monkeypatch.setattr("afxvae.presets.BLOCK", 5000)
+    monkeypatch.setattr(jobs, "BLOCK", 5000)
+    preset = Preset().changed("overdrive", {"drive_db": 20.0}).changed("delay", {"mix": 0.4})
+    preset = preset.changed("gain", {"gain_db": gain_db})
+    preset.save("preset.json")
+    write_sound(Path("long.wav"), seed=4, subtype="FLOAT")
+    told: list[tuple[int, int]] = []
+    applied = jobs.apply_file(
+        Path("preset.json"), Path("long.wav"), progress=lambda *done: told.append(done)
+    )
+    expected = preset.apply(audio.read("long.wav")[0], RATE)
+    gain = audio.peak_limit_gain(expected[None]) if gain_db else torch.ones(1)
+    assert applied.gain_db == pytest.approx(20 * math.log10(gain), abs=1e-4)
+    torch.testing.assert_close(
+        audio.read("long.matched.wav")[0], gain * expected, rtol=0, atol=1e-6
+    )
+    passes = 2 if gain_db else 1
+    assert [done for done, _ in told].count(RATE) == passes
+    assert all(total == RATE for _, total in told)
+
+
+def test_apply_that_fails_on_the_way_leaves_nothing(files: SimpleNamespace) -> None:
+    Preset().changed("gain", {"gain_db": 1.0}).save("a.json")
+    sound = 0.1 * np.ones(3 * BLOCK, np.float32)
+    sound[-1] = np.nan
+    soundfile.write("long.wav", sound, RATE, subtype="FLOAT")
+    before = listing(files.folder)
+    assert main(["apply", "a.json", "long.wav"]) == 3
+    assert listing(files.folder) == before
+
+
+def test_the_bar_is_on_stderr_of_a_terminal_only(
+    files: SimpleNamespace, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Preset().save("a.json")
+    for terminal, quiet, shown in ((True, False, True), (True, True, False), (False, False, False)):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        options = ["--overwrite", *(["-q"] if quiet else [])]
+        assert main(["apply", "a.json", files.voice, *options]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert ("Applying" in captured.err) == shown

@@ -112,3 +112,16 @@ def test_true_peak_in_pieces_equals_the_whole(monkeypatch):
     whole = aud.true_peak(audio)
     monkeypatch.setattr("afxvae.loudness._BLOCK", 300)
     torch.testing.assert_close(aud.true_peak(audio), whole)
+
+
+@pytest.mark.parametrize("size", [1, 10, 47, 333, 4000])
+def test_peaks_in_blocks_are_those_of_the_whole(size):
+    """Peaks between two blocks and at both ends are found too."""
+    generator = torch.Generator().manual_seed(0)
+    for level in (0.1, 3.0):
+        sound = level * torch.randn(2, 2000, generator=generator).cumsum(1).sin()
+        meter = aud.PeakMeter()
+        for block in sound.split(size, 1):
+            meter.add(block)
+        assert meter.sample_peak == float(sound.abs().max())
+        assert meter.limit_gain() == pytest.approx(float(aud.peak_limit_gain(sound[None])))

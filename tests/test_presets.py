@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afxvae import Preset, default_chain
+from afxvae.effects import EFFECTS
 from afxvae.types import PresetError, UsageError
 
 RATE = 24000
@@ -31,6 +32,10 @@ def everything_on(position: float = 0.4) -> Preset:
     return Preset.from_tensors(CHAIN.to_settings(controls), on, input_gain_db=-3.2100009)
 
 
+def everything_off(**rest: str) -> Preset:
+    return Preset(switches=dict.fromkeys(CHAIN.names, False), **rest)
+
+
 def test_the_empty_preset_gives_back_the_same_samples() -> None:
     audio = sound()
     done = Preset().apply(audio, RATE)
@@ -42,7 +47,7 @@ def test_the_empty_preset_gives_back_the_same_samples() -> None:
 def test_effects_that_are_off_change_nothing_whatever_their_settings() -> None:
     values = everything_on().to_dict()
     values["input_gain_db"] = 0.0
-    for effect in values["effects"].values():
+    for effect in values["effects"]:
         effect["on"] = False
     preset = Preset.from_dict(values)
     assert torch.equal(preset.apply(sound(), RATE), sound())
@@ -71,6 +76,24 @@ def test_apply_is_the_input_gain_and_then_the_chain() -> None:
     louder = sound() * 10 ** (preset.input_gain_db / 20)
     expected = CHAIN.process(louder[None], knobs, on, RATE)[0]
     assert torch.equal(preset.apply(sound(), RATE), expected)
+
+
+def test_long_audio_goes_in_blocks_and_comes_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = everything_on().apply(sound(), RATE)
+    for size in (20, 1000):
+        monkeypatch.setattr("afxvae.presets.BLOCK", size)
+        in_blocks = everything_on().apply(sound(), RATE)
+        assert in_blocks.shape == whole.shape
+        assert float((in_blocks - whole).square().mean() / whole.square().mean()) < 1e-12
+
+
+def test_a_stream_is_late_by_its_latency() -> None:
+    stream = everything_on().stream(RATE, channels=2)
+    assert stream.latency > 0
+    pieces = [stream.process(block) for block in sound().split(512, -1)] + [stream.flush()]
+    found, whole = torch.cat(pieces, -1)[:, stream.latency :], everything_on().apply(sound(), RATE)
+    assert float((found - whole).square().mean() / whole.square().mean()) < 1e-12
+    assert Preset().stream(RATE, channels=1).latency == 0
 
 
 def test_the_gain_effect_gains_what_it_says() -> None:
@@ -141,15 +164,83 @@ def test_rounding_stays_in_range_at_both_ends() -> None:
 
 
 def test_changed_alters_one_effect_and_switches_it_on() -> None:
-    preset = Preset(model="m", model_checksum="c").changed("reverb", {"mix": 0.25})
+    preset = everything_off(model="m", model_checksum="c").changed("reverb", {"mix": 0.25})
     assert preset.switches == {name: name == "reverb" for name in CHAIN.names}
-    assert preset.settings["reverb"] == {**Preset().settings["reverb"], "mix": 0.25}
+    defaults = {param.name: param.default for param in CHAIN["reverb"].params}
+    assert preset.settings["reverb"] == {**defaults, "mix": 0.25}
     assert (preset.model, preset.model_checksum) == ("m", "c")
+    assert preset.chain.names == CHAIN.names
     assert preset.changed("reverb", {}, on=False).is_empty
     with pytest.raises(PresetError, match=r"reverb.mix is 2, outside its range 0 to 1"):
         preset.changed("reverb", {"mix": 2})
     with pytest.raises(PresetError, match="'reverbb' is not an effect"):
         preset.changed("reverbb", {})
+
+
+def test_changed_puts_a_new_effect_last() -> None:
+    preset = Preset().changed("gain", {"gain_db": 3.0}).changed("eq", {"low_cut_hz": 90.0})
+    assert preset.chain.names == ("gain", "eq")
+    assert preset.settings["eq"]["peak1_hz"] == 200.0
+    assert preset.changed("gain", {"gain_db": 1.0}).chain.names == ("gain", "eq")
+
+
+def test_effects_run_in_the_order_of_the_preset() -> None:
+    """A louder sound is distorted more; a distorted one is made louder as it is."""
+    knobs: dict[str, dict[str, float]] = {
+        "gain": {"gain_db": 20.0},
+        "overdrive": {"drive_db": 20.0},
+    }
+    first, second = Preset(), Preset()
+    for name in knobs:
+        first = first.changed(name, knobs[name])
+    for name in reversed(knobs):
+        second = second.changed(name, knobs[name])
+    assert first != second
+    assert first.describe() == second.describe()[::-1]
+    done = []
+    for preset in (first, second):
+        assert Preset.from_dict(json.loads(json.dumps(preset.to_dict()))) == preset
+        expected = sound()[None]
+        for effect in preset.chain.effects:
+            settings, _ = preset.to_tensors()
+            expected = effect.process(expected, settings[effect.name], RATE)
+        done.append(preset.apply(sound(), RATE))
+        assert torch.equal(done[-1], expected[0])
+    assert not torch.allclose(*done, atol=0.1)
+
+
+def test_all_effects_there_are_may_be_in_a_preset() -> None:
+    preset = Preset()
+    for effect in reversed(EFFECTS):
+        preset = preset.changed(effect.name, {})
+    assert preset.chain.names == tuple(effect.name for effect in reversed(EFFECTS))
+    assert torch.equal(preset.apply(sound(), RATE), sound())
+
+
+# schema version 1
+
+
+def test_a_preset_of_version_1_runs_in_the_order_of_the_default_chain() -> None:
+    values = everything_on().to_dict()
+    by_name = {effect.pop("name"): effect for effect in values["effects"]}
+    old = {**values, "schema_version": 1, "effects": dict(reversed(by_name.items()))}
+    assert Preset.from_dict(old) == everything_on()
+
+
+def test_a_preset_of_version_1_may_leave_out_effects() -> None:
+    brief = {"schema_version": 1, "effects": {"gain": {"on": False}, "chorus": {"on": False}}}
+    preset = Preset.from_dict(brief)
+    assert preset.is_empty
+    assert preset.chain.names == ("chorus", "gain")
+
+
+def test_version_1_has_the_effects_of_the_default_chain() -> None:
+    for effects, message in (({"loop": {}}, "'loop' is not an effect"), ([], "must be an object")):
+        with pytest.raises(PresetError, match=message):
+            Preset.from_dict({"schema_version": 1, "effects": effects})
+
+
+# files
 
 
 def test_the_file_is_for_people(tmp_path: Path) -> None:
@@ -165,12 +256,14 @@ def test_the_file_is_for_people(tmp_path: Path) -> None:
         "input_gain_db",
         "effects",
     ]
-    assert values["schema_version"] == 1
-    assert list(values["effects"]) == list(CHAIN.names)
-    assert values["effects"]["delay"] == {
-        "on": True,
-        "settings": {"time_ms": 250.0, "feedback": 0.3, "mix": 0.25},
-    }
+    assert values["schema_version"] == 2
+    assert values["effects"] == [
+        {
+            "name": "delay",
+            "on": True,
+            "settings": {"time_ms": 250.0, "feedback": 0.3, "mix": 0.25},
+        }
+    ]
 
 
 def test_save_never_replaces_unasked_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -214,19 +307,19 @@ def wrong(**changes: object) -> dict:
 
 def wrong_eq(**changes: object) -> dict:
     values = valid()
-    values["effects"]["eq"] = {**values["effects"]["eq"], **changes}
+    values["effects"][0] |= changes
     return values
 
 
 def wrong_knob(name: str, value: object) -> dict:
     values = valid()
-    values["effects"]["eq"]["settings"][name] = value
+    values["effects"][0]["settings"][name] = value
     return values
 
 
 def without_knob() -> dict:
     values = valid()
-    del values["effects"]["eq"]["settings"]["peak2_q"]
+    del values["effects"][0]["settings"]["peak2_q"]
     return values
 
 
@@ -237,18 +330,24 @@ def without(key: str) -> dict:
 WRONG = {
     "a list": ([], "a preset must be an object"),
     "no version": (without("schema_version"), "no schema_version"),
-    "a later version": (wrong(schema_version=2), "schema_version is 2; .* reads 1"),
+    "a later version": (wrong(schema_version=3), "schema_version is 3; .* reads 1 and 2"),
     "version true": (wrong(schema_version=True), "schema_version is True"),
     "no effects": (without("effects"), 'no "effects"'),
-    "effects a list": (wrong(effects=[]), "effects must be an object"),
+    "effects an object": (wrong(effects={}), "effects must be a list of effects in order"),
+    "an effect twice": (wrong(effects=2 * valid()["effects"]), "eq is there twice"),
+    "an effect without name": (wrong(effects=[{"on": True}]), 'Effect 1 has no "name"'),
     "an unknown key": (wrong(input_gain=3), "'input_gain' is not a key of a preset"),
     "gain as text": (wrong(input_gain_db="3"), "input_gain_db is '3', but it must be a number"),
     "gain too high": (wrong(input_gain_db=500), "500 dB, outside its range -120 to 120 dB"),
     "a model that is a number": (wrong(model=3), "model is 3, but it must be text"),
-    "unknown effect": (wrong(effects={"flanger": {"on": True}}), "'flanger' is not an effect"),
-    "effect a number": (wrong(effects={"eq": 3}), "eq must be an object"),
-    "effect without switch": (wrong(effects={"eq": {}}), 'eq has no "on"'),
-    "on without settings": (wrong(effects={"eq": {"on": True}}), "eq is on, but has no settings"),
+    "unknown effect": (wrong(effects=[{"name": "loop", "on": True}]), "'loop' is not an effect"),
+    "effect a number": (wrong(effects=[3]), "effect 1 must be an object"),
+    "effect without switch": (wrong(effects=[{"name": "eq"}]), 'eq has no "on"'),
+    "on without settings": (wrong_eq(settings=None), r"eq\.settings must be an object"),
+    "a switch alone": (
+        wrong(effects=[{"name": "eq", "on": True}]),
+        "eq is on, but has no settings",
+    ),
     "switch a number": (wrong_eq(on=1), "eq.on is 1, but it must be true or false"),
     "an unknown key in an effect": (wrong_eq(mix=1), r"'eq\.mix' is not a key"),
     "settings a list": (wrong_eq(settings=[1]), r"eq\.settings must be an object"),
@@ -305,13 +404,13 @@ def test_editors_may_put_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_a_preset_by_hand_may_leave_out_what_is_off() -> None:
-    brief = {"schema_version": 1, "effects": {"chorus": {"on": False}}}
-    assert Preset.from_dict(brief) == Preset()
+    brief = {"schema_version": 2, "effects": [{"name": "chorus", "on": False}]}
+    assert Preset.from_dict(brief) == Preset().changed("chorus", {}, on=False)
 
 
 def test_direct_construction_is_checked_too() -> None:
-    with pytest.raises(PresetError, match="'flanger' is not an effect"):
-        Preset(switches={"flanger": True})
+    with pytest.raises(PresetError, match="'loop' is not an effect"):
+        Preset(switches={"loop": True})
     with pytest.raises(PresetError, match="eq is on, but has no settings"):
         Preset(switches={"eq": True})
     with pytest.raises(PresetError, match="input_gain_db"):

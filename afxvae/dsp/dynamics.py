@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["attack_release", "compress", "compression_curve"]
 
 _MAX_ROUNDS = 60
+_SHORTEST_BLOCK = 16
 _ULPS = 8.0  # a difference of so many units in the last place is none
 
 
@@ -47,14 +48,15 @@ def compression_curve(
 
 
 class _Blocks:
-    """Signals ``(batch, time)`` as ``(block, batch * blocks)``, in blocks of about sqrt(time).
+    """Signals ``(batch, time)`` as ``(block, batch * blocks)``, in blocks of about time^(1/3).
 
     All blocks run side by side from zero; then each receives the state that the one before left.
+    These states are such a recursion themselves, which is solved in the same way.
     """
 
     def __init__(self, batch: int, length: int) -> None:
         self.batch, self.length = batch, length
-        self.block = max(1, math.isqrt(length))
+        self.block = max(_SHORTEST_BLOCK, math.ceil(length ** (1.0 / 3.0)))
         self.count = -(-length // self.block)
 
     def split(self, x: Tensor) -> Tensor:
@@ -75,12 +77,13 @@ class _Blocks:
             now.addcmul_(factor, before)
         for now, before in zip(reach[1:], reach[:-1], strict=True):
             now.mul_(before)
-        ends = drive[-1].view(self.batch, self.count).unbind(1)
-        decays = reach[-1].view(self.batch, self.count).unbind(1)
-        states = [initial]
-        for end, decay in zip(ends[:-1], decays[:-1], strict=True):
-            states.append(torch.addcmul(end, decay, states[-1]))
-        carried = torch.stack(states, dim=1).view(1, -1)
+        carried = initial.unsqueeze(1)
+        if self.count > 1:
+            ends, decays = (x[-1].view(self.batch, self.count)[:, :-1] for x in (drive, reach))
+            outer = _Blocks(self.batch, self.count - 1)
+            states, _ = outer.solve(outer.split(decays), outer.split(ends), initial)
+            carried = torch.cat([carried, outer.join(states)], dim=1)
+        carried = carried.view(1, -1)
         drive.addcmul_(reach, carried)
         return drive, torch.cat([carried, drive[:-1]])
 
@@ -95,21 +98,30 @@ def _settled(x: Tensor, before: Tensor, rising: Tensor, chosen: Tensor) -> bool:
     return bool(((x - before).abs() <= slack).all())
 
 
+def _rounds(
+    blocks: _Blocks, x: Tensor, attack: Tensor, release: Tensor, initial: Tensor, rising: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Policy iteration: the output, the one before, the pole and whether the signal rises."""
+    for _ in range(_MAX_ROUNDS):
+        pole = torch.where(rising, attack, release)
+        y, before = blocks.solve(pole, torch.addcmul(x, pole, x, value=-1.0), initial)
+        chosen = x > before
+        if _settled(x, before, rising, chosen):
+            break
+        rising = chosen
+    return y, before, pole, rising
+
+
 class _AttackRelease(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, attack: Tensor, release: Tensor, initial: Tensor) -> Tensor:
         blocks = _Blocks(*x.shape)
         wide = blocks.split(x)
-        release_pole = blocks.widen(release)
-        step = blocks.widen(attack) - release_pole
-        rising = (wide > 0).to(x.dtype)  # 1 where the attack pole holds
-        for _ in range(_MAX_ROUNDS):
-            pole = torch.addcmul(release_pole, rising, step)
-            y, before = blocks.solve(pole, torch.addcmul(wide, pole, wide, value=-1.0), initial)
-            chosen = (wide > before).to(x.dtype)
-            if _settled(wide, before, rising, chosen):
-                break
-            rising = chosen
+        rising = wide > 0  # where the attack pole holds
+        for dtype in dict.fromkeys((torch.float32, x.dtype)):  # most rounds are the quicker ones
+            signal, start, up, down = (v.to(dtype) for v in (wide, initial, attack, release))
+            poles = blocks.widen(up), blocks.widen(down)
+            y, before, pole, rising = _rounds(blocks, signal, *poles, start, rising)
         ctx.save_for_backward(wide, before, pole, rising)
         return blocks.join(y)
 
@@ -155,7 +167,8 @@ def compress(
     release_ms: Tensor,
     makeup_db: Tensor,
     sample_rate: int,
-) -> Tensor:
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Feed-forward peak compressor with linked channels.
 
     The gain reduction that `compression_curve` asks for is smoothed in dB by `attack_release`:
@@ -171,17 +184,24 @@ def compress(
         release_ms: ``(batch,)``.
         makeup_db: ``(batch,)`` gain behind the compressor.
         sample_rate: In Hz.
+        state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``; at ratio 1 and no make-up gain, `audio` bit for bit.
+        ``(batch, channel, time)``; at ratio 1 and no make-up gain, `audio` bit for bit. Then the
+        ``(batch,)`` gain reduction in dB at its end.
     """
+    before = state[0] if state else torch.zeros_like(release_ms).double()
+    if not audio.shape[-1]:
+        return audio, (before,)
     level_db = gain_to_db(audio.abs().amax(dim=1))
     wanted = compression_curve(
         level_db, threshold_db.unsqueeze(1), ratio.unsqueeze(1), knee_db.unsqueeze(1)
     )
     reduction = attack_release(
-        -wanted,
-        time_constant_to_pole(attack_ms, sample_rate),
-        time_constant_to_pole(release_ms, sample_rate),
+        -wanted.double(),  # a slow release at a high rate has its pole within 1e-5 of 1
+        time_constant_to_pole(attack_ms.double(), sample_rate),
+        time_constant_to_pole(release_ms.double(), sample_rate),
+        before,
     )
-    return audio * db_to_gain(per_item(makeup_db) - reduction.unsqueeze(1))
+    gain = db_to_gain(per_item(makeup_db) - reduction.to(audio.dtype).unsqueeze(1))
+    return audio * gain, (reduction[:, -1],)

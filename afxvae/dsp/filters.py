@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from .convolution import convolve
 from .units import db_to_gain, fast_length
 
 if TYPE_CHECKING:
@@ -118,8 +119,12 @@ def multiply(sections: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def add_filtered_difference(
-    audio: Tensor, difference_of: Callable[[Tensor], Tensor], tail_s: float, sample_rate: int
-) -> Tensor:
+    audio: Tensor,
+    difference_of: Callable[[Tensor], Tensor],
+    tail_s: float,
+    sample_rate: int,
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return ``audio + (H - 1) * audio``.
 
     ``H - 1`` is sampled finely enough for a response of `tail_s` seconds, which makes it an FIR
@@ -131,15 +136,14 @@ def add_filtered_difference(
             complex tensor ``(batch, bin)`` of the audio's precision.
         tail_s: How long the response lasts until it is negligible, in seconds.
         sample_rate: In Hz.
+        state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``; where ``H - 1`` is zero, `audio` bit for bit.
+        ``(batch, channel, time)``; where ``H - 1`` is zero, `audio` bit for bit. Then what to
+        remember, see `convolve`.
     """
-    length = audio.shape[-1]
     taps = fast_length(math.ceil(tail_s * sample_rate))
     grid = torch.arange(taps // 2 + 1, dtype=torch.float64, device=audio.device)
     response = torch.fft.irfft(difference_of(grid * (sample_rate / taps)), taps).unsqueeze(1)
-    n_fft = fast_length(length + taps)
-    spectrum = torch.fft.rfft(audio, n_fft) * torch.fft.rfft(response, n_fft)
-    change: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
-    return audio + change
+    change, history = convolve(audio, response, state[0] if state else None)
+    return audio + change, (history,)

@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .convolution import continued
 from .units import db_to_gain, per_item
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-__all__ = ["downsample", "overdrive", "overdrive_curve", "upsample"]
+__all__ = [
+    "OVERSAMPLING_LATENCY",
+    "downsample",
+    "overdrive",
+    "overdrive_curve",
+    "oversampled_change",
+    "upsample",
+]
+
+OVERSAMPLING_LATENCY = 32
+"""Samples by which `oversampled_change` is late: half of each of its two filters."""
 
 _FACTOR = 4
 _TAPS = 32  # samples at the low rate that one interpolated sample depends on
@@ -80,7 +93,34 @@ def downsample(audio: Tensor) -> Tensor:
     return frames.flatten(-2)[..., : audio.shape[-1] // _FACTOR]
 
 
-def overdrive(audio: Tensor, drive_db: Tensor, bias: Tensor, mix: Tensor) -> Tensor:
+def oversampled_change(
+    audio: Tensor, curve: Callable[[Tensor], Tensor], history: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What a waveshaper adds to a block, found at four times the sample rate.
+
+    Args:
+        audio: ``(batch, channel, time)``.
+        curve: The waveshaper, from any amplitude to another, which leaves 0 at 0.
+        history: What came before the block, as returned with the last one; None at the start.
+
+    Returns:
+        The dry signal and its change, both ``(batch, channel, time)`` and late by
+        `OVERSAMPLING_LATENCY`, and the inputs to remember.
+    """
+    late = OVERSAMPLING_LATENCY
+    joined = continued(audio, history, 2 * late)
+    wide = upsample(joined)
+    change = downsample(curve(wide) - wide)[..., late:-late]
+    return joined[..., late:-late], change, joined[..., audio.shape[-1] :]
+
+
+def overdrive(
+    audio: Tensor,
+    drive_db: Tensor,
+    bias: Tensor,
+    mix: Tensor,
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """`overdrive_curve` at four times the sample rate, blended with the dry signal.
 
     Args:
@@ -88,10 +128,15 @@ def overdrive(audio: Tensor, drive_db: Tensor, bias: Tensor, mix: Tensor) -> Ten
         drive_db: ``(batch,)``, 0 does nothing.
         bias: ``(batch,)`` asymmetry in [0, 1].
         mix: ``(batch,)`` share of the driven signal in [0, 1].
+        state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``; at drive 0 dB or mix 0, `audio` bit for bit.
+        ``(batch, channel, time)``, late by `OVERSAMPLING_LATENCY`; at drive 0 dB or mix 0, the
+        late `audio` bit for bit. Then the inputs to remember.
     """
-    wide = upsample(audio)
-    change = overdrive_curve(wide, per_item(drive_db), per_item(bias)) - wide
-    return audio + per_item(mix) * downsample(change)
+    dry, change, history = oversampled_change(
+        audio,
+        lambda x: overdrive_curve(x, per_item(drive_db), per_item(bias)),
+        state[0] if state else None,
+    )
+    return dry + per_item(mix) * change, (history,)

@@ -1,4 +1,4 @@
-"""Echo, reverberation and stereo image."""
+"""Reverberation and stereo image."""
 
 from __future__ import annotations
 
@@ -9,70 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .convolution import convolve
 from .units import fast_length, per_item
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BAND_CENTRES_HZ", "echo", "reverb_impulse_response", "reverberate", "widen"]
+__all__ = ["BAND_CENTRES_HZ", "reverb_impulse_response", "reverberate", "widen"]
 
 _PULSES_PER_SECOND = 4000
 _CROSSOVERS_HZ = (800.0, 4000.0)
 BAND_CENTRES_HZ = (400.0, 1800.0, 8000.0)
 """Where the reverb's low, middle and high bands have the decay that their settings name."""
 _LONGEST_S = 7.2
+_RINGING = 256  # samples, before and after a reflection between samples
 _KEPT_DECAYS = 1.2  # the response is kept until it has fallen by 72 dB
-
-
-def _unit_phasor(cycles: Tensor, dtype: torch.dtype) -> Tensor:
-    """``exp(-2 pi j cycles)`` with the whole turns removed in double precision."""
-    angle = (-2.0 * math.pi * (cycles - cycles.detach().floor())).to(dtype)
-    return torch.complex(torch.cos(angle), torch.sin(angle))
-
-
-def _delay_cycles(delay: Tensor, n_fft: int) -> Tensor:
-    """Turns by which `delay`, ``(batch, 1)`` in samples, lags at each bin: ``(batch, bin)``.
-
-    Proportional to frequency, and exactly that for whole samples. For the remaining fraction the
-    lag returns to zero over the top 2 % of the band: a jump at half the sample rate would ring for
-    ever, before and after the echo, and make the result depend on `n_fft`.
-    """
-    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=delay.device) / n_fft
-    top = ((bins - 0.49) / 0.01).clamp_min(0.0)
-    bent = bins * (0.5 + 0.5 * torch.cos(math.pi * top))
-    whole = delay.detach().round()
-    return bins * whole + bent * (delay - whole)
-
-
-def echo(audio: Tensor, time_ms: Tensor, feedback: Tensor, mix: Tensor, sample_rate: int) -> Tensor:
-    """Feedback delay: echoes at `time_ms` and its multiples, each `feedback` times the one before.
-
-    The echoes that fall into the signal are summed in closed form in the frequency domain, so the
-    delay need not be whole samples and its gradient is exact.
-
-    Args:
-        audio: ``(batch, channel, time)``.
-        time_ms: ``(batch,)``.
-        feedback: ``(batch,)`` in [0, 1).
-        mix: ``(batch,)`` share of the echoes in [0, 1]; the dry signal has the rest.
-        sample_rate: In Hz.
-
-    Returns:
-        ``(batch, channel, time)``; at mix 0, `audio` bit for bit.
-    """
-    length = audio.shape[-1]
-    delay = time_ms.double().unsqueeze(1) * (sample_rate / 1000.0)
-    count = (length / delay.detach()).ceil()
-    n_fft = fast_length(2 * length + math.ceil(float(delay.detach().max())))
-    cycles = _delay_cycles(delay, n_fft)
-    once = _unit_phasor(cycles, audio.dtype)
-    all_echoes = _unit_phasor(cycles * count, audio.dtype)
-    gain = feedback.unsqueeze(1)
-    lost = torch.pow(gain, count.to(audio.dtype))
-    response = once * (1.0 - lost * all_echoes) / (1.0 - gain * once)
-    spectrum = torch.fft.rfft(audio, n_fft) * response.unsqueeze(1)
-    wet: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
-    return audio + per_item(mix) * (wet - audio)
 
 
 @functools.lru_cache(maxsize=16)
@@ -139,6 +90,26 @@ def reverb_impulse_response(
     return response * per_item(energy.rsqrt())
 
 
+def _later(response: Tensor, delay: Tensor) -> Tensor:
+    """A response `delay` samples later, ``(batch,)`` in float64, and longer by as much as needed.
+
+    Exact for whole samples. For the remaining fraction the lag, proportional to frequency, returns
+    to zero over the top 2 % of the band: a jump at half the sample rate would ring for ever. What
+    would still sound before time 0 is left out.
+    """
+    length = response.shape[-1] + math.ceil(float(delay.detach().max())) + _RINGING
+    n_fft = fast_length(length + _RINGING)
+    bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=delay.device) / n_fft
+    top = ((bins - 0.49) / 0.01).clamp_min(0.0)
+    bent = bins * (0.5 + 0.5 * torch.cos(math.pi * top))
+    whole = delay.detach().round().unsqueeze(1)
+    cycles = bins * whole + bent * (delay.unsqueeze(1) - whole)
+    angle = (-2.0 * math.pi * (cycles - cycles.detach().floor())).to(response.dtype)
+    phasor = torch.complex(torch.cos(angle), torch.sin(angle)).unsqueeze(1)
+    later: Tensor = torch.fft.irfft(torch.fft.rfft(response, n_fft) * phasor, n_fft)
+    return later[..., :length]
+
+
 def reverberate(
     audio: Tensor,
     decay_s: Tensor,
@@ -146,7 +117,8 @@ def reverberate(
     pre_delay_ms: Tensor,
     mix: Tensor,
     sample_rate: int,
-) -> Tensor:
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Convolve with `reverb_impulse_response` after a pre-delay and blend with the dry signal.
 
     Args:
@@ -156,18 +128,15 @@ def reverberate(
         pre_delay_ms: ``(batch,)`` before the first reflection.
         mix: ``(batch,)`` share of the reverberation in [0, 1].
         sample_rate: In Hz.
+        state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``; at mix 0, `audio` bit for bit.
+        ``(batch, channel, time)``; at mix 0, `audio` bit for bit. Then the inputs to remember.
     """
-    length = audio.shape[-1]
     response = reverb_impulse_response(decay_s, treble_ratio, sample_rate, audio.shape[1])
-    delay = pre_delay_ms.double().unsqueeze(1) * (sample_rate / 1000.0)
-    n_fft = fast_length(length + response.shape[-1] + math.ceil(float(delay.detach().max())))
-    late = _unit_phasor(_delay_cycles(delay, n_fft), audio.dtype).unsqueeze(1)
-    spectrum = torch.fft.rfft(audio, n_fft) * torch.fft.rfft(response, n_fft) * late
-    wet: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
-    return audio + per_item(mix) * (wet - audio)
+    response = _later(response, pre_delay_ms.double() * (sample_rate / 1000.0))
+    wet, history = convolve(audio, response, state[0] if state else None)
+    return audio + per_item(mix) * (wet - audio), (history,)
 
 
 def widen(audio: Tensor, width: Tensor) -> Tensor:

@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
-from .base import Chain, ChainSettings, Effect, Settings, State, Switches
-from .delay import DELAY
-from .drive import OVERDRIVE
-from .dynamics import COMPRESSOR
-from .eq import EQ
-from .modulation import CHORUS
-from .reverb import REVERB
-from .spatial import GAIN, WIDTH
+from .base import Chain, ChainSettings, ChainState, Effect, Settings, State, Switches
+from .delay import DELAY, PING_PONG_DELAY
+from .drive import AMPLIFIER, BIT_CRUSHER, DISTORTION, OVERDRIVE
+from .dynamics import COMPRESSOR, GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
+from .eq import BASS_BOOST, EQ, GRAPHIC_EQ, TILT
+from .modulation import CHORUS, FLANGER, PHASER, RING_MODULATOR, ROTARY, TREMOLO, VIBRATO
+from .reverb import REVERB, ROOM
+from .spatial import GAIN, PAN, WIDTH
+from .stream import Stream
 
 __all__ = [
     "EFFECTS",
     "Chain",
     "ChainSettings",
+    "ChainState",
     "Effect",
     "Settings",
     "State",
+    "Stream",
     "Switches",
     "default_chain",
 ]
 
 EFFECTS: tuple[Effect, ...] = (
+    # tone
     EQ,
+    GRAPHIC_EQ,
+    TILT,
+    BASS_BOOST,
+    # dynamics
+    GATE,
     COMPRESSOR,
+    MULTIBAND_COMPRESSOR,
+    TRANSIENT_SHAPER,
+    # drive
     OVERDRIVE,
+    DISTORTION,
+    AMPLIFIER,
+    BIT_CRUSHER,
+    # modulation
     CHORUS,
+    FLANGER,
+    PHASER,
+    VIBRATO,
+    TREMOLO,
+    ROTARY,
+    RING_MODULATOR,
+    # delay
     DELAY,
+    PING_PONG_DELAY,
+    # reverb
     REVERB,
+    ROOM,
+    # stereo image and level
     WIDTH,
+    PAN,
     GAIN,
+    LIMITER,
 )
-"""All effects there are, in the order of a signal path."""
+"""All effects there are, in the order of a usual signal path."""
 
 
 def default_chain() -> Chain:

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
     from ..params import Param
 
-__all__ = ["Chain", "ChainSettings", "Effect", "Run", "Settings", "State", "Switches"]
+__all__ = [
+    "Chain",
+    "ChainSettings",
+    "ChainState",
+    "Effect",
+    "Run",
+    "Settings",
+    "State",
+    "Switches",
+    "run_of",
+]
 
 Settings = Mapping[str, "Tensor"]
 """Knob values of one effect in units, each ``(batch,)``."""
@@ -25,8 +35,21 @@ Switches = Mapping[str, "Tensor"]
 
 State: TypeAlias = "tuple[Tensor, ...]"
 """What an effect remembers between two blocks; each effect has its own."""
+ChainState: TypeAlias = "Mapping[str, tuple[State | None, int]]"
+"""What the effects of a chain remember, by name, and how late each of them still is."""
 Run: TypeAlias = "Callable[[Tensor, Settings, int, State | None], tuple[Tensor, State]]"
 """``run(audio, settings, sample_rate, state)`` to output and state; see `Effect`."""
+
+
+def run_of(function: Callable[..., tuple[Tensor, State]]) -> Run:
+    """The `run` of an effect whose knobs are the arguments of `function`, by name."""
+
+    def run(
+        audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        return function(audio, **settings, sample_rate=sample_rate, state=state)
+
+    return run
 
 
 def _no_latency(sample_rate: int) -> int:
@@ -150,3 +173,65 @@ class Chain:
                 done = effect.process(audio[on], chosen, sample_rate)
                 audio = audio.index_copy(0, on, done)
         return audio
+
+    def run(
+        self,
+        audio: Tensor,
+        settings: ChainSettings,
+        switches: Switches,
+        sample_rate: int,
+        state: ChainState | None = None,
+        last: bool = False,
+    ) -> tuple[Tensor, ChainState]:
+        """Run the chain on a block, see `Effect`; all items have the same effects on.
+
+        What an effect gives before it is through with its latency does not reach the next one, so
+        every effect begins where the recording begins, and all blocks together are `process`.
+
+        Args:
+            audio: ``(batch, channel, time)`` of any length.
+            settings: In units, each ``(batch,)``.
+            switches: Boolean ``(batch,)`` by effect; an effect that is missing is off.
+            sample_rate: In Hz.
+            state: As returned with the block before; None at the start.
+            last: Whether nothing follows this block.
+
+        Returns:
+            ``(batch, channel, time)``, late by `latency`, and by so much longer if it is the last;
+            and the new state.
+
+        Raises:
+            ValueError: an effect is on for some items only.
+        """
+        before: ChainState = state or {}
+        after: dict[str, tuple[State | None, int]] = {}
+        skipped = 0
+        for effect in self._running(switches):
+            late = effect.latency(sample_rate)
+            own, early = before.get(effect.name, (None, late))
+            if last:
+                audio = torch.nn.functional.pad(audio, (0, late))
+            audio, own = effect.run(audio, settings[effect.name], sample_rate, own)
+            skip = min(early, audio.shape[-1])
+            after[effect.name] = (own, early - skip)
+            audio, skipped = audio[..., skip:], skipped + skip
+        return torch.nn.functional.pad(audio, (skipped, 0)), after
+
+    def latency(self, switches: Switches, sample_rate: int) -> int:
+        """Samples by which `run` is late: the sum over the effects that are on.
+
+        Raises:
+            ValueError: an effect is on for some items only.
+        """
+        return sum(effect.latency(sample_rate) for effect in self._running(switches))
+
+    def _running(self, switches: Switches) -> list[Effect]:
+        running = []
+        for effect in self.effects:
+            on = switches.get(effect.name)
+            if on is None or not bool(on.any()):
+                continue
+            if not bool(on.all()):
+                raise ValueError(f"{effect.name} is on for some items of the batch only")
+            running.append(effect)
+        return running

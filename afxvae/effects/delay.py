@@ -1,31 +1,30 @@
-"""Effects that repeat."""
+"""Effects that repeat: echoes as they were, and echoes that darken and change sides."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ..dsp import space
+from ..dsp import delay, echoes
 from ..params import Param
-from .base import Effect
+from .base import Effect, run_of
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["DELAY", "PING_PONG_DELAY"]
 
-    from .base import Settings, State
-
-__all__ = ["DELAY"]
-
-_PARAMS = (
+_DELAY = (
     Param("time_ms", "ms", 20.0, 1000.0, 250.0, "log", "Time from one echo to the next."),
     Param("feedback", "", 0.0, 0.9, 0.3, "linear", "Level of an echo relative to the one before."),
     Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the echoes.", True),
 )
+DELAY = Effect("delay", _DELAY, run_of(delay.echo), "Echoes with feedback.")
 
-
-def _delay(
-    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
-) -> tuple[Tensor, State]:
-    return space.echo(audio, **settings, sample_rate=sample_rate), ()
-
-
-DELAY = Effect("delay", _PARAMS, _delay, "Echoes with feedback.")
+_PING_PONG_DELAY = (
+    Param("time_ms", "ms", 20.0, 1000.0, 300.0, "log", "Time from one echo to the next."),
+    Param("feedback", "", 0.0, 0.9, 0.4, "linear", "Level of an echo relative to the one before."),
+    Param("tone_hz", "Hz", 500.0, 20000.0, 6000.0, "log", "Each echo loses treble above it."),
+    Param("ping_pong", "", 0.0, 1.0, 1.0, "linear", "0 echoes stay on their side, 1 they change."),
+    Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the echoes.", True),
+)
+PING_PONG_DELAY = Effect(
+    "ping_pong_delay",
+    _PING_PONG_DELAY,
+    run_of(echoes.ping_pong),
+    "Darkening echoes that alternate between sides.",
+)

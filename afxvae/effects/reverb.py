@@ -1,32 +1,38 @@
-"""Effects that put the sound into a room."""
+"""Effects that put the sound into a room: a diffuse reverberation, and one with walls."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ..dsp import space
+from ..dsp import room, space
 from ..params import Param
-from .base import Effect
+from .base import Effect, run_of
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["REVERB", "ROOM"]
 
-    from .base import Settings, State
-
-__all__ = ["REVERB"]
-
-_PARAMS = (
+_REVERB = (
     Param("decay_s", "s", 0.1, 6.0, 1.0, "log", "Time in which the bass falls by 60 dB (RT60)."),
     Param("treble_ratio", "", 0.1, 1.0, 0.5, "log", "RT60 of the treble relative to the bass."),
     Param("pre_delay_ms", "ms", 0.0, 100.0, 10.0, "linear", "Time before the first reflection."),
     Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the reverberation.", True),
 )
+REVERB = Effect(
+    "reverb",
+    _REVERB,
+    run_of(space.reverberate),
+    "Velvet-noise room with a decay time in three bands.",
+)
 
-
-def _reverb(
-    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
-) -> tuple[Tensor, State]:
-    return space.reverberate(audio, **settings, sample_rate=sample_rate), ()
-
-
-REVERB = Effect("reverb", _PARAMS, _reverb, "Velvet-noise room with a decay time in three bands.")
+_ROOM = (
+    Param("size_m", "m", 4.0, 40.0, 10.0, "log", "Length of the room."),
+    Param("decay_s", "s", 0.2, 6.0, 1.2, "log", "Time in which the mids fall by 60 dB (RT60)."),
+    Param("bass_ratio", "", 0.5, 1.5, 1.1, "log", "RT60 of the bass relative to the mids."),
+    Param("treble_ratio", "", 0.2, 1.0, 0.5, "log", "RT60 of the treble relative to the mids."),
+    Param("pre_delay_ms", "ms", 0.0, 100.0, 10.0, "linear", "Time before the room answers."),
+    Param("balance", "", 0.0, 1.0, 0.6, "linear", "0 early reflections only, 1 only what follows."),
+    Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the room.", True),
+)
+ROOM = Effect(
+    "room",
+    _ROOM,
+    run_of(room.reverberate),
+    "Early reflections and a reverberation with RT60 by band.",
+)

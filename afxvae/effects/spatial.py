@@ -1,10 +1,10 @@
-"""Stereo image and level."""
+"""Stereo image, position and level."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..dsp import space
+from ..dsp import panning, space
 from ..dsp.units import db_to_gain, per_item
 from ..params import Param
 from .base import Effect
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
     from .base import Settings, State
 
-__all__ = ["GAIN", "WIDTH"]
+__all__ = ["GAIN", "PAN", "WIDTH"]
 
 
 def _width(
     audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
 ) -> tuple[Tensor, State]:
     return space.widen(audio, **settings), ()
+
+
+def _pan(
+    audio: Tensor, settings: Settings, sample_rate: int, state: State | None = None
+) -> tuple[Tensor, State]:
+    return panning.pan(audio, **settings), ()
 
 
 def _gain(
@@ -35,6 +41,14 @@ WIDTH = Effect(
     _width,
     "Stereo width; acts on two-channel audio.",
 )
+
+PAN = Effect(
+    "pan",
+    (Param("position", "", -1.0, 1.0, 0.0, "linear", "-1 left, 0 centre, 1 right.", True),),
+    _pan,
+    "Constant-power pan; acts on two-channel audio.",
+)
+
 GAIN = Effect(
     "gain",
     (Param("gain_db", "dB", -60.0, 60.0, 0.0, "linear", "Output gain.", True),),

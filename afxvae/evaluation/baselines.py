@@ -88,7 +88,7 @@ def rule_based(x: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
             torch.full_like(enough, value) for value in (3.0, 6.0, 1.0, 50.0, 0.0)
         )
         threshold_db = -9.0 - 0.5 * step
-        squeezed = compress(
+        squeezed, _ = compress(
             source, threshold_db, ratio, knee_db, attack_ms, release_ms, makeup_db, sample_rate
         )
         return _to_peak(squeezed, level)

@@ -1,4 +1,4 @@
-"""Echoes are the recursion they stand for; the room decays as its knobs say at every rate."""
+"""The room decays as its knobs say at every rate, and is the same room at all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from scipy.signal import butter, sosfiltfilt
 
 from afxvae.dsp import space
-from afxvae.effects.delay import DELAY
 from afxvae.effects.reverb import REVERB
 from afxvae.effects.spatial import WIDTH
 
@@ -25,10 +24,6 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 def run(effect, x: torch.Tensor, rate: int, **knobs: float) -> torch.Tensor:
     settings = {name: torch.full((len(x),), value, dtype=x.dtype) for name, value in knobs.items()}
     return effect.process(x, settings, rate)
-
-
-def echo(x: torch.Tensor, rate: int, time_ms: float, feedback: float, mix: float = 1.0):
-    return run(DELAY, x, rate, time_ms=time_ms, feedback=feedback, mix=mix)
 
 
 def room(decay_s: float, treble_ratio: float, rate: int, channels: int = 1) -> np.ndarray:
@@ -49,75 +44,6 @@ def band(x: np.ndarray, low_hz: float, high_hz: float, rate: int) -> np.ndarray:
     """Zero-phase band pass with room at both ends for its ringing."""
     sections = butter(4, [low_hz, min(high_hz, 0.48 * rate)], "bandpass", fs=rate, output="sos")
     return sosfiltfilt(sections, np.pad(x, ((0, 0), (rate // 4, rate // 4))), axis=-1)
-
-
-# echo
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("feedback", [0.0, 0.3, 0.9])
-@pytest.mark.parametrize(("rate", "samples"), [(8000, 160), (24000, 1236), (44100, 6615)])
-def test_echo_equals_the_recursion(rate, samples, feedback, dtype):
-    """``w[n] = x[n - D] + feedback w[n - D]``, sample after sample."""
-    x = noise(1, 2, 16000).to(dtype)
-    wet = np.zeros((2, 16000))
-    for n in range(samples, 16000):
-        wet[:, n] = x[0, :, n - samples].numpy() + feedback * wet[:, n - samples]
-    found = echo(x, rate, 1000.0 * samples / rate, feedback, 0.4)
-    assert residual_db(found, 0.6 * x + 0.4 * torch.from_numpy(wet)) < -100.0
-
-
-@pytest.mark.parametrize("feedback", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize("time_ms", [20.0, 87.3, 333.0])
-def test_each_echo_has_the_feedback_times_the_level_of_the_one_before(time_ms, feedback):
-    rate = 24000
-    x = torch.zeros(1, 1, rate, dtype=torch.float64)
-    pulse = torch.hann_window(64, periodic=False, dtype=torch.float64)
-    x[..., :64] = pulse
-    y = echo(x, rate, time_ms, feedback)[0, 0]
-    for number in range(1, int((rate - 200) / (time_ms * rate / 1000.0)) + 1):
-        place = number * time_ms * rate / 1000.0
-        around = y[max(0, int(place) - 40) : int(place) + 110]
-        level = feedback ** (number - 1)
-        assert float(around.sum() / pulse.sum()) == pytest.approx(level, abs=2e-3)
-        if level > 0.01:
-            centre = float((around * torch.arange(len(around))).sum() / around.sum())
-            assert centre + max(0, int(place) - 40) == pytest.approx(place + 31.5, abs=0.02)
-
-
-def test_echoes_between_samples_are_delayed_sines():
-    rate, frequency, samples = 24000, 1000.0, 240.37
-    time = torch.arange(rate // 2, dtype=torch.float64) / rate
-    x = torch.sin(2.0 * math.pi * frequency * time).view(1, 1, -1)
-    want = torch.sin(2.0 * math.pi * frequency * (time - samples / rate))
-    found = echo(x, rate, 1000.0 * samples / rate, 0.0)[0, 0]
-    assert residual_db(found[1000:-1000], want[1000:-1000]) < -60.0
-
-
-def test_a_delay_longer_than_the_signal_leaves_silence():
-    y = echo(noise(1, 1, 2000), 24000, 500.0, 0.5)
-    assert float(y.abs().max()) < 1e-9
-
-
-def test_only_the_top_of_the_band_rings_between_samples():
-    """A click half a sample late dies away within some hundred samples, before it and after."""
-    x = torch.zeros(1, 1, 12000, dtype=torch.float64)
-    x[..., 6000] = 1.0
-    y = echo(x, 24000, 1000.0 * 1000.5 / 24000, 0.0)[0, 0].square()
-    assert db(float(y.sum())) == pytest.approx(0.0, abs=0.01)
-    assert db(float(y[:6500].sum())) < -80.0
-    assert db(float(y[7500:].sum())) < -80.0
-
-
-@pytest.mark.parametrize("time_ms", [50.0, 50.02])
-def test_echo_leaves_what_came_before_alone(time_ms):
-    """Whole signals that differ from sample 6000 on differ in their echoes from 7200 on."""
-    first = noise(1, 1, 12000)
-    second = first.clone()
-    second[..., 6000:] = noise(1, 1, 6000, seed=1)
-    difference = (echo(first, 24000, time_ms, 0.8) - echo(second, 24000, time_ms, 0.8))[0, 0]
-    early = float(difference[:7000].square().mean())
-    assert db(early / float(difference[7300:].square().mean())) < -60.0
 
 
 # reverberation
@@ -209,7 +135,6 @@ def test_late_reflections_do_not_wrap_around():
     x[..., 5900] = 1.0
     wet = run(REVERB, x, 24000, **ROOM | {"decay_s": 6.0, "pre_delay_ms": 0.0})
     assert float(wet[..., :5700].abs().max()) < 1e-6
-    assert float(echo(x, 24000, 20.0, 0.9).abs().max()) < 1e-6
 
 
 def test_noise_survives_inference_mode():

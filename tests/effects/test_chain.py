@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from afxvae.effects import Chain
+from afxvae.effects import Chain, Stream
 from afxvae.params import Param
+from afxvae.types import UsageError
 from tests.effects.material import CHAIN, RATE, noise
 
 
@@ -136,3 +137,58 @@ def test_declaration_of_the_chain_is_plain_data():
     assert [effect["name"] for effect in stored] == list(CHAIN.names)
     for effect, entry in zip(CHAIN.effects, stored, strict=True):
         assert tuple(Param(**values) for values in entry["params"]) == effect.params
+
+
+# blocks
+
+
+def one_item(position: float = 0.4):
+    knobs = CHAIN.to_settings(torch.full((1, len(CHAIN.knobs)), position))
+    return knobs, {name: torch.tensor([True]) for name in CHAIN.names}
+
+
+def test_blocks_equal_whole_but_for_the_latency():
+    audio = noise(1, 2, 12000)
+    knobs, on = one_item()
+    late = CHAIN.latency(on, RATE)
+    assert late == sum(effect.latency(RATE) for effect in CHAIN.effects) > 0
+    state, pieces = None, []
+    for block in audio.split([7, 0, 93, 4000, 7900], -1):
+        piece, state = CHAIN.run(block, knobs, on, RATE, state)
+        assert piece.shape == block.shape
+        pieces.append(piece)
+    pieces.append(CHAIN.run(audio[..., :0], knobs, on, RATE, state, last=True)[0])
+    found, want = torch.cat(pieces, -1)[..., late:], CHAIN.process(audio, knobs, on, RATE)
+    assert not bool(pieces[0].any())
+    assert float((found - want).square().mean() / want.square().mean()) < 1e-12
+
+
+def test_effects_that_are_off_have_no_latency_and_no_state():
+    knobs, on = one_item()
+    on["overdrive"] = torch.tensor([False])
+    assert CHAIN.latency(on, RATE) == CHAIN.latency({}, RATE) == 0
+    audio = noise(1, 2, 500)
+    assert set(CHAIN.run(audio, knobs, on, RATE)[1]) == set(CHAIN.names) - {"overdrive"}
+    result, state = CHAIN.run(audio, knobs, {}, RATE)
+    assert torch.equal(result, audio)
+    assert not state
+
+
+def test_blocks_have_one_set_of_switches():
+    knobs, switches = chain_case(4)
+    with pytest.raises(ValueError, match="on for some items of the batch only"):
+        CHAIN.run(noise(4, 2, 500), knobs, switches, RATE)
+
+
+def test_a_stream_gives_all_that_it_took_and_begins_anew():
+    audio = noise(1, 2, 5000)
+    knobs, on = one_item()
+    stream = Stream(CHAIN, knobs, on, RATE, channels=2, input_gain=0.5)
+    for _ in range(2):
+        pieces = [stream.process(block) for block in audio[0].split(777, -1)] + [stream.flush()]
+        found = torch.cat(pieces, -1)[:, stream.latency :]
+        want = CHAIN.process(0.5 * audio, knobs, on, RATE)[0]
+        assert found.shape == want.shape
+        assert float((found - want).square().mean() / want.square().mean()) < 1e-12
+    with pytest.raises(UsageError, match=r"\(2, time\)"):
+        stream.process(audio[0, :1])

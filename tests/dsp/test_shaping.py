@@ -1,0 +1,158 @@
+"""Clippers are their formulas, and aliases stay low."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal.windows import blackmanharris
+
+from afxvae.dsp import oversampling, shaping
+from afxvae.effects import EFFECTS, Effect
+
+RATE = 44100
+BY_NAME = {effect.name: effect for effect in EFFECTS}
+
+
+def sine(frequency: float, seconds: float = 0.5) -> torch.Tensor:
+    time = torch.arange(round(seconds * RATE), dtype=torch.float64) / RATE
+    return torch.sin(2.0 * math.pi * frequency * time + 0.3).view(1, 1, -1)
+
+
+def process(name: str, x: torch.Tensor, **knobs: float) -> torch.Tensor:
+    effect: Effect = BY_NAME[name]
+    values = {p.name: p.default for p in effect.params} | knobs
+    settings = {key: torch.tensor([value], dtype=x.dtype) for key, value in values.items()}
+    return effect.process(x, settings, RATE)
+
+
+def lines(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies and levels in dB of the middle of a signal."""
+    middle = x[0, 0, RATE // 20 : -RATE // 20].double().numpy()
+    window = blackmanharris(len(middle), sym=False)
+    magnitude = np.abs(np.fft.rfft(middle * window)) * 2.0 / window.sum()
+    return np.fft.rfftfreq(len(middle), 1.0 / RATE), 20.0 * np.log10(magnitude + 1e-12)
+
+
+def level_at(x: torch.Tensor, frequency: float) -> float:
+    frequencies, levels = lines(x)
+    return float(levels[np.abs(frequencies - frequency) < 20.0].max())
+
+
+def alias_db(y: torch.Tensor, frequency: float) -> float:
+    """Loudest line that is no harmonic, relative to the fundamental."""
+    frequencies, levels = lines(y)
+    nearest = np.round(frequencies / frequency) * frequency
+    foreign = np.abs(frequencies - nearest) > 60.0
+    return float(levels[foreign].max()) - level_at(y, frequency)
+
+
+def tensors(*values: float) -> list[torch.Tensor]:
+    return [torch.tensor([value], dtype=torch.float64) for value in values]
+
+
+# curves
+
+
+@pytest.mark.parametrize("hardness", [0.0, 0.3, 0.8])
+def test_clip_is_the_formula(hardness):
+    x = np.linspace(-3.0, 3.0, 601)
+    size = np.abs(x)
+    bent = size - (size - hardness) ** 2 / (4.0 * (1.0 - hardness))
+    want = np.where(size < hardness, size, np.where(size > 2.0 - hardness, 1.0, bent))
+    found = shaping.clip(torch.from_numpy(x), *tensors(hardness))
+    np.testing.assert_allclose(found, np.sign(x) * want, atol=1e-12)
+
+
+def test_hardest_clip_is_a_sharp_corner():
+    x = torch.linspace(-3.0, 3.0, 601, dtype=torch.float64)
+    torch.testing.assert_close(
+        shaping.clip(x, *tensors(1.0)), x.clamp(-1.0, 1.0), rtol=0, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("fuzz", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("hardness", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("drive_db", [0.0, 20.0, 60.0])
+def test_minus_20_db_keeps_its_level_and_the_curve_never_falls(drive_db, hardness, fuzz):
+    x = torch.arange(-1000, 1001, dtype=torch.float64) / 1000.0
+    y = shaping.distortion_curve(x, *tensors(drive_db, hardness, fuzz))
+    assert float(y.diff().min()) >= -1e-12
+    assert float(y[1000]) == 0.0
+    assert float(y[1100] - y[900]) == pytest.approx(0.2)
+
+
+def test_fuzz_cuts_off_a_half_wave_and_what_is_soft():
+    x = torch.linspace(-0.08, 1.0, 100, dtype=torch.float64)
+    assert float(shaping.distortion_curve(x, *tensors(40.0, 1.0, 1.0)).abs().max()) < 1e-3
+    assert float(shaping.distortion_curve(x - 0.2, *tensors(40.0, 1.0, 1.0)).min()) < -0.19
+
+
+def test_gradient_of_the_curve():
+    x = torch.tensor([-0.9, -0.31, 0.01, 0.2, 0.8], dtype=torch.float64, requires_grad=True)
+    for values in ((3.0, 0.3, 0.2), (25.0, 0.0, 0.9)):
+        knobs = [knob.requires_grad_() for knob in tensors(*values)]
+        assert torch.autograd.gradcheck(shaping.distortion_curve, (x, *knobs))
+
+
+# oversampling
+
+
+@pytest.mark.parametrize("factor", [4, 8])
+def test_there_and_back_is_the_late_signal(factor):
+    x = sine(9000.0, 0.1)
+    wide, _ = oversampling.upsample(x, None, factor)
+    back, _ = oversampling.downsample(wide, None, factor)
+    late = 2 * oversampling.DELAY
+    torch.testing.assert_close(back[..., 100:], x[..., 100 - late : -late], rtol=0, atol=1e-4)
+
+
+def test_full_cutoff_keeps_every_sample():
+    x = torch.randn(1, 1, 500, generator=torch.Generator().manual_seed(0))
+    wide, _ = oversampling.upsample(x, None, 4, 1.0)
+    assert torch.equal(wide[..., ::4][..., 16:], x[..., :-16])
+
+
+def test_bent_lines_are_those_of_the_curve():
+    """Levels of the harmonics of a clipped sine against the curve's Fourier series."""
+    knobs = {"drive_db": 12.0, "hardness": 0.7, "fuzz": 0.3, "tone_hz": 20000.0, "mix": 1.0}
+    y = process("distortion", sine(700.0), **knobs)
+    phase = torch.arange(4096, dtype=torch.float64) * (2.0 * math.pi / 4096)
+    curve = shaping.distortion_curve(torch.sin(phase), *tensors(12.0, 0.7, 0.3))
+    series = np.abs(np.fft.rfft(curve.numpy())) * 2.0 / 4096
+    for harmonic in range(1, 9):
+        prewarped = math.tan(math.pi * 700.0 * harmonic / RATE) / math.tan(math.pi * 20000.0 / RATE)
+        want = 20.0 * math.log10(series[harmonic]) - 10.0 * math.log10(1.0 + prewarped**2)
+        assert level_at(y, 700.0 * harmonic) == pytest.approx(want, abs=0.05)
+
+
+def test_tone_is_3_db_down_at_its_frequency():
+    x = 0.01 * sine(2000.0)
+    y = process("distortion", x, drive_db=0.0, tone_hz=2000.0, mix=1.0)
+    assert level_at(y, 2000.0) - level_at(x, 2000.0) == pytest.approx(-3.01, abs=0.02)
+
+
+def test_fuzz_leaves_no_dc():
+    y = process("distortion", 0.5 * sine(500.0, 1.0), drive_db=40.0, fuzz=0.8, mix=1.0)
+    assert float(y[..., RATE // 2 :].mean().abs()) < 1e-3
+    assert level_at(y, 1000.0) - level_at(y, 500.0) > -20.0  # the second harmonic
+
+
+@pytest.mark.parametrize("fuzz", [0.0, 0.5])
+@pytest.mark.parametrize("hardness", [0.0, 0.8, 1.0])
+@pytest.mark.parametrize("drive_db", [6.0, 12.0])
+def test_aliases_of_the_clipper_stay_below_minus_60_db(drive_db, hardness, fuzz):
+    """Of a full-scale 5 kHz sine, at moderate drive."""
+    knobs = {"drive_db": drive_db, "hardness": hardness, "fuzz": fuzz}
+    y = process("distortion", sine(5000.0), **knobs, tone_hz=20000.0, mix=1.0)
+    assert alias_db(y, 5000.0) < -60.0
+
+
+@pytest.mark.parametrize("drive_db", [12.0, 20.0])
+@pytest.mark.parametrize("master_db", [0.0, 10.0])
+def test_aliases_of_the_amplifier_stay_below_minus_60_db(drive_db, master_db):
+    knobs = {"drive_db": drive_db, "master_db": master_db, "treble": 10.0, "cabinet": 0.0}
+    y = process("amplifier", sine(5000.0), **knobs, sag=0.0, mix=1.0)
+    assert alias_db(y, 5000.0) < -60.0
