@@ -166,10 +166,9 @@ def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
             raise UsageError(f"There is no effect {name!r}; there are {', '.join(known)}.")
     if as_json:
         _print_json({"effects": [row for row in chain.to_dict() if row["name"] in wanted]})
-    elif names:
-        _show(console.effect_pages(chain[name] for name in names))
     else:
-        _show(console.effects_table(chain.effects))
+        shown = console.effect_pages if names else console.effects_table
+        _show(shown(chain[name] for name in wanted))
 
 
 @app.command()
