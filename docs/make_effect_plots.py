@@ -7,14 +7,17 @@ Every curve is measured from the sound that comes out.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import torch
 from make_effects_page import EXAMPLES, REFERENCE
 from matplotlib import pyplot as plt
@@ -28,8 +31,11 @@ from afxvae.effects import EFFECTS, Effect
 RATE = 44100
 CLIP = Path(__file__).resolve().parent.parent / "afxvae" / "demo" / "guitar.flac"
 CLIP_S = (3.3, 5.8)
-COLOURS = 48  # of a figure: keeps the files small
+MAP = mpl.colormaps["magma"].resampled(32)
+COLOURS = 128  # of a figure: these two keep the files small
 TICKS_HZ = (100, 1000, 10000)
+BANDS_HZ = torch.logspace(math.log10(60), math.log10(16000), 97)
+SIDES = ("left", "right")
 
 Variant = dict[str, float]
 
@@ -57,24 +63,31 @@ def impulse(seconds: float, channels: int = 1, size: float = 1.0) -> Tensor:
     return sound
 
 
-def analytic(sound: Tensor) -> Tensor:
-    spectrum = torch.fft.fft(sound)
-    half = sound.shape[-1] // 2
-    spectrum[..., 1:half] *= 2
-    spectrum[..., half:] = 0
-    return torch.fft.ifft(spectrum)
-
-
 def decibels(gain: Tensor) -> Tensor:
     return 20 * gain.clamp_min(1e-9).log10()
 
 
-def label(variant: Variant) -> str:
-    return ", ".join(f"{knob} {value:g}" for knob, value in variant.items())
+def labels(variants: tuple[Variant, ...]) -> list[str]:
+    """The knobs in which variants differ."""
+    same = set.intersection(*(set(variant.items()) for variant in variants))
+    return [
+        ", ".join(
+            f"{knob} {value:g}" for knob, value in variant.items() if (knob, value) not in same
+        )
+        for variant in variants
+    ]
+
+
+def dotted(axes: Axes, x: Tensor, y: Tensor) -> None:
+    """What went in."""
+    axes.plot(x, y, "k:", lw=0.8)
 
 
 def legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
+    texts = axes.get_legend_handles_labels()[1]
+    if len(texts) == 2 and max(map(len, texts)) < 8:
+        axes.legend(loc="upper center", ncols=2)
+    elif texts:
         axes.legend(loc="best")
 
 
@@ -94,9 +107,9 @@ def frequency_axis(axis: Any) -> None:
 def response(axes: Axes, effect: Effect, *variants: Variant, size: float = 1.0) -> None:
     sound = impulse(1.5, size=size)
     hz = torch.fft.rfftfreq(sound.shape[-1], 1 / RATE)
-    for variant in variants or ({},):
+    for variant, label in zip(variants, labels(variants), strict=True):
         gain = torch.fft.rfft(run(effect, sound, **variant)[0]).abs() / size
-        axes.semilogx(hz[1:], decibels(gain[1:]), label=label(variant))
+        axes.semilogx(hz[1:], decibels(gain[1:]), label=label)
     axes.set_xlim(20, 20000)
     axes.set_ylim(bottom=max(axes.get_ylim()[0], -40))
     frequency_axis(axes.xaxis)
@@ -107,42 +120,42 @@ def static(
     axes: Axes, effect: Effect, *variants: Variant, hz: tuple[float, ...] = (1000.0,)
 ) -> None:
     level_db = torch.linspace(-60, 0, 31, dtype=torch.float64)
-    for variant in variants or ({},):
-        for each in hz:
-            sound = sine(each, 1.0) * 10 ** (level_db / 20).view(-1, 1, 1)
-            out = run(effect, sound, **variant)[..., RATE // 2 : -RATE // 8].abs().amax((1, 2))
-            text = label(variant) if len(hz) == 1 else f"{each:g} Hz"
-            axes.plot(level_db, decibels(out), label=text)
-    axes.plot(level_db, level_db, color="0.7", zorder=0)
-    axes.set_ylim(-80, 6)
-    name_axes(axes, "in (peak dBFS)", "out", "steady levels")
+    texts = labels(variants) if len(hz) == 1 else [f"{each:g} Hz" for each in hz]
+    for text, (variant, each) in zip(texts, product(variants, hz), strict=True):
+        sound = sine(each, 1.0) * 10 ** (level_db / 20).view(-1, 1, 1)
+        out = run(effect, sound, **variant)[..., RATE // 2 : -RATE // 8].abs().amax((1, 2))
+        axes.plot(level_db, decibels(out), label=text)
+    dotted(axes, level_db, level_db)
+    axes.set_ylim(-80, 14)
+    name_axes(axes, "peak in, dBFS", "out", "steady levels")
 
 
 def transfer(axes: Axes, effect: Effect, *variants: Variant) -> None:
     sound = sine(20.0, 0.2)
     cycle = slice(RATE // 20, RATE // 10)
-    for variant in variants:
-        axes.plot(sound[0, cycle], run(effect, sound, **variant)[0, cycle], label=label(variant))
+    for variant, label in zip(variants, labels(variants), strict=True):
+        axes.plot(sound[0, cycle], run(effect, sound, **variant)[0, cycle], label=label)
     name_axes(axes, "in", "out", "transfer curve")
 
 
-def waveform(axes: Axes, effect: Effect, *variants: Variant, scale: float = 1.0) -> None:
-    sound = sine(200.0, 0.2) * scale
+def waveform(axes: Axes, effect: Effect, *variants: Variant, size: float = 1.0) -> None:
+    sound = sine(200.0, 0.2) * size
     shown = slice(RATE // 10, RATE // 10 + RATE // 100)
     ms = 1000 * time(0.01)
-    for variant in variants:
-        axes.plot(ms, run(effect, sound, **variant)[0, shown], label=label(variant))
-    axes.plot(ms, sound[0, shown], color="0.7", zorder=0)
+    for variant, label in zip(variants, labels(variants), strict=True):
+        axes.plot(ms, run(effect, sound, **variant)[0, shown], label=label, lw=1)
+    dotted(axes, ms, sound[0, shown])
+    axes.set_ylim(top=2.0 * size)  # room for the legend
     name_axes(axes, "ms", "", "a sine of 200 Hz")
 
 
 def burst(axes: Axes, effect: Effect, *variants: Variant) -> None:
     t = time(1.0)
-    sound = (sine(1000.0, 1.0) * (t >= 0.1) * 10 ** (-1.5 * (t - 0.1) - 1)).float()
-    for variant in variants:
-        axes.plot(t, decibels(envelope(run(effect, sound, **variant)[0])), label=label(variant))
-    axes.plot(t, decibels(envelope(sound[0])), color="0.7", zorder=0)
-    axes.set(ylim=(-70, 0), xlim=(0, 1))
+    sound = (sine(1000.0, 1.0) * (t >= 0.1) * 10 ** (-3 * (t - 0.1) - 1)).float()
+    for variant, label in zip(variants, labels(variants), strict=True):
+        axes.plot(t, decibels(envelope(run(effect, sound, **variant)[0])), label=label)
+    dotted(axes, t, decibels(envelope(sound[0])))
+    axes.set(ylim=(-80, 10), xlim=(0, 1))
     name_axes(axes, "s", "dB", "a note that dies away")
 
 
@@ -152,65 +165,68 @@ def envelope(sound: Tensor) -> Tensor:
 
 def echogram(axes: Axes, effect: Effect, seconds: float, *variants: Variant) -> None:
     pool = RATE // 100
-    for variant in variants:
+    for variant, label in zip(variants, labels(variants), strict=True):
         sound = run(effect, impulse(seconds), **variant, mix=1.0)
         energy = sound[0].unfold(0, pool, pool).square().sum(-1)
-        axes.plot(torch.arange(len(energy)) / 100, 10 * energy.clamp_min(1e-12).log10(),
-                  label=label(variant))  # fmt: skip
+        level_db = 10 * energy.clamp_min(1e-12).log10()
+        axes.plot(torch.arange(len(energy)) / 100, level_db, label=label)
     axes.set(ylim=(-90, 0), xlim=(0, seconds))
     name_axes(axes, "s", "dB in 10 ms", "answer to an impulse")
 
 
 def echoes(axes: Axes, effect: Effect, channels: int) -> None:
     sound = run(effect, impulse(2.2, channels), mix=1.0)
-    pool = RATE // 200
-    peaks = sound.abs().unfold(1, pool, pool).amax(-1)
-    for peak, side in zip(peaks, ("left", "right"), strict=False):
+    pool = RATE // 100
+    pooled = torch.nn.functional.pad(sound.abs(), (pool // 2, 0)).unfold(1, pool, pool).amax(-1)
+    for side, peak in enumerate(pooled):
         (at,) = torch.nonzero(peak > 1e-3, as_tuple=True)
-        axes.vlines(at / 200, -60, decibels(peak[at]), lw=3, label=side if channels > 1 else None,
-                    color="C0" if side == "left" else "C1")  # fmt: skip
-    axes.set(ylim=(-60, 0), xlim=(0, 2.2))
-    name_axes(axes, "s", "peak in dB", "answer to an impulse")
+        label = SIDES[side] if channels > 1 else None
+        axes.vlines(at / 100, -60, decibels(peak[at]), lw=3, label=label, color=f"C{side}")
+    axes.set(ylim=(-60, 5), xlim=(0, 2.2))
+    name_axes(axes, "s", "peak, dB", "answer to an impulse")
 
 
 def swing(axes: Axes, effect: Effect, seconds: float, what: str, hz: float, **knobs: float) -> None:
-    """Delay, pitch or level of a sine over time, on both channels."""
-    extra = 0.25
-    sound = sine(hz, seconds + 2 * extra, 2)
-    ratio = analytic(run(effect, sound, **knobs)) / analytic(sound)
-    phase = torch.from_numpy(__import__("numpy").unwrap(ratio.angle().numpy()))
-    inside = slice(int(extra * RATE), -int(extra * RATE))
-    t = time(seconds + 2 * extra)[inside]
+    """Delay (ms), pitch (cents) or level (dB) of a sine over time, on both channels."""
+    t = time(seconds + 0.04)
+    turning = torch.polar(torch.ones_like(t), 2 * torch.pi * hz * t)
+    parts = (run(effect, part.expand(2, -1), **knobs) for part in (turning.real, turning.imag))
+    ratio = (torch.complex(*parts) / turning)[:, len(t) - round(seconds * RATE) :]
+    t = t[-ratio.shape[1] :]
+    phase = torch.from_numpy(np.unwrap(ratio.angle().numpy()))
     if what == "level":
-        curve = decibels(ratio.abs())
+        curves, unit = decibels(ratio.abs()), "dB"
     elif what == "delay":
-        curve = -phase / (2 * torch.pi * hz) * 1000
+        curves, unit = -phase / (2 * torch.pi * hz) * 1000, "ms"
     else:
         change = torch.gradient(phase, dim=-1)[0] * RATE / (2 * torch.pi * hz)
-        curve = 1200 * torch.log2(1 + change)
-    channels = 1 if torch.allclose(curve[0], curve[1], atol=1e-6) else 2
-    for side in range(channels):
-        text = ("left", "right")[side] if channels > 1 else None
-        axes.plot(t, curve[side, inside], label=text)
-    unit = {"level": "dB", "delay": "ms", "pitch": "cents"}[what]
+        curves, unit = 1200 * torch.log2(1 + change), "cents"
+    same = torch.allclose(curves[0], curves[1], atol=1e-6)
+    for side, curve in enumerate(curves[:1] if same else curves):
+        axes.plot(t, curve, label=None if same else SIDES[side])
+    axes.set_xlim(left=0)
+    axes.margins(y=0.3)
     name_axes(axes, "s", unit, f"{what} over time")
 
 
 def noise(axes: Axes, effect: Effect) -> None:
     sound = torch.randn(1, RATE * 4, generator=torch.Generator().manual_seed(0)) * 0.1
-    spectrogram(axes, run(effect, sound)[0], 4.0, frames=16)
+    level_db = spectrogram(run(effect, sound)[0], smooth=16)
+    picture(axes, level_db, 4.0, float(level_db.max()), 40.0)
     axes.set_title("white noise, after")
 
 
 def partials(axes: Axes, effect: Effect) -> None:
     sound = sine(1000.0, 1.0)[0]
     hz = torch.fft.rfftfreq(len(sound), 1 / RATE)
-    for wave, text in ((sound, "before"), (run(effect, sound[None])[0], "after")):
+    for wave, text, colour in (
+        (sound, "before", "0.7"),
+        (run(effect, sound[None])[0], "after", "C0"),
+    ):
         gain = decibels(torch.fft.rfft(wave).abs() * 2 / len(sound))
         (at,) = torch.nonzero(gain > -60, as_tuple=True)
-        axes.vlines(hz[at], -60, gain[at], lw=3, color="0.7" if text == "before" else "C0",
-                    label=text)  # fmt: skip
-    axes.set(xlim=(0, 2000), ylim=(-60, 6))
+        axes.vlines(hz[at], -60, gain[at], lw=3, color=colour, label=text)
+    axes.set(xlim=(0, 2000), ylim=(-60, 15))
     name_axes(axes, "Hz", "dB", "a sine of 1 kHz")
 
 
@@ -226,90 +242,92 @@ def sweep(axes: Axes, effect: Effect, knob: str, inputs: dict[str, tuple[float, 
     name_axes(axes, knob, "dB", "gain")
 
 
+DECAYS = ({"decay_s": 0.5}, {"decay_s": 1.0}, {"decay_s": 3.0})
+
 PANELS: dict[str, Callable[[Axes, Effect], None]] = {
-    "eq": response,
-    "graphic_eq": response,
+    "eq": lambda a, e: response(a, e, {}),
+    "graphic_eq": lambda a, e: response(a, e, {}),
     "tilt": lambda a, e: response(a, e, *({"tilt_db": db} for db in (12, 6, -6, -12))),
-    "bass_boost": lambda a, e: response(a, e, {"gain_db": 6}, {"gain_db": 12}, {"q": 2}),
+    "bass_boost": lambda a, e: response(
+        a, e, *({"gain_db": db, "q": q} for db, q in ((6, 0.7), (12, 0.7), (12, 2)))
+    ),
     "compressor": lambda a, e: static(a, e, *({"ratio": r, "makeup_db": 0} for r in (2, 4, 20))),
-    "multiband_compressor": partial(static, hz=(60.0, 800.0, 8000.0)),
-    "limiter": lambda a, e: static(a, e, {"gain_db": 0}, {"gain_db": 12}, {"gain_db": 24}),
-    "gate": lambda a, e: static(a, e, {"ratio": 2}, {"ratio": 4}, {"ratio": 20, "range_db": 20}),
+    "multiband_compressor": lambda a, e: static(a, e, {}, hz=(60.0, 800.0, 8000.0)),
+    "limiter": lambda a, e: static(a, e, *({"gain_db": db} for db in (0, 12, 24))),
+    "gate": lambda a, e: static(
+        a, e, *({"ratio": r, "range_db": db} for r, db in ((2, 60), (4, 60), (20, 20)))
+    ),
     "transient_shaper": lambda a, e: burst(
         a, e, {"attack_db": 12, "sustain_db": 0}, {"attack_db": 0, "sustain_db": -12}
     ),
     "overdrive": lambda a, e: transfer(
-        a, e, {"drive_db": 6}, {"drive_db": 24}, {"drive_db": 24, "bias": 0.5}
+        a, e, *({"drive_db": db, "bias": bias} for db, bias in ((6, 0), (24, 0), (24, 0.5)))
     ),
     "distortion": lambda a, e: waveform(
-        a, e, {"hardness": 0}, {"hardness": 1}, {"fuzz": 1}, scale=0.5
+        a, e, *({"drive_db": 12, "hardness": h, "fuzz": f} for h, f in ((0, 0), (1, 0), (1, 1))),
+        size=0.5,
     ),
     "amplifier": lambda a, e: response(
-        a, e, {"treble": 5}, {"treble": 10}, {"bass": 10}, {"mid": 10}, size=1e-6
+        a, e, {"treble": 0}, {"treble": 10}, {"bass": 0}, {"mid": 0}, size=1e-6
     ),
-    "bit_crusher": lambda a, e: waveform(a, e, {"bits": 3, "rate_hz": 48000}, {"bits": 16}),
+    "bit_crusher": lambda a, e: waveform(
+        a, e, {"bits": 3, "rate_hz": 48000}, {"bits": 16, "rate_hz": 2500}
+    ),
     "chorus": lambda a, e: swing(a, e, 2.5, "delay", 20.0, mix=1.0),
     "flanger": noise,
     "phaser": noise,
     "tremolo": lambda a, e: swing(a, e, 0.6, "level", 1000.0),
     "vibrato": lambda a, e: swing(a, e, 0.6, "pitch", 1000.0),
-    "rotary": lambda a, e: swing(a, e, 0.6, "level", 2000.0),
+    "rotary": lambda a, e: swing(a, e, 0.6, "level", 8000.0),
     "ring_modulator": partials,
     "delay": partial(echoes, channels=1),
     "ping_pong_delay": partial(echoes, channels=2),
-    "reverb": lambda a, e: echogram(a, e, 3.0, *({"decay_s": s} for s in (0.5, 1, 3))),
-    "room": lambda a, e: echogram(a, e, 3.0, *({"decay_s": s} for s in (0.5, 1, 3))),
+    "reverb": lambda a, e: echogram(a, e, 3.0, *DECAYS),
+    "room": lambda a, e: echogram(a, e, 3.0, *DECAYS),
     "width": lambda a, e: sweep(a, e, "width", {"mid": (1.0, 1.0), "side": (1.0, -1.0)}),
     "pan": lambda a, e: sweep(a, e, "position", {"left": (1.0, 0.0), "right": (0.0, 1.0)}),
     "gain": lambda a, e: sweep(a, e, "gain_db", {"": (1.0, 1.0)}),
-}
+}  # fmt: skip
 
 
 # before and after
 
 
-def spectrogram(axes: Axes, sound: Tensor, seconds: float, frames: int = 1) -> Tensor:
-    """Level in dB on 96 logarithmic bands; `frames` are averaged to one."""
-    n_fft, hop = 4096, RATE // 90 // frames
+def spectrogram(sound: Tensor, smooth: int = 1) -> Tensor:
+    """Level in dB, ``(96, frame)``; each frame is the mean of `smooth` shorter steps."""
+    n_fft, hop = 4096, RATE // 90 // smooth
     window = torch.hann_window(n_fft)
     power = torch.stft(sound.float(), n_fft, hop, window=window, return_complex=True).abs().square()
-    hz = torch.logspace(torch.tensor(60.0).log10(), torch.tensor(16000.0).log10(), 97)
-    edges = (hz * n_fft / RATE).tolist()
-    bands = torch.stack([
-        power[int(low) : max(int(high), int(low) + 1)].mean(0)
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ])  # fmt: skip
-    bands = torch.nn.functional.avg_pool1d(bands[None], frames)[0]
-    level_db = 10 * bands.clamp_min(1e-12).log10()
-    picture(axes, level_db, seconds, float(level_db.max()))
-    return level_db
+    edges = (BANDS_HZ * n_fft / RATE).tolist()
+    bands = torch.stack(
+        [power[int(low) : max(int(high), int(low) + 1)].mean(0) for low, high in pairwise(edges)]
+    )
+    bands = torch.nn.functional.avg_pool1d(bands[None], smooth)[0]
+    return 10 * bands.clamp_min(1e-12).log10()
 
 
-def picture(axes: Axes, level_db: Tensor, seconds: float, top_db: float) -> None:
+def picture(axes: Axes, level_db: Tensor, seconds: float, top_db: float, span_db: float) -> None:
     t = torch.linspace(0, seconds, level_db.shape[1] + 1)
-    hz = torch.logspace(torch.tensor(60.0).log10(), torch.tensor(16000.0).log10(), 97)
-    axes.pcolormesh(t, hz, level_db, vmin=top_db - 70, vmax=top_db, cmap="magma")
+    axes.pcolormesh(t, BANDS_HZ, level_db, vmin=top_db - span_db, vmax=top_db, cmap=MAP)
     axes.set_yscale("log")
     frequency_axis(axes.yaxis)
-    name_axes(axes, "s", "", "")
     axes.grid(False)
+    axes.set_xlabel("s")
 
 
 def figure(effect: Effect, clip: Tensor) -> bytes:
     """A PNG."""
-    made, (law, before, after) = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained")
+    made, (law, *others) = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained")
     PANELS[effect.name](law, effect)
     legend(law)
-    channel, text = (1, " (right)") if effect.name == "pan" else (0, "")
-    wet = run(effect, clip)
+    sounds, text = (clip, run(effect, clip)), ""
     if effect.name == "width":
-        clip, wet, text = *((s[:1] - s[1:]) / 2 for s in (clip, wet)), " (L − R)"
-    spectrogram(before, clip[channel], CLIP_S[1] - CLIP_S[0])
-    spectrogram(after, wet[channel], CLIP_S[1] - CLIP_S[0])
-    top = max(axes.collections[0].get_array().max() for axes in (before, after))
-    for axes, title in ((before, "guitar, before"), (after, "guitar, after")):
-        axes.collections[0].set_clim(top - 70, top)
-        axes.set_title(title + text)
+        sounds, text = tuple((sound[:1] - sound[1:]) / 2 for sound in sounds), " (L − R)"
+    levels = [spectrogram(sound[0]) for sound in sounds]
+    top_db = max(float(level_db.max()) for level_db in levels)
+    for axes, level_db, when in zip(others, levels, ("before", "after"), strict=True):
+        picture(axes, level_db, CLIP_S[1] - CLIP_S[0], top_db, 70.0)
+        axes.set_title(f"guitar, {when}{text}")
     drawn = BytesIO()
     made.savefig(drawn, dpi=100)
     plt.close(made)

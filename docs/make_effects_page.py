@@ -34,10 +34,10 @@ EXAMPLES: dict[str, dict[str, float]] = {
     "tilt": {"tilt_db": 12},
     "bass_boost": {"gain_db": 12},
     "compressor": {"threshold_db": -40, "ratio": 4, "makeup_db": 12},
-    "multiband_compressor": {"low_threshold_db": -40, "low_ratio": 8, "mid_threshold_db": -40,
+    "multiband_compressor": {"low_threshold_db": -40, "low_ratio": 4, "mid_threshold_db": -40,
                              "mid_ratio": 2, "high_makeup_db": 12},
     "limiter": {"gain_db": 12, "ceiling_db": -12},
-    "gate": {"threshold_db": -24, "range_db": 60},
+    "gate": {"threshold_db": -15, "range_db": 60},
     "transient_shaper": {"attack_db": 12, "sustain_db": -12},
     "overdrive": {"drive_db": 24},
     "distortion": {"drive_db": 30, "mix": 1},
@@ -55,7 +55,7 @@ EXAMPLES: dict[str, dict[str, float]] = {
     "reverb": {"decay_s": 2, "mix": 0.4},
     "room": {"decay_s": 2, "mix": 0.5},
     "width": {"width": 2},
-    "pan": {"position": 0.7},
+    "pan": {"position": 0.9},
     "gain": {"gain_db": 12},
 }  # fmt: skip
 """What the figures show; the other knobs are at their defaults."""
@@ -103,11 +103,13 @@ def overview() -> str:
 
 def page(effect: Effect) -> str:
     """One effect: figure, knobs, latency, how it is computed."""
-    example = ", ".join(f"`{knob}` {number(value)}" for knob, value in EXAMPLES[effect.name].items())
+    example = ", ".join(
+        f"`{knob}` {number(value)}" for knob, value in EXAMPLES[effect.name].items()
+    )
     parts = [
         f"# `{effect.name}`\n\n{effect.help}\n",
         f"![What {effect.name} does to sound]({effect.name}.png)\n",
-        f"Before and after: a guitar, with {example}.\n",
+        f"Left: measured on test signals. Right: a guitar, before and after, with {example}.\n",
         f"## Knobs\n\n{table(effect.params)}",
         amounts(effect),
         f"{manual.latency(effect)}\n",
