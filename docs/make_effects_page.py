@@ -69,13 +69,9 @@ them in a terminal, `afxvae effects NAME` shows what is on the page of one, and
 `afxvae effects --json` gives all knobs as data.
 """
 
-OUTRO = """The effects marked \\* are those of the default chain, in the order {order}. Any effect
-can be used from Python and in [presets](../guide/presets.md). Ranges belong to a trained model:
-weights refuse to load into a chain with others.
-"""
-
-KNOBS = """Knobs marked \\* are amounts: {with_them} at {their} default the effect does nothing,
-wherever its other knobs stand. The middle of a logarithmic knob is the geometric mean of its ends.
+OUTRO = """The effects marked \\* are those of the default chain, which the model sets, in the order
+{order}.
+Ranges belong to a trained model: weights refuse to load into a chain with others.
 """
 
 
@@ -123,9 +119,16 @@ def page(effect: Effect) -> str:
 
 def amounts(effect: Effect) -> str:
     """What the asterisks say."""
-    several = sum(param.amount for param in effect.params) > 1
-    with_them, their = ("with all of them", "their") if several else ("with it", "its")
-    return KNOBS.format(with_them=with_them, their=their)
+    marked = sum(param.amount for param in effect.params)
+    text = "Knobs marked \\* are amounts: with all of them at their defaults"
+    if marked == 1:
+        text = "The knob marked \\* is an amount: with it at its default"
+    text += " the effect does nothing"
+    if marked < len(effect.params):
+        text += ", wherever its other knobs stand"
+    if any(param.scale == "log" for param in effect.params):
+        text += ". The middle of a logarithmic knob is the geometric mean of its ends"
+    return f"{text}.\n"
 
 
 def table(params: tuple[Param, ...]) -> str:
