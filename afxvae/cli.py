@@ -7,6 +7,7 @@ failed, or something unexpected; 130 for interrupted.
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import traceback
@@ -153,19 +154,21 @@ def embed(
 
 @app.command()
 def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
-    """Show every effect and knob: unit, range and default."""
+    """List the effects; of those that are named, show every knob and how it is computed."""
     from . import console
     from .effects import EFFECTS, Chain
 
     chain = Chain(EFFECTS)
-    if unknown := [name for name in names or () if name not in chain.names]:
-        known = ", ".join(chain.names)
-        raise UsageError(f"There is no effect {unknown[0]!r}; there are {known}.")
+    wanted = names or chain.names
+    for name in wanted:
+        if name not in chain.names:
+            known = difflib.get_close_matches(name, chain.names) or chain.names
+            raise UsageError(f"There is no effect {name!r}; there are {', '.join(known)}.")
     if as_json:
-        rows = [row for row in chain.to_dict() if not names or row["name"] in names]
-        _print_json({"effects": rows})
+        _print_json({"effects": [row for row in chain.to_dict() if row["name"] in wanted]})
     else:
-        _show(console.effects_table([chain[name] for name in names or chain.names]))
+        shown = console.effect_pages if names else console.effects_table
+        _show(shown(chain[name] for name in wanted))
 
 
 @app.command()

@@ -15,20 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from . import manual
 from .types import AfxError
 
 if TYPE_CHECKING:
     from .effects import Effect
     from .hub import ModelInfo
     from .jobs import Applied, Matched
+    from .params import Param
 
 __all__ = [
     "apply_document",
     "console",
+    "effect_pages",
     "effects_table",
     "explain",
     "json_text",
@@ -154,25 +158,49 @@ def settings_table(rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def effects_table(effects: Iterable[Effect]) -> Table:
-    """Every knob with its unit, range, default and purpose."""
+    """Every effect in a sentence, and the names of its knobs."""
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("effect", "knob", "unit"):
+    table.add_column("effect", no_wrap=True)
+    table.add_column("does", ratio=2)
+    table.add_column("knobs", ratio=3)
+    for effect in effects:
+        knobs = ", ".join(param.name for param in effect.params)
+        table.add_row(effect.name, effect.help, knobs, end_section=True)
+    return table
+
+
+def effect_pages(effects: Iterable[Effect]) -> RenderableType:
+    """What there is to know about effects: knobs, latency, how they are computed."""
+    page = Table.grid()
+    for effect in effects:
+        page.add_row(Text(f"{effect.name}: {effect.help}", style="bold"))
+        page.add_row(_knobs_table(effect.params))
+        page.add_row("* With these at their defaults it does nothing, wherever the others stand.")
+        page.add_row(manual.latency(effect))
+        for passage in manual.computation(effect):
+            text = "\n\n".join((f"**{passage.subject}**", *passage.paragraphs))
+            page.add_row(Text())
+            page.add_row(Markdown(text))
+        page.add_row(Text())
+    return page
+
+
+def _knobs_table(params: Iterable[Param]) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("knob", "unit"):
         table.add_column(name, no_wrap=True)
     for name in ("minimum", "maximum", "default"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("scale", no_wrap=True)
     table.add_column("does", overflow="fold")
-    for effect in effects:
-        for index, param in enumerate(effect.params):
-            table.add_row(
-                effect.name if index == 0 else "",
-                param.name,
-                param.unit,
-                *(f"{value:g}" for value in (param.minimum, param.maximum, param.default)),
-                param.scale,
-                param.help,
-                end_section=index == len(effect.params) - 1,
-            )
+    for param in params:
+        table.add_row(
+            param.name + (" *" if param.amount else ""),
+            param.unit,
+            *(f"{value:g}" for value in (param.minimum, param.maximum, param.default)),
+            param.scale,
+            param.help,
+        )
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from afxvae import __version__, audio, default_chain, jobs, training
+from afxvae import __version__, audio, jobs, manual, training
 from afxvae.cli import main
 from afxvae.data import corpus
+from afxvae.effects import EFFECTS, Effect
 from afxvae.evaluation import report
 
 from .conftest import Output, QuickModel, listing, write_sound
@@ -67,16 +69,45 @@ def test_embed_goes_on_after_a_bad_file(
     assert main(["embed", "none.wav"]) == 3
 
 
-def test_effects_shows_every_knob(capsys: Output) -> None:
+def test_effects_lists_every_effect_and_knob(capsys: Output) -> None:
     assert main(["effects"]) == 0
     shown = capsys.readouterr().out
-    for name, param in default_chain().knobs:
-        assert name in shown
-        assert param.name in shown
+    for effect in EFFECTS:
+        assert effect.name in shown
+        assert effect.help.split()[0] in shown
+        assert all(param.name in shown for param in effect.params)
+
+
+def test_effects_with_json_is_data(capsys: Output) -> None:
     assert main(["effects", "reverb", "--json"]) == 0
     (reverb,) = json.loads(capsys.readouterr().out)["effects"]
     assert reverb["name"] == "reverb"
     assert reverb["params"][0]["unit"] == "s"
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.name)
+def test_effects_of_a_name_is_its_manual(effect: Effect, capsys: Output) -> None:
+    assert main(["effects", effect.name]) == 0
+    shown = capsys.readouterr().out
+    lines = [line.split() for line in shown.splitlines()]
+    assert f"{effect.name}: {effect.help}" in shown
+    for param in effect.params:
+        (row,) = [line for line in lines if line[:1] == [param.name] and param.scale in line]
+        assert {f"{v:g}" for v in (param.minimum, param.maximum, param.default)} <= set(row)
+        assert (row[1] == "*") == param.amount
+        assert param.unit in shown
+    assert (str(effect.latency(48_000)) in shown) or not effect.latency(48_000)
+    words = " ".join(shown.replace("*", "").split())
+    for passage in manual.computation(effect):
+        assert passage.subject in shown
+        assert " ".join(re.sub(r"[`*]", "", passage.paragraphs[0]).split()) in words
+
+
+def test_effects_shows_the_effects_that_are_named_and_no_other(capsys: Output) -> None:
+    assert main(["effects", "tremolo", "pan"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("tremolo:") < shown.index("pan:")
+    assert "compressor" not in shown
 
 
 def test_models_shows_name_version_size_licence_and_checksum(
