@@ -34,7 +34,7 @@ def consistency(white: Tensor, place: Tensor, lag: Tensor, stretches: int) -> fl
         stretches: Parts of the clip.
     """
     place = place[: len(place) // stretches * stretches]
-    lag = lag[..., : len(place)]
+    lag = lag if lag.dim() == 0 else lag[: len(place)]
     now = white[place]
 
     def mean(values: Tensor) -> Tensor:
