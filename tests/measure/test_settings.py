@@ -15,11 +15,11 @@ from afxvae.dsp import space
 from afxvae.measure import (
     MEASURED,
     Measured,
-    chorus,
     measure_chorus,
     measure_echo,
     measure_reverb,
     measure_settings,
+    paths,
     reverb,
 )
 from tests.measure.material import (
@@ -93,14 +93,14 @@ def test_level_does_not_matter(effect: str) -> None:
 @pytest.mark.parametrize("effect", MEASURED)
 def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effect: str) -> None:
     clip = everything()
-    for cached in (chorus._grid, chorus._bags, reverb._templates, reverb._frequencies):
+    for cached in (paths._grid, paths._rows, reverb._templates, reverb._frequencies):
         cached.cache_clear()
     space._velvet_bands.cache_clear()
     with torch.inference_mode():
         inside = MEASURES[effect](clip)
     assert MEASURES[effect](clip) == inside
     assert not any(part.is_inference() for part in reverb._templates())
-    assert not any(part.is_inference() for part in chorus._grid()[1:])
+    assert not any(part.is_inference() for part in paths._grid(1.4)[:2])
 
 
 @pytest.mark.parametrize("name", extremes())
