@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from afxvae import Param, default_chain
-from afxvae.dsp import delay, dynamics, filters, modulation, nonlinear, space
+from afxvae.dsp import delay, dynamics, filters, modulation, moving, nonlinear, space
 
 INTRODUCTION = """# Effects
 
@@ -30,7 +30,7 @@ COMPUTED_BY: dict[str, tuple[Callable[..., Any], ...]] = {
     "eq": (filters.cut, filters.shelf, filters.peak, filters.add_filtered_difference),
     "compressor": (dynamics.compress, dynamics.compression_curve, dynamics.attack_release),
     "overdrive": (nonlinear.overdrive, nonlinear.overdrive_curve),
-    "chorus": (modulation.chorus, modulation.read_delayed),
+    "chorus": (modulation.chorus, moving.read_line),
     "delay": (delay.echo,),
     "reverb": (space.reverberate, space.reverb_impulse_response),
     "width": (space.widen,),
