@@ -10,8 +10,9 @@ import torch
 
 from .convolution import continued
 from .envelopes import linked_peak, smooth
+from .oversampling import OVERSAMPLING_LATENCY, oversampled
 from .recursive import System, add_filtered, bilinear, series
-from .shaping import OVERSAMPLING_LATENCY, keep_reference_level, oversampled
+from .shaping import keep_reference_level
 from .units import db_to_gain, per_item
 
 if TYPE_CHECKING:

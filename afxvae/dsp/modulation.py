@@ -1,4 +1,4 @@
-"""Effects made of a delay line whose length moves."""
+"""The chorus."""
 
 from __future__ import annotations
 
@@ -8,47 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from .convolution import continued
+from .lfo import lag_odd_channels, phase, start_clock
+from .moving import NEIGHBOURS, read_line
 from .units import per_item
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["chorus", "read_delayed"]
+__all__ = ["chorus"]
 
-_NEIGHBOURS = 2  # samples before the delayed one that `read_delayed` looks at
-
-
-def read_delayed(line: Tensor, delay: Tensor) -> Tensor:
-    """Read a signal `delay` samples in the past with third-order Lagrange interpolation.
-
-    Laakso et al., *Splitting the unit delay* (IEEE SP Magazine, 1996). Silence precedes the line.
-
-    Args:
-        line: ``(batch, channel, before + time)``: a signal, behind what came before it if anything.
-        delay: ``(batch, channel, time)`` in samples, at least 1; gradients reach it. In float64
-            if a thousandth of a sample matters.
-
-    Returns:
-        ``(batch, channel, time)``.
-    """
-    whole = delay.detach().floor()
-    d = (delay - whole).to(line.dtype)  # between the samples `whole` and `whole + 1` ago
-    # index of the oldest of four neighbours
-    end = line.shape[-1] - 2
-    first = torch.arange(end - delay.shape[-1], end, device=line.device) - whole.long()
-    padding = max(0, -int(first.min())) if first.numel() else 0
-    padded = torch.nn.functional.pad(line, (padding, 0))
-    index = first + padding
-    taps = (
-        d * (d - 1.0) * (d + 1.0) / 6.0,
-        -d * (d + 1.0) * (d - 2.0) / 2.0,
-        (d + 1.0) * (d - 1.0) * (d - 2.0) / 2.0,
-        -d * (d - 1.0) * (d - 2.0) / 6.0,
-    )
-    result = taps[0] * padded.gather(-1, index)
-    for offset in (1, 2, 3):
-        result = result + taps[offset] * padded.gather(-1, index + offset)
-    return result
+_SHORTEST_DELAY = 2.0  # samples
 
 
 def chorus(
@@ -78,14 +47,14 @@ def chorus(
         the number of samples so far.
     """
     channels, length = audio.shape[1:]
-    device = audio.device
-    history, passed = state or (None, torch.zeros((), dtype=torch.int64, device=device))
-    time = (passed + torch.arange(length, device=device)).double() / sample_rate
-    side = torch.arange(channels, dtype=torch.float64, device=device) % 2
-    rate, depth, mean = (per_item(knob).double() for knob in (rate_hz, depth_ms, delay_ms))
-    swing = torch.sin(2.0 * math.pi * rate * time - 0.5 * math.pi * side.view(1, -1, 1))
-    delay = (mean + depth * swing) * (sample_rate / 1000.0)
-    longest = float((mean + depth).detach().max()) * (sample_rate / 1000.0)
-    line = continued(audio, history, math.ceil(longest) + _NEIGHBOURS)
-    voice = read_delayed(line, delay.clamp_min(2.0))
-    return audio + per_item(mix) * (voice - audio), (line[..., length:], passed + length)
+    history, clock = state or (None, start_clock(audio))
+    quarter = torch.full_like(rate_hz, 90.0)
+    angle = lag_odd_channels(phase(rate_hz, clock, length, sample_rate), quarter, channels)
+    mean, depth = (
+        per_item(knob).double() * (sample_rate / 1000.0) for knob in (delay_ms, depth_ms)
+    )
+    delay = (mean + depth * torch.sin(angle)).clamp_min(_SHORTEST_DELAY)
+    reach = math.ceil(max(_SHORTEST_DELAY, float((mean + depth).detach().max()))) + NEIGHBOURS
+    line = continued(audio, history, reach)
+    voice = read_line(line, delay)
+    return audio + per_item(mix) * (voice - audio), (line[..., length:], clock + length)

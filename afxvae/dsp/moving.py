@@ -17,21 +17,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["SHORTEST_LOOP", "extend", "lagrange_taps", "read_line", "recirculate"]
+__all__ = ["NEIGHBOURS", "SHORTEST_LOOP", "lagrange_taps", "read_line", "recirculate"]
 
 NEIGHBOURS = 2
 """Samples before the delayed one at which an interpolation looks."""
 SHORTEST_LOOP = 2.0
 """Samples that a delay in a feedback loop must have."""
 _SEGMENT = 1 << 15  # samples for which the indices of a loop are held at once
-
-
-def extend(audio: Tensor, past: Tensor | None, samples: int) -> Tensor:
-    """`audio` behind the last `samples` of what came before it; silence where nothing did."""
-    if past is None:
-        return pad(audio, (samples, 0))
-    kept = past[..., max(0, past.shape[-1] - samples) :]
-    return pad(torch.cat([kept, audio], -1), (samples - kept.shape[-1], 0))
 
 
 def lagrange_taps(fraction: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -14,14 +14,19 @@ import torch
 from .convolution import continued
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-__all__ = ["DELAY", "MEMORY", "downsample", "upsample"]
+__all__ = ["DELAY", "MEMORY", "OVERSAMPLING_LATENCY", "downsample", "oversampled", "upsample"]
 
 MEMORY = 32
 """Samples of the low rate that one sample of the result depends on."""
 DELAY = MEMORY // 2
 """Samples of the low rate by which one direction is late."""
+OVERSAMPLING_LATENCY = 2 * DELAY
+"""Samples by which `oversampled` is late."""
+_PIECE = 1 << 15  # long blocks go in pieces, which a processor's cache can hold
 _FRAME = 64
 _KAISER_BETA = 9.0
 _CUTOFF = 0.94  # of the low rate's Nyquist frequency; -80 dB from 1.1 on
@@ -92,3 +97,25 @@ def downsample(wide: Tensor, history: Tensor | None, factor: int) -> tuple[Tenso
     matrix = _down(factor, wide.dtype, str(wide.device))
     audio = _framewise(joined, matrix, _FRAME * factor)[..., : wide.shape[-1] // factor]
     return audio, joined[..., wide.shape[-1] :]
+
+
+def oversampled(
+    audio: Tensor,
+    curve: Callable[[Tensor], Tensor],
+    factor: int,
+    state: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Apply a memoryless `curve` at `factor` times the rate.
+
+    Returns:
+        ``(batch, channel, time)``, late by `OVERSAMPLING_LATENCY`, and the state.
+    """
+    before, after = state or (None, None)
+    bent = []
+    for piece in audio.split(_PIECE, dim=-1):
+        wide, before = upsample(piece, before, factor)
+        low, after = downsample(curve(wide), after, factor)
+        bent.append(low)
+    assert before is not None
+    assert after is not None
+    return torch.cat(bent, dim=-1), (before, after)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .convolution import convolve
 from .network import room_response
-from .units import fast_length, per_item
+from .units import per_item
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,25 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["reverberate"]
 
 _KEPT_DECAYS = 1.2  # the response is kept until it has fallen by 72 dB
-_SEGMENTS = 4  # a long block is convolved in parts of so many responses
-
-
-def _convolve(audio: Tensor, response: Tensor, past: Tensor) -> Tensor:
-    """Convolve ``(batch, channel, time)``, before which came `past`, by FFT (overlap and save)."""
-    length, overlap = audio.shape[-1], past.shape[-1]
-    extended = torch.cat([past, audio], dim=-1)
-    taps = min(response.shape[-1], overlap + length)
-    response = response[..., :taps]
-    size = max(1, min(length, _SEGMENTS * taps))
-    n_fft = fast_length(size + taps - 1)
-    spectrum = torch.fft.rfft(response, n_fft)
-    parts = []
-    for start in range(overlap, overlap + length, size):
-        lead = min(start, taps - 1)
-        part = torch.fft.rfft(extended[..., start - lead : start + size], n_fft) * spectrum
-        kept = min(size, overlap + length - start)
-        parts.append(torch.fft.irfft(part, n_fft)[..., lead : lead + kept])
-    return torch.cat(parts, dim=-1) if parts else audio
 
 
 def reverberate(
@@ -83,7 +65,7 @@ def reverberate(
         response = room_response(*knobs, *shape)
         time = torch.arange(length, device=audio.device)
         response = response * (time < kept.unsqueeze(1)).unsqueeze(1)
-    wet = _convolve(audio, response, past)
+    wet, _ = convolve(audio, response[..., : max(1, needed)], past)
     start = max(0, past.shape[-1] + audio.shape[-1] - (limit - 1))
     past = torch.cat([past, audio], dim=-1)[..., start:]
     return audio + per_item(mix) * (wet - audio), (past, response, values)

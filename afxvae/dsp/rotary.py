@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from .allpass import allpass_cascade, allpass_coefficients
+from .convolution import continued
 from .lfo import lag_odd_channels, phase, start_clock
-from .moving import NEIGHBOURS, extend, read_line
+from .moving import NEIGHBOURS, read_line
 from .units import per_item
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def rotary(
     length = audio.shape[-1]
     filters, past_low, past_high, clock = state or (None, None, None, start_clock(audio))
     low, high, filters = crossover(audio, sample_rate, filters)
-    low = extend(low, past_low, _reach(sample_rate))
-    high = extend(high, past_high, _reach(sample_rate))
+    low = continued(low, past_low, _reach(sample_rate))
+    high = continued(high, past_high, _reach(sample_rate))
     knobs = (rate_hz, depth, spread_deg, clock, sample_rate)
     heard = _turn(low, DRUM, *knobs) + _turn(high, HORN, *knobs)
     done = audio + per_item(mix) * (heard - audio)

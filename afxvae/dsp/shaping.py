@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .convolution import continued
-from .oversampling import DELAY, downsample, upsample
+from .oversampling import OVERSAMPLING_LATENCY, oversampled
 from .recursive import System, add_filtered, bilinear, series
 from .units import db_to_gain, per_item
 
@@ -18,45 +18,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "OVERSAMPLING_LATENCY",
     "clip",
     "distort",
     "distortion_curve",
     "keep_reference_level",
     "one_pole",
-    "oversampled",
 ]
 
-OVERSAMPLING_LATENCY = 2 * DELAY
-"""Samples by which `oversampled` is late."""
-_PIECE = 1 << 15  # long blocks go in pieces, which a processor's cache can hold
 _FACTOR = 8  # a hard clipper's harmonics fall by 12 dB an octave only
 _REFERENCE_LEVEL = 0.1
 _SMALLEST_KNEE = 1e-3
 _COUPLING_HZ = 10.0
 _HIGHEST = 0.49  # of the sample rate
-
-
-def oversampled(
-    audio: Tensor,
-    curve: Callable[[Tensor], Tensor],
-    factor: int,
-    state: tuple[Tensor, ...] | None = None,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Apply a memoryless `curve` at `factor` times the rate.
-
-    Returns:
-        ``(batch, channel, time)``, late by `OVERSAMPLING_LATENCY`, and the state.
-    """
-    before, after = state or (None, None)
-    bent = []
-    for piece in audio.split(_PIECE, dim=-1):
-        wide, before = upsample(piece, before, factor)
-        low, after = downsample(curve(wide), after, factor)
-        bent.append(low)
-    assert before is not None
-    assert after is not None
-    return torch.cat(bent, dim=-1), (before, after)
 
 
 def keep_reference_level(curve: Callable[[Tensor], Tensor], gain: Tensor) -> Tensor:

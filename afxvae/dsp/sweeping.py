@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .convolution import continued
 from .lfo import lag_odd_channels, phase, start_clock
-from .moving import NEIGHBOURS, SHORTEST_LOOP, extend, read_line, recirculate
+from .moving import NEIGHBOURS, SHORTEST_LOOP, read_line, recirculate
 from .units import per_item
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ def flanger(
     reach = late + math.ceil(float((mean + depth).detach().max())) + NEIGHBOURS
     shortest = max(SHORTEST_LOOP, _SHORTEST_LOOP_MS * sample_rate / 1000.0)
     loop = delay[..., late:].abs().clamp_min(shortest)
-    line = recirculate(audio, loop, per_item(feedback), extend(audio[..., :0], looped, reach))
+    line = recirculate(audio, loop, per_item(feedback), continued(audio[..., :0], looped, reach))
     voice = read_line(line, late + delay[..., :length])
-    inputs = extend(audio, inputs, late)
+    inputs = continued(audio, inputs, late)
     dry = inputs[..., :length]
     done = dry + per_item(mix) * (voice - dry)
     return done, (line[..., length:], inputs[..., length:], clock + length)
@@ -115,6 +116,6 @@ def vibrato(
     angle = phase(rate_hz, clock - VIBRATO_LATENCY, length, sample_rate)
     delay = VIBRATO_LATENCY + swing * (1.0 - torch.cos(angle))
     reach = VIBRATO_LATENCY + math.ceil(float(2.0 * swing.detach().max())) + NEIGHBOURS
-    line = extend(audio, past, reach)
+    line = continued(audio, past, reach)
     done = read_line(line, delay.expand(-1, channels, -1))
     return done, (line[..., length:], clock + length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..dsp import amplifier, crushing, nonlinear, shaping
+from ..dsp import amplifier, crushing, nonlinear, oversampling, shaping
 from ..params import Param
 from .base import Effect, run_of
 
@@ -38,7 +38,7 @@ OVERDRIVE = Effect(
     _OVERDRIVE,
     _overdrive,
     "Soft clipper, four times oversampled.",
-    lambda sample_rate: nonlinear.OVERSAMPLING_LATENCY,
+    lambda sample_rate: oversampling.OVERSAMPLING_LATENCY,
 )
 
 
@@ -59,7 +59,7 @@ DISTORTION = Effect(
     _DISTORTION,
     run_of(shaping.distort),
     "Clipper from soft to hard and fuzz, eight times oversampled.",
-    lambda sample_rate: shaping.OVERSAMPLING_LATENCY,
+    lambda sample_rate: oversampling.OVERSAMPLING_LATENCY,
 )
 
 

@@ -1,4 +1,4 @@
-"""The moving delay line reads where it should, and the chorus swings as fast and far as it says."""
+"""The chorus swings as fast and far as it says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.signal import hilbert
 
-from afxvae.dsp import modulation
 from afxvae.effects.modulation import CHORUS
 
 RATE = 44100
@@ -31,64 +30,6 @@ def measured_delay_ms(channel: int, rate: int = RATE, **knobs: float) -> np.ndar
     length = 2 * rate
     ramp = torch.arange(1.0, length + 1.0, dtype=torch.float64).expand(1, 2, -1)
     return ((ramp - chorus(ramp, rate, **knobs))[0, channel] * 1000.0 / rate).numpy()
-
-
-# the delay line
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("delay", [1, 2, 7, 100, 499, 600])
-def test_whole_delays_are_exact(delay, dtype):
-    x = noise(2, 3, 500).to(dtype)
-    found = modulation.read_delayed(x, torch.full_like(x, delay))
-    want = np.zeros((2, 3, 500), dtype=x.numpy().dtype)
-    if delay < 500:
-        want[..., delay:] = x.numpy()[..., : 500 - delay]
-    np.testing.assert_array_equal(found.numpy(), want)
-
-
-def test_moving_whole_delays_are_exact():
-    x = noise(1, 1, 800)
-    delay = np.random.default_rng(0).integers(1, 200, 800)
-    found = modulation.read_delayed(x, torch.from_numpy(delay).double().view(1, 1, -1))
-    place = np.arange(800) - delay
-    want = np.where(place >= 0, x[0, 0].numpy()[np.maximum(place, 0)], 0.0)
-    np.testing.assert_array_equal(found[0, 0].numpy(), want)
-
-
-def test_cubics_are_read_exactly():
-    """Third-order Lagrange interpolation is exact for polynomials of third degree."""
-    time = np.linspace(0.0, 1.0, 400)
-    x = 3.0 * time**3 - time**2 + 0.5 * time - 0.2
-    delay = 5.0 + 20.0 * np.random.default_rng(1).random(400)
-    found = modulation.read_delayed(*(torch.from_numpy(v).view(1, 1, -1) for v in (x, delay)))
-    place = time - delay * (time[1] - time[0])
-    want = 3.0 * place**3 - place**2 + 0.5 * place - 0.2
-    np.testing.assert_allclose(found[0, 0, 40:].numpy(), want[40:], atol=1e-12)
-
-
-@pytest.mark.parametrize(("frequency", "limit_db"), [(100, -120), (1000, -80), (4000, -40)])
-def test_sines_are_read_between_samples(frequency, limit_db):
-    """Worst half way between two samples, where the error grows with the fourth power of pitch."""
-    w = 2.0 * math.pi * frequency / RATE
-    time = np.arange(2000)
-    delay = 30.0 + 10.0 * np.random.default_rng(2).random(2000)
-    x = torch.from_numpy(np.sin(w * time)).view(1, 1, -1)
-    found = modulation.read_delayed(x, torch.from_numpy(delay).view(1, 1, -1))
-    error = found[0, 0, 50:].numpy() - np.sin(w * (time - delay))[50:]
-    assert 20.0 * math.log10(np.abs(error).max()) < limit_db
-
-
-def test_silence_precedes_the_signal():
-    found = modulation.read_delayed(torch.ones(1, 1, 50), torch.full((1, 1, 50), 10.5))
-    assert torch.equal(found[..., :9], torch.zeros(1, 1, 9))
-    torch.testing.assert_close(found[..., 12:], torch.ones(1, 1, 38))
-
-
-def test_gradients_reach_audio_and_delay():
-    x = noise(2, 2, 30).requires_grad_()
-    delay = (1.1 + 8.0 * noise(2, 2, 30, seed=1).abs()).requires_grad_()
-    assert torch.autograd.gradcheck(modulation.read_delayed, (x, delay))
 
 
 # the chorus

@@ -7,18 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.signal.windows import blackmanharris
 
-from afxvae.dsp import oversampling, shaping
+from afxvae.dsp import shaping
 from afxvae.effects import EFFECTS, Effect
+from tests.dsp.spectra import RATE, alias_db, level_at, sine
 
-RATE = 44100
 BY_NAME = {effect.name: effect for effect in EFFECTS}
-
-
-def sine(frequency: float, seconds: float = 0.5) -> torch.Tensor:
-    time = torch.arange(round(seconds * RATE), dtype=torch.float64) / RATE
-    return torch.sin(2.0 * math.pi * frequency * time + 0.3).view(1, 1, -1)
 
 
 def process(name: str, x: torch.Tensor, **knobs: float) -> torch.Tensor:
@@ -26,27 +20,6 @@ def process(name: str, x: torch.Tensor, **knobs: float) -> torch.Tensor:
     values = {p.name: p.default for p in effect.params} | knobs
     settings = {key: torch.tensor([value], dtype=x.dtype) for key, value in values.items()}
     return effect.process(x, settings, RATE)
-
-
-def lines(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies and levels in dB of the middle of a signal."""
-    middle = x[0, 0, RATE // 20 : -RATE // 20].double().numpy()
-    window = blackmanharris(len(middle), sym=False)
-    magnitude = np.abs(np.fft.rfft(middle * window)) * 2.0 / window.sum()
-    return np.fft.rfftfreq(len(middle), 1.0 / RATE), 20.0 * np.log10(magnitude + 1e-12)
-
-
-def level_at(x: torch.Tensor, frequency: float) -> float:
-    frequencies, levels = lines(x)
-    return float(levels[np.abs(frequencies - frequency) < 20.0].max())
-
-
-def alias_db(y: torch.Tensor, frequency: float) -> float:
-    """Loudest line that is no harmonic, relative to the fundamental."""
-    frequencies, levels = lines(y)
-    nearest = np.round(frequencies / frequency) * frequency
-    foreign = np.abs(frequencies - nearest) > 60.0
-    return float(levels[foreign].max()) - level_at(y, frequency)
 
 
 def tensors(*values: float) -> list[torch.Tensor]:
@@ -97,22 +70,7 @@ def test_gradient_of_the_curve():
         assert torch.autograd.gradcheck(shaping.distortion_curve, (x, *knobs))
 
 
-# oversampling
-
-
-@pytest.mark.parametrize("factor", [4, 8])
-def test_there_and_back_is_the_late_signal(factor):
-    x = sine(9000.0, 0.1)
-    wide, _ = oversampling.upsample(x, None, factor)
-    back, _ = oversampling.downsample(wide, None, factor)
-    late = 2 * oversampling.DELAY
-    torch.testing.assert_close(back[..., 100:], x[..., 100 - late : -late], rtol=0, atol=1e-4)
-
-
-def test_full_cutoff_keeps_every_sample():
-    x = torch.randn(1, 1, 500, generator=torch.Generator().manual_seed(0))
-    wide, _ = oversampling.upsample(x, None, 4, 1.0)
-    assert torch.equal(wide[..., ::4][..., 16:], x[..., :-16])
+# sound
 
 
 def test_bent_lines_are_those_of_the_curve():

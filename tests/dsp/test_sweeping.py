@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.signal import hilbert
 
-from afxvae.dsp import moving, sweeping
+from afxvae.dsp import sweeping
 from afxvae.effects.modulation import FLANGER, VIBRATO
 
 RATE = 44100
@@ -39,58 +39,6 @@ def swing(delay: np.ndarray) -> tuple[int, float]:
     lines = np.abs(np.fft.rfft(delay - delay.mean())) * 2.0 / len(delay)
     assert np.delete(lines, lines.argmax()).max() < 1e-6 * lines.max()
     return int(lines.argmax()), float(lines.max())
-
-
-# the line
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_whole_delays_are_exact(dtype):
-    line = noise(1, 1, 900).to(dtype)
-    delay = torch.randint(1, 99, (1, 1, 800), generator=torch.Generator().manual_seed(0))
-    found = moving.read_line(line, delay.double())
-    assert torch.equal(found, line.gather(-1, torch.arange(100, 900) - delay))
-
-
-def test_cubics_are_read_exactly():
-    place = torch.linspace(-1.0, 1.0, 500, dtype=torch.float64)
-    delay = 1.0 + 90.0 * noise(1, 1, 400).sigmoid()
-    read = place[100:] - delay * (place[1] - place[0])
-    found = moving.read_line((3.0 * place**3 - place).view(1, 1, -1), delay)
-    torch.testing.assert_close(found, 3.0 * read**3 - read)
-
-
-def wandering(length: int, least: float, most: float, lanes: int = 1) -> torch.Tensor:
-    angle = torch.arange(length, dtype=torch.float64) / 70.0 + torch.arange(lanes).view(1, -1, 1)
-    return least + (most - least) * (0.5 + 0.5 * torch.sin(angle))
-
-
-@pytest.mark.parametrize("feedback", [-0.95, 0.0, 0.7])
-@pytest.mark.parametrize("least", [2.0, 2.5, 31.7])
-def test_the_loop_is_the_recursion_sample_by_sample(least, feedback):
-    drive, past = noise(1, 2, 600), noise(1, 2, 60, seed=1)
-    delay = wandering(600, least, 50.0, lanes=2)
-    found = moving.recirculate(
-        drive, delay, torch.full((1, 1, 1), feedback, dtype=torch.float64), past
-    )
-    for lane in range(2):
-        line = [*past[0, lane].tolist()]
-        for n in range(600):
-            whole = math.floor(delay[0, lane, n])
-            taps = moving.lagrange_taps(delay[0, lane, n] - whole)
-            read = sum(float(t) * line[60 + n - whole - 2 + k] for k, t in enumerate(taps) if t)
-            line.append(float(drive[0, lane, n]) + feedback * read)
-        np.testing.assert_allclose(found[0, lane].numpy(), line, atol=1e-9)
-
-
-def test_the_loop_has_the_right_gradients():
-    delay = wandering(40, 2.3, 9.0, lanes=2).expand(2, -1, -1).clone().requires_grad_()
-    drive = noise(2, 2, 40).requires_grad_()
-    feedback = torch.tensor([0.8, -0.5], dtype=torch.float64).view(2, 1, 1).requires_grad_()
-    past = noise(2, 2, 12, seed=1)
-    assert torch.autograd.gradcheck(
-        lambda *given: moving.recirculate(*given, past), (drive, delay, feedback)
-    )
 
 
 # flanger

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from afxvae.dsp.convolution import continued
 from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
-from afxvae.dsp.modulation import read_delayed
+from afxvae.dsp.moving import read_line
 from afxvae.measure import Chorus, measure_chorus
 from tests.measure.material import MATERIALS, NOISES, in_another_room, material, treated
 
@@ -113,7 +114,8 @@ def swinging(form: str) -> torch.Tensor:
         made = noise * (1.0 + 0.8 * torch.sin(2.0 * math.pi * 4.0 * time))
     elif form == "vibrato":  # a voice without the dry sound
         delay = (12.0 + 2.0 * torch.sin(2.0 * math.pi * 0.8 * time)) * SAMPLE_RATE / 1000.0
-        made = read_delayed(noise.view(1, 1, -1), delay.view(1, 1, -1))[0, 0]
+        line = continued(noise.view(1, 1, -1), None, SAMPLE_RATE)
+        made = read_line(line, delay.view(1, 1, -1))[0, 0]
     else:  # a comb that stands still
         made = noise + 0.5 * torch.nn.functional.pad(noise, (288, -288))
     return made[RUN_IN:].float()

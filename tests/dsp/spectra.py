@@ -1,0 +1,39 @@
+"""Sines and the lines of their spectra, for the tests of what bends a waveform."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.signal.windows import blackmanharris
+
+RATE = 44100
+
+
+def sine(frequency: float, seconds: float = 0.5, rate: int = RATE) -> torch.Tensor:
+    """``(1, 1, time)`` in float64."""
+    time = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
+    return torch.sin(2.0 * math.pi * frequency * time + 0.3).view(1, 1, -1)
+
+
+def spectrum_db(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies and levels in dB of the middle of a signal; leaks fall below -92 dB."""
+    middle = x[0, 0, RATE // 20 : -RATE // 20].double().numpy()
+    window = blackmanharris(len(middle), sym=False)
+    magnitude = np.abs(np.fft.rfft(middle * window)) * 2.0 / window.sum()
+    return np.fft.rfftfreq(len(middle), 1.0 / RATE), 20.0 * np.log10(magnitude + 1e-12)
+
+
+def level_at(x: torch.Tensor, frequency: float) -> float:
+    """In dB, of the highest line within 20 Hz."""
+    frequencies, levels = spectrum_db(x)
+    return float(levels[np.abs(frequencies - frequency) < 20.0].max())
+
+
+def alias_db(y: torch.Tensor, frequency: float) -> float:
+    """Loudest line that is no harmonic, relative to the fundamental."""
+    frequencies, levels = spectrum_db(y)
+    nearest = np.round(frequencies / frequency) * frequency
+    foreign = np.abs(frequencies - nearest) > 60.0
+    return float(levels[foreign].max()) - level_at(y, frequency)
