@@ -75,7 +75,7 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
     "option": ([*MATCH, "--nope"], list, "--nope"),
     "command": (["mtach"], list, "mtach"),
     "argument": (["match", "voice.wav"], list, "REFERENCE"),
-    "effect": (["effects", "flanger"], list, "'flanger'; there are eq, "),
+    "effect": (["effects", "vocoder"], list, "'vocoder'; there are eq, "),
     "embeddings as text": (["embed", "voice.wav", "-o", "e.txt"], list, "one of .csv, .json, .npz"),
     "embeddings exist": (["embed", "voice.wav", "-o", "e.csv"], in_the_way("e.csv"), "already"),
     "demo over a file": (["demo", "--out", "voice.wav"], list, "voice.wav cannot be made a folder"),
