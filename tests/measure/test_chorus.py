@@ -134,10 +134,9 @@ def test_only_a_voice_that_swings_against_the_dry_sound_is_a_chorus(form: str) -
     assert contrast(swinging(form)) < 0.4 * FOUND
 
 
-@pytest.mark.parametrize("knobs", [voice(4.0, 2.0, 12.0, 0.4), voice(0.12, 0.4, 12.0, 0.4)])
-def test_fast_swings_and_slight_ones_are_found(knobs: dict[str, float]) -> None:
-    """50 ms a second blurs its trace in long windows; 0.3 ms a second hardly moves in a clip."""
-    found = measured("noise", 5, knobs)
+def test_a_slight_swing_is_found() -> None:
+    """0.3 ms a second hardly moves in a clip."""
+    found = measured("noise", 5, voice(0.12, 0.4, 12.0, 0.4))
     assert found.contrast > FOUND
     assert found.delay_ms == pytest.approx(12.0, abs=0.1)
 
