@@ -69,6 +69,7 @@ class Candidate:
             model's probability of each estimated effect, and which effects were measured.
         advantage: What the critic expects it to gain, in MR-STFT; 0 for doing nothing.
         spread: The critic's scale of doubt about that.
+        sure: Whether it is what was measured and nothing else; no echo, which content can feign.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Candidate:
     evidence: Tensor = field(default_factory=lambda: torch.zeros(EVIDENCE))
     advantage: float = 0.0
     spread: float = 0.0
+    sure: bool = False
 
 
 def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
@@ -210,7 +212,15 @@ def propose(
         found.append(_from_estimate(model, name, drawn, copies | _ON_ABOVE[first]))
     fitted = fit_eq(model, *(part.cpu() for part in clips))
     found.append(Candidate("spectrum only", fitted, only["eq"]))
-    return _distinct(model, found, evidence)
+    return [
+        replace(one, sure=torch.equal(one.switches, only["measured"]) and _feignless(sure))
+        for one in _distinct(model, found, evidence)
+    ]
+
+
+def _feignless(measured: Mapping[str, bool]) -> bool:
+    """Whether something was measured, and all of it leaves traces that content does not."""
+    return any(measured.values()) and not measured["delay"]
 
 
 def _distinct(model: AFXStyleVAE, candidates: list[Candidate], evidence: Tensor) -> list[Candidate]:
@@ -284,7 +294,7 @@ def choose(candidates: list[Candidate], margin: float) -> int:
 
     A candidate passes if its advantage exceeds `margin` times the critic's doubt about it. The best
     of many looks better than it is, so the first after "nothing", the posterior mean, stands if it
-    passes and the best is not clearly better.
+    passes and the best is not clearly better. If none passes, what was measured and is sure stands.
     """
     passing = [
         place
@@ -292,7 +302,7 @@ def choose(candidates: list[Candidate], margin: float) -> int:
         if place > 0 and candidate.advantage > margin * candidate.spread
     ]
     if not passing:
-        return 0
+        return next((place for place, one in enumerate(candidates) if one.sure), 0)
     best = max(passing, key=lambda place: candidates[place].advantage)
     first, other = candidates[1], candidates[best]
     clearly = _CLEARLY * 0.5 * (first.spread + other.spread)

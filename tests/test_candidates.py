@@ -169,6 +169,14 @@ def test_what_is_measured_is_proposed_by_itself_and_in_every_estimate(
         assert not any(f"{effect} toggled" in name for effect in found)
 
 
+@pytest.mark.parametrize("found", [{"chorus"}, {"reverb"}, {"chorus", "reverb"}, {"delay"}, set()])
+def test_what_was_measured_stands_where_nothing_passes_unless_it_echoes(found: set[str]) -> None:
+    """Content may feign an echo, but neither a room nor a voice."""
+    listed = [*proposed(believing(eq=2.0), measured(*found)).values()]
+    chosen = listed[choose(listed, 1.0)]
+    assert on(chosen) == (found if "delay" not in found else set())
+
+
 def test_nothing_found_is_no_candidate() -> None:
     assert "measured effects only" not in proposed(believing(eq=1.0))
 
