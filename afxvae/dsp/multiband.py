@@ -52,7 +52,7 @@ def crossover_response(crossover_hz: Tensor, sample_rate: int) -> Tensor:
     periods = time * frequency / sample_rate
     reach = (1.0 - (periods / _PERIODS).square()).clamp_min(0.0)
     window = torch.special.i0(_KAISER_BETA * reach.clamp_min(1e-9).sqrt()) * (reach > 0.0)
-    taps = torch.sinc(2.0 * periods) * window
+    taps: Tensor = torch.sinc(2.0 * periods) * window
     return taps / taps.sum(1, keepdim=True)
 
 
