@@ -57,7 +57,7 @@ def limit(
         audio: ``(batch, channel, time)``; the loudest channel steers all of them.
         gain_db: ``(batch,)`` in front of the limiter.
         ceiling_db: ``(batch,)``. No sample passes it, and peaks of the four times oversampled
-            signal hardly (0.3 dB at most).
+            signal hardly: by 0.3 dB at most, unless it is loud above 0.9 of half the sample rate.
         release_ms: ``(batch,)`` in which the gain reduction falls by 63 %.
         off_db: Ceiling at which there is none.
         sample_rate: In Hz.

@@ -24,22 +24,24 @@ __all__ = [
 ]
 
 LOWEST_CROSSOVER_HZ = 80.0
-_PERIODS = 1.5  # of the crossover on either side of the filter's middle
+_PERIODS = 2.75  # of the crossover on either side of the filter's middle
+_KAISER_BETA = 8.0  # with so many periods, the low-pass never passes 1
 _HIGHEST = 0.49  # of the sample rate
 _KNEE_DB = 6.0
 
 
 def multiband_latency(sample_rate: int) -> int:
-    """Samples by which the bands are late: 1.5 periods of the lowest crossover, 19 ms."""
+    """Samples by which the bands are late: 2.75 periods of the lowest crossover, 34 ms."""
     return math.ceil(_PERIODS / LOWEST_CROSSOVER_HZ * sample_rate)
 
 
 def crossover_response(crossover_hz: Tensor, sample_rate: int) -> Tensor:
-    """Symmetric low-pass: a sinc under a Hann window of three periods of the crossover.
+    """Symmetric low-pass: a sinc under a Kaiser window of 5.5 periods of the crossover.
 
-    -6 dB at `crossover_hz` and -54 dB from an octave above on; what it leaves over is 39 dB down
-    from an octave below on. In octaves the slope is the same at any frequency, and the pre-echo
-    is never longer than 1.5 periods.
+    -6 dB at `crossover_hz` and -86 dB from an octave above on; what it leaves over is 76 dB down
+    from an octave below on, and in phase: a compressor takes off 57 dB at most, and what other
+    bands have of a tone does not cancel the rest. In octaves the slope is the same at any
+    frequency, and the pre-echo is never longer than 2.75 periods.
 
     Returns:
         ``(batch, 2 multiband_latency + 1)`` with a sum of 1.
@@ -48,8 +50,9 @@ def crossover_response(crossover_hz: Tensor, sample_rate: int) -> Tensor:
     time = torch.arange(-late, late + 1, dtype=torch.float64, device=crossover_hz.device)
     frequency = crossover_hz.double().clamp_max(_HIGHEST * sample_rate).unsqueeze(1)
     periods = time * frequency / sample_rate
-    window = torch.cos(0.5 * math.pi * (periods / _PERIODS).clamp(-1.0, 1.0)).square()
-    taps = torch.sinc(2.0 * periods) * window
+    reach = (1.0 - (periods / _PERIODS).square()).clamp_min(0.0)
+    window = torch.special.i0(_KAISER_BETA * reach.clamp_min(1e-9).sqrt()) * (reach > 0.0)
+    taps: Tensor = torch.sinc(2.0 * periods) * window
     return taps / taps.sum(1, keepdim=True)
 
 

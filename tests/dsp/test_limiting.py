@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.signal import resample_poly
+from scipy.signal import resample, resample_poly
 
 from afxvae.effects.dynamics import LIMITER
 
@@ -47,6 +47,15 @@ def test_no_peak_passes_the_ceiling(name, rate):
         assert float(y.double().abs().max()) <= ceiling
         oversampled = resample_poly(y.double().numpy(), 4, 1, axis=-1, window=("kaiser", 9.0))
         assert 20.0 * math.log10(np.abs(oversampled).max() / ceiling) < 0.3
+
+
+def test_true_peaks_of_noise_pass_it_by_hardly_anything():
+    """Interpolated exactly, where there is nothing above 20 kHz."""
+    spectrum = torch.fft.rfft(torch.randn(44100, generator=torch.Generator().manual_seed(1)))
+    spectrum[20000:] = 0.0
+    y = limit(torch.fft.irfft(spectrum)[None].double(), 44100, ceiling_db=-6.0, gain_db=12.0)
+    wide = resample(y[0].numpy(), 4 * 44100)[8000:-8000]
+    assert -0.5 < 20.0 * math.log10(np.abs(wide).max()) + 6.0 < 0.2
 
 
 def test_the_ceiling_is_reached():

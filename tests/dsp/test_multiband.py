@@ -43,8 +43,10 @@ def test_crossover_falls_as_documented(crossover):
         return np.cos(2.0 * math.pi * np.outer(hz, time)) @ taps
 
     assert 20.0 * math.log10(level(np.array([crossover]))[0]) == pytest.approx(-6.0, abs=0.1)
-    assert np.abs(level(grid[grid >= 2.0 * crossover])).max() < 10.0 ** (-54.0 / 20.0)
-    assert np.abs(1.0 - level(grid[grid <= crossover / 2.0])).max() < 10.0 ** (-39.0 / 20.0)
+    assert np.abs(level(grid[grid >= 2.0 * crossover])).max() < 10.0 ** (-86.0 / 20.0)
+    left = 1.0 - level(grid[grid <= crossover / 2.0])
+    assert np.abs(left).max() < 10.0 ** (-76.0 / 20.0)
+    assert left.min() > -1e-6  # in phase
 
 
 def test_bands_sum_to_the_input():
@@ -75,6 +77,24 @@ def test_a_band_has_its_own_curve(band, frequency):
     knobs |= {f"{other}_threshold_db": -30.0 for other in others}
     z = process(x, 48000, **knobs, **{f"{other}_ratio": 20.0 for other in others})
     assert float((z - x)[:, 20000:-5000].abs().max()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("band", "frequency"),
+    [("low", 60.0), ("low", 100.0), ("mid", 400.0), ("mid", 800.0), ("mid", 1500.0),
+     ("high", 6000.0), ("high", 10000.0)],
+)  # fmt: skip
+def test_the_curve_holds_at_the_highest_ratio_an_octave_from_the_crossovers(band, frequency):
+    """60 dB over the threshold at ratio 20 become 3; 0 dB in all other bands hide nothing."""
+    knobs = {f"{band}_threshold_db": -60.0, f"{band}_ratio": 20.0}
+    found = []
+    for over in (12.0, 24.0, 36.0, 48.0, 60.0):
+        x = 10.0 ** ((over - 60.0) / 20.0) * cosine(frequency, 44100, 0.7)
+        y = process(x, 44100, attack_ms=0.1, release_ms=1000.0, **knobs)
+        level = 20.0 * math.log10(float(y[:, 15000:-5000].abs().max()))
+        assert level == pytest.approx(-60.0 + over / 20.0, abs=0.7)
+        found.append(level)
+    assert found == sorted(found)
 
 
 @pytest.mark.parametrize("rate", RATES)

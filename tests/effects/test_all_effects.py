@@ -1,6 +1,7 @@
 """What every effect must do: nothing at its defaults, the same in batches and in blocks.
 
-All effects there are run through all tests; a new effect is covered by being in `EFFECTS`.
+All effects there are run through all tests; a new effect is covered by being in `EFFECTS`. What
+must hold at any settings is in test_draws.py.
 """
 
 from __future__ import annotations
@@ -9,13 +10,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from afxvae import effects
 from afxvae.effects import Chain, Effect
 from afxvae.params import Param
-from tests.effects.material import RATE, noise
+from tests.effects.material import RATE, noise, signals
 
 EFFECTS = [pytest.param(effect, id=effect.name) for effect in effects.EFFECTS]
 KNOBS = [
@@ -26,7 +25,6 @@ KNOBS = [
 STAIRS = ("bit_crusher-bits", "bit_crusher-rate_hz")  # their gradients go straight through
 RATES = [8000, 24000, 44100, 96000, 192000]
 WIDE_RATE = 44100  # has the bands of all equalisers
-SECONDS = 0.1
 
 
 def draw(effect: Effect, batch: int, seed: int, low=0.0, high=1.0, dtype=torch.float32):
@@ -195,42 +193,10 @@ def test_latency_is_a_small_number_of_samples(effect):
     for rate in RATES:
         late = effect.latency(rate)
         assert isinstance(late, int)
-        assert 0 <= late <= 0.02 * rate
+        assert 0 <= late <= 0.035 * rate
 
 
 # robustness
-
-
-def signals(rate: int) -> torch.Tensor:
-    """Noise, DC, silence, a full-scale square, denormals, a click: ``(6, 2, time)``."""
-    length = int(SECONDS * rate)
-    time = torch.arange(length) / rate
-    square = torch.sign(torch.sin(2.0 * math.pi * 217.0 * time + 0.1))
-    white = noise(2, length, seed=5).clamp(-1.0, 1.0)
-    denormal = white * 1e-40
-    click = torch.zeros(2, length)
-    click[:, length // 3] = 1.0
-    one = torch.ones(2, length)
-    return torch.stack([white, one, 0.0 * one, square * one, denormal, click])
-
-
-@pytest.mark.parametrize("effect", EFFECTS)
-@given(seed=st.integers(0, 10**6), rate=st.sampled_from([8000, 44100, 192000]), ends=st.booleans())
-@settings(deadline=None, derandomize=True, max_examples=20)
-def test_output_is_finite_for_any_settings(effect, seed, rate, ends):
-    audio = signals(rate)
-    generator = torch.Generator().manual_seed(seed)
-    controls = torch.rand(len(effect.params), generator=generator)
-    controls = controls.round() if ends else controls
-    knobs = {
-        param.name: param.to_setting(control.expand(len(audio)))
-        for param, control in zip(effect.params, controls, strict=True)
-    }
-    result = effect.process(audio, knobs, rate)
-    assert result.shape == audio.shape
-    assert bool(result.isfinite().all())
-    assert not bool(result[2].any())  # silence stays silence
-    assert float(result.abs().max()) < 3000.0  # 60 dB of gain, and a little
 
 
 @pytest.mark.parametrize("length", [1, 2, 10, 500])
@@ -249,7 +215,7 @@ def test_any_length(effect, length):
 @pytest.mark.parametrize(("effect", "param"), KNOBS)
 def test_gradients_are_finite_at_both_ends(effect, param: Param, end):
     """With one knob at its end: in the audio and in every setting, for all awkward signals."""
-    audio = signals(8000)[..., :600].clone().requires_grad_()
+    audio = signals(8000, 600).clone().requires_grad_()
     knobs = {name: value.expand(len(audio)).clone() for name, value in active(effect).items()}
     knobs[param.name] = torch.full((len(audio),), getattr(param, end))
     knobs = {name: value.float().requires_grad_() for name, value in knobs.items()}
@@ -262,7 +228,7 @@ def test_gradients_are_finite_at_both_ends(effect, param: Param, end):
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_gradients_are_finite_with_all_knobs_at_one_end(effect):
     for end in (0.0, 1.0):
-        audio = signals(8000)[..., :600].clone().requires_grad_()
+        audio = signals(8000, 600).clone().requires_grad_()
         knobs = draw(effect, len(audio), 0, end, end)
         knobs = {name: value.requires_grad_() for name, value in knobs.items()}
         result = effect.process(audio, knobs, 8000)
