@@ -1,10 +1,9 @@
 """Delays between samples, and echoes that feed back, without a loop over samples.
 
 A delay of ``D + f`` samples, D whole and f within half a sample, is an FIR filter around D with the
-taps of a Kaiser-windowed sinc (Laakso et al., *Splitting the unit delay*, IEEE SP Magazine, 1996,
-section "windowing"). Whole samples are exact. With 129 taps the level is flat within .01 dB up
-to 96 % of half the sample rate. Above that it falls, at the top by half way between two samples to
-nothing.
+taps of a Kaiser-windowed sinc. Whole samples are exact. With 129 taps the level is flat within .01
+dB up to 96 % of half the sample rate. Above that it falls, at the top by half way between two
+samples to nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import torch
 
 from .convolution import continued
 from .units import per_item
+from .windows import windowed_sinc
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,10 +42,8 @@ def between_samples(fraction: Tensor, dtype: torch.dtype) -> Tensor:
     place = torch.arange(_FRAME + 2 * HALF_TAPS, device=fraction.device).unsqueeze(1)
     lag = HALF_TAPS + torch.arange(_FRAME, device=fraction.device) - place
     distance = lag - fraction.view(-1, 1, 1)
-    reach = (1.0 - (distance / (HALF_TAPS + 1)).square()).clamp_min(1e-6).sqrt()
-    window: Tensor = torch.special.i0(_KAISER_BETA * reach)
-    window = window / torch.special.i0(window.new_tensor(_KAISER_BETA))
-    return (torch.sinc(distance) * window * (lag.abs() <= HALF_TAPS)).to(dtype)
+    taps = windowed_sinc(distance, HALF_TAPS + 1, _KAISER_BETA)
+    return (taps * (lag.abs() <= HALF_TAPS)).to(dtype)
 
 
 def _frames(signal: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from .convolution import continued, convolve
 from .dynamics import compression_curve
 from .envelopes import smooth
 from .units import db_to_gain, gain_to_db
+from .windows import kaiser
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,8 +51,7 @@ def crossover_response(crossover_hz: Tensor, sample_rate: int) -> Tensor:
     time = torch.arange(-late, late + 1, dtype=torch.float64, device=crossover_hz.device)
     frequency = crossover_hz.double().clamp_max(_HIGHEST * sample_rate).unsqueeze(1)
     periods = time * frequency / sample_rate
-    reach = (1.0 - (periods / _PERIODS).square()).clamp_min(0.0)
-    window = torch.special.i0(_KAISER_BETA * reach.clamp_min(1e-9).sqrt()) * (reach > 0.0)
+    window = kaiser(periods / _PERIODS, _KAISER_BETA) * (periods.abs() < _PERIODS)
     taps: Tensor = torch.sinc(2.0 * periods) * window
     return taps / taps.sum(1, keepdim=True)
 

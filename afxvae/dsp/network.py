@@ -7,9 +7,14 @@ networks for designing artificial reverberators* (AES 90th Conv., 1991), made fo
 over frequency. The real part of r is ln(1000) / RT60, the imaginary part its Hilbert transform,
 which makes the filters minimum-phase.
 
-The RT60 holds to 10 % in octave bands where sound crosses the room often enough while it dies: from
-.2 s on up to 10 m, from .4 s on up to 20 m, from 1 s on in any room. Where it dies on the first
-crossings there is no slope to measure.
+The early reflections enter the lines at places spread over their lengths, with energies as if the
+sound had long been on its way, so that the decay has its slope from the beginning. The RT60 holds
+to 10 % in octave bands from .2 s on up to 20 m, from .4 s on in any room; in the bass as far as so
+short a sound has a level to measure.
+
+A room sounds of metal where its resonances stand apart. There are as many in a hertz as the lines
+are long in seconds, 1.2 in the smallest room; in the spectrum of its tail no line stands out much
+more than in that of noise.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.functional import pad
 
 from .lines import HALF_WIDTH, fractional_delay, run_lines
 from .units import fast_length, per_item
@@ -31,11 +37,12 @@ __all__ = ["CROSSOVERS_HZ", "reverberation_time_s", "room_response"]
 CROSSOVERS_HZ = (350.0, 2800.0)
 """Where the decay is half way (in the logarithm) from the mids to the bass, and to the treble."""
 _STEEPNESS = 6
-_LINES = 16
-_SIGNS = (1, 1, 1, -1, 1, 1, -1, 1, 1, 1, 1, -1, -1, -1, 1, -1)  # Rudin and Shapiro
+_LINES = 32
+_SIGNS = tuple((-1) ** (n & n >> 1).bit_count() for n in range(_LINES))  # Rudin and Shapiro
+_STRIDE = 11  # neighbours are entered far apart
 _EARS = 4  # microphones that feed the lines
-_SHORTEST_LINE, _LONGEST_LINE = 0.8, 2.5  # in mean free paths
-_LINE_EXTRA_S = 0.01  # of the longest line: enough modes in small rooms
+_SHORTEST_LINE, _LONGEST_LINE = 1.2, 2.5  # in mean free paths
+_LINE_EXTRA_S = 0.05  # of the longest line: enough modes in small rooms
 _SPEED_OF_SOUND = 343.0
 _BOX = (1.0, 0.79, 0.62)  # proportions of the room
 _SOURCE = (0.22, 0.31, 0.27)
@@ -120,14 +127,14 @@ def _images(channels: int) -> tuple[tuple[tuple[float, float], ...], ...]:
 
 
 def _early(size_m: Tensor, rate: Tensor, sample_rate: int, channels: int, length: int) -> Tensor:
-    """Reflections of first and second order, ``(batch, channel, time)``."""
+    """Reflections of first and second order, ``(batch, channel, time)``, `length` at most."""
     images = torch.tensor(_images(channels), dtype=torch.float64, device=size_m.device)
     detour, level = images.flatten(0, 1).unbind(-1)
     first, taps = _travel(size_m.unsqueeze(1) * detour / _SPEED_OF_SOUND, rate, sample_rate)
     taps = taps * level.unsqueeze(-1)
     place = first.unsqueeze(-1) + torch.arange(taps.shape[-1], device=first.device)
     shape = (len(size_m), channels, -1)
-    room = taps.new_zeros(len(size_m), channels, length + int(place.max()) + 1)
+    room = taps.new_zeros(len(size_m), channels, int(place.max()) + 1)
     filled = room.scatter_add(-1, place.clamp_min(0).reshape(shape), taps.reshape(shape))
     return filled[..., :length]
 
@@ -145,32 +152,54 @@ def _mixing(device: torch.device) -> Tensor:
     return matrix[rows] * matrix.new_tensor(_SIGNS) / math.sqrt(_LINES)
 
 
-def _late(
-    size_m: Tensor, rate: Tensor, sample_rate: int, reflections: Tensor
-) -> tuple[Tensor, Tensor]:
-    """What the lines give when reflections ``(batch, ear, time)`` go into them, and its tone.
+def _delayed(signals: Tensor, first: Tensor, taps: Tensor) -> Tensor:
+    """Signals ``(batch, line, time)`` through filters of `_travel`, longer by these."""
+    place = first.unsqueeze(-1) + torch.arange(taps.shape[-1], device=first.device)
+    response = taps.new_zeros(*taps.shape[:-1], int(place.max()) + 1).scatter(-1, place, taps)
+    length = signals.shape[-1] + response.shape[-1] - 1
+    n_fft = fast_length(length)
+    spectrum = torch.fft.rfft(signals, n_fft) * torch.fft.rfft(response.to(signals.dtype), n_fft)
+    delayed: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :length]
+    return delayed
 
-    The tone is the logarithm of the gain, ``(batch, bin)``, that makes the energy of a line's
-    output 1 if that of the reflections is.
+
+def _late(
+    size_m: Tensor, rate: Tensor, sample_rate: int, reflections: Tensor, channels: int, length: int
+) -> tuple[Tensor, Tensor]:
+    """What follows when reflections ``(batch, ear, time)`` go into the lines, and its tone.
+
+    Returns:
+        ``(batch, channel, length)``, and the logarithm of the gain, ``(batch, bin)``, that makes
+        its energy 1 if that of the reflections is.
     """
     volume = math.prod(_BOX)
     surface = 2.0 * sum(volume / side for side in _BOX)
     free_path_s = (size_m * (4.0 * volume / surface / _SPEED_OF_SOUND)).unsqueeze(1)
     steps = torch.linspace(0.0, 1.0, _LINES, dtype=torch.float64, device=size_m.device)
     shortest, longest = _SHORTEST_LINE * free_path_s, _LONGEST_LINE * free_path_s + _LINE_EXTRA_S
-    line_s = shortest * (longest / shortest) ** steps
+    line_s = shortest + (longest - shortest) * steps
     first, filters = _travel(line_s, rate, sample_rate)
+    # sound enters lines at places spread over them, as if it had long been on its way
+    places = ((_STRIDE * torch.arange(_LINES, device=size_m.device)) % _LINES + 1.0) / _LINES
+    entry_s = (line_s * places).clamp_min((HALF_WIDTH + 1.0) / sample_rate)
+    share = line_s / line_s.mean(1, keepdim=True)
     signs = torch.tensor(_SIGNS, dtype=reflections.dtype, device=size_m.device)
-    drive = reflections.repeat(1, _LINES // _EARS, 1) * signs.unsqueeze(-1) / math.sqrt(_LINES)
-    mixing = _mixing(size_m.device).to(drive.dtype).expand(len(size_m), -1, -1)
-    given, _ = run_lines(drive, filters.to(drive.dtype), first, mixing)
-    # the share `arrived` of the energy goes into the lines; each time round, `kept` comes out
+    drive = reflections.repeat(1, _LINES // _EARS, 1) * signs.unsqueeze(-1)
+    drive = drive * (share / _LINES).sqrt().unsqueeze(-1).to(drive.dtype)
+    entered = _delayed(drive, *_travel(entry_s, rate, sample_rate))
+    entered = pad(entered, (0, length - entered.shape[-1]))  # or cut, if it is longer
+    mixing = _mixing(size_m.device).to(drive.dtype)
+    each = mixing.expand(len(size_m), -1, -1)
+    given, _ = run_lines(mixing @ entered, filters.to(drive.dtype), first, each)
+    late = mixing[torch.arange(channels, device=size_m.device) % _LINES] @ (entered + given)
+    # the share `arrived` of the energy enters the lines; each time round, `kept` comes out
     detour, level = torch.tensor(_images(_EARS), dtype=torch.float64).to(size_m.device).unbind(-1)
     detour_s = size_m.unsqueeze(1) * detour.mean(0) / _SPEED_OF_SOUND
     loss = 2.0 * rate.real.unsqueeze(1)
     arrived = level.square().mean(0) @ torch.exp(-detour_s.unsqueeze(-1) * loss)
+    arrived = arrived * (share.unsqueeze(-1) * torch.exp(-entry_s.unsqueeze(-1) * loss)).mean(1)
     kept = torch.exp(-line_s.unsqueeze(-1) * loss).mean(1)
-    return given, 0.5 * torch.log(_LINES * (1.0 - kept) / (kept * arrived + _LEAST_KEPT))
+    return late, 0.5 * torch.log(_LINES * (1.0 - kept) / (arrived + _LEAST_KEPT))
 
 
 def _delay_spectrum(delay: Tensor, n_fft: int) -> Tensor:
@@ -208,7 +237,7 @@ def room_response(
         pre_delay_ms: ``(batch,)`` between direct sound and room.
         balance: ``(batch,)`` 0 early reflections only, 1 reverberation only.
         sample_rate: In Hz.
-        channels: Each hears the room from its own place; beyond 16 the network's outputs repeat.
+        channels: Each hears the room from its own place; beyond 32 the network's outputs repeat.
         length: Samples wanted, at least 1.
         dtype: Of the response; the filters are computed in float64.
 
@@ -221,9 +250,8 @@ def room_response(
     rate = _minimum_phase(_DECIBELS_60 / reverberation_time_s(decay, bass, treble, hz))
     reflections = _early(size, rate, sample_rate, max(channels, _EARS), length).to(dtype)
     early = reflections[:, :channels]
-    given, log_gain = _late(size, rate, sample_rate, reflections[:, :_EARS])
-    rows = torch.arange(channels, device=size.device) % _LINES
-    late = _mixing(size.device)[rows].to(dtype) @ given
+    ears = reflections[:, :_EARS]
+    late, log_gain = _late(size, rate, sample_rate, ears, channels, length)
     correction = torch.fft.irfft(torch.exp(_minimum_phase(log_gain)), grid)
     pre_delay = pre_delay_ms.double() * (sample_rate / 1000.0)
     n_fft = fast_length(length + math.ceil(float(pre_delay.detach().max())) + grid + 2 * HALF_WIDTH)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .convolution import continued
+from .windows import kaiser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +35,7 @@ _CUTOFF = 0.94  # of the low rate's Nyquist frequency; -80 dB from 1.1 on
 
 def _taps(distance: Tensor, cutoff: float) -> Tensor:
     """Kaiser-windowed sinc at `distance` samples of the low rate."""
-    reach = (1.0 - (distance / DELAY).square()).clamp_min(0.0).sqrt()
-    beta = torch.tensor(_KAISER_BETA, dtype=distance.dtype)
-    window: Tensor = torch.special.i0(beta * reach) / torch.special.i0(beta)
+    window = kaiser(distance / DELAY, _KAISER_BETA)
     return cutoff * torch.sinc(cutoff * distance) * window * (distance.abs() < DELAY)
 
 
