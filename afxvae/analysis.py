@@ -61,7 +61,7 @@ class Profile:
         self._sample_rate, self._frames = sample_rate, 0
         self._margin = _Grid(sample_rate).margin
         self._rest: Tensor | None = None
-        self._energy: list[Tensor] = []
+        self._energy = bytearray()  # small tensors kept among large ones would spread the heap
 
     def add(self, block: Tensor) -> None:
         """Take the next block of some signals, ``(signal, time)``."""
@@ -84,8 +84,8 @@ class Profile:
         grid = _Grid(self._sample_rate)
         self._rest = functional.pad(self._rest, (0, grid.margin + grid.quantum))
         self._sum_up()
-        energy = torch.cat(self._energy, 1).double().cpu().cumsum(1)
-        sums = functional.pad(energy, (1, 0)).numpy()
+        energy = np.frombuffer(self._energy, np.float64).reshape(-1, len(self._rest))
+        sums = np.pad(energy, ((1, 0), (0, 0))).cumsum(0).T
         # evenly spread candidates that do not overlap
         count = max(1, length // CLIP_SAMPLES)
         starts = torch.linspace(0, max(0, length - CLIP_SAMPLES), count).round().long()
@@ -107,7 +107,8 @@ class Profile:
             return
         heard = grid.resample(self._rest[:, : ready + 2 * grid.margin])
         heard = heard[:, grid.at_24k(grid.margin) :][:, : grid.at_24k(ready)]
-        self._energy.append(heard.unflatten(1, (-1, _STEP)).square().sum(2))
+        energy = heard.unflatten(1, (-1, _STEP)).square().sum(2).mT.double()
+        self._energy += energy.contiguous().cpu().numpy().tobytes()
         self._rest = self._rest[:, ready:].clone()
 
 

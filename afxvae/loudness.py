@@ -65,7 +65,7 @@ class LoudnessMeter:
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate, self._hop = sample_rate, round(_HOP_S * sample_rate)
-        self._powers: list[Tensor] = []
+        self._powers = bytearray()  # small tensors kept among large ones would spread the heap
         self._early: Tensor | None = None
         self._rest: Tensor | None = None
 
@@ -80,19 +80,23 @@ class LoudnessMeter:
         self._early = joined[:, max(0, joined.shape[1] - _remembered(self._sample_rate)) :]
         rest = torch.cat([none if self._rest is None else self._rest, weighted], 1)
         whole = rest.shape[1] // self._hop * self._hop
-        self._powers.append(_hop_powers(rest[:, :whole], self._hop))
+        powers = _hop_powers(rest[:, :whole], self._hop).mT.float()
+        self._powers += powers.contiguous().cpu().numpy().tobytes()
         self._rest = rest[:, whole:].clone()
 
     def lufs(self) -> float:
         """Loudness of all that came."""
         if self._rest is None:
             return _FLOOR_LUFS
-        powers = torch.cat(self._powers, 1)
+        rest = self._rest.float().cpu()
+        powers = torch.from_numpy(
+            np.frombuffer(self._powers.copy(), np.float32).reshape(-1, len(rest)).T
+        )
         if powers.shape[1] >= _HOPS:
             return float(_gated_lufs(_overlapping(powers)[None]))
-        frames = powers.shape[1] * self._hop + self._rest.shape[1]
+        frames = powers.shape[1] * self._hop + rest.shape[1]
         energy = powers.sum(1, keepdim=True) * self._hop
-        energy = energy + self._rest.square().sum(1, keepdim=True)
+        energy = energy + rest.square().sum(1, keepdim=True)
         return float(_gated_lufs(energy[None] / max(1, frames)))
 
 

@@ -166,16 +166,17 @@ class Spool:
 def _survey(name: str, sample_rate: int, blocks: Blocks) -> Recording:
     """Go through a recording once and say what there is to know about it."""
     profile, loudness, side = Profile(sample_rate), LoudnessMeter(sample_rate), SideMeter()
-    frames, channels, peaks = 0, 0, [torch.zeros(())]
+    frames, channels, peak = 0, 0, 0.0
     for block in blocks():
         if not block.numel():
             continue
         channels, frames = len(block), frames + block.shape[1]
-        peaks.append(block.abs().max().cpu())
+        highest = float(block.abs().max())
+        peak = math.inf if math.isnan(highest) else max(peak, highest)
         profile.add(torch.stack([block.mean(0), block[0]])[: min(2, channels)])
         loudness.add(block)
         side.add(block)
-    check_heard(frames, float(torch.stack(peaks).max()), sample_rate, name)
+    check_heard(frames, peak, sample_rate, name)
     places = profile.places()
     return Recording(
         name=name,
