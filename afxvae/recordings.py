@@ -94,7 +94,8 @@ class Recording:
         for block in self.blocks():
             mixed.add(block.mean(0))
             first.add(block[0])
-        return mixed.clips(), first.clips()
+        clips = mixed.clips()
+        return clips, clips if self.channels == 1 else first.clips()
 
     def same_samples(self, other: Recording) -> bool:
         """Whether both have the same samples at the same rate."""

@@ -27,7 +27,7 @@ def model() -> AFXStyleVAE:
     return made
 
 
-@pytest.mark.parametrize("size", [1000, 50_000, 10**9])
+@pytest.mark.parametrize("size", [7000, 50_000, 10**9])
 @pytest.mark.parametrize(
     ("rate", "seconds"), [(24000, 23.0), (44100, 12.0), (96000, 7.0), (8000, 0.3)]
 )
@@ -69,12 +69,11 @@ def test_every_part_of_a_long_recording_is_heard() -> None:
     assert places["short"] == [4, 5, 6, 7]
 
 
-@pytest.mark.parametrize("channels", [1, 2, 6])
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize(
+    ("suffix", "channels"), [("wav", 1), ("flac", 2), ("ogg", 6), ("ogg", 1), ("mp3", 2)]
+)
 def test_a_file_is_surveyed_like_an_array(suffix: str, channels: int, tmp_path: Path) -> None:
     rate, path = 44100, tmp_path / f"a.{suffix}"
-    if suffix == "mp3" and channels > 2:
-        pytest.skip("MP3 has no more than two channels")
     made = 0.3 * sound(1, 8.0, rate, channels)
     soundfile.write(path, made.T.numpy(), rate)
     there, info = audio.read(path)
@@ -142,17 +141,16 @@ def write_pair(folder: Path, rate: int, channels: int, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "channels", "seconds"),
+    ("rate", "channels", "seconds", "loudness"),
     [
-        (44100, 2, 14.0),
-        (24000, 1, 6.0),
-        (48000, 6, 2.0),
-        (8000, 1, 0.1),
-        (192000, 2, 2.0),
-        (44101, 2, 1.0),
+        (44100, 2, 14.0, "reference"),
+        (48000, 6, 2.0, "keep"),
+        (24000, 1, 6.0, -14.0),
+        (8000, 1, 0.1, "reference"),
+        (192000, 2, 2.0, "reference"),
+        (44101, 2, 0.5, "reference"),
     ],
 )
-@pytest.mark.parametrize("loudness", ["reference", "keep", -14.0])
 def test_files_match_as_arrays_do_and_apply_gives_the_same(
     rate: int,
     channels: int,
@@ -161,8 +159,6 @@ def test_files_match_as_arrays_do_and_apply_gives_the_same(
     model: AFXStyleVAE,
     tmp_path: Path,
 ) -> None:
-    if loudness != "reference" and rate != 44100:
-        pytest.skip("once is enough")
     write_pair(tmp_path, rate, channels, seconds)
     done = jobs.match_files(
         tmp_path / "voice.wav",
