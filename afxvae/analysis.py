@@ -58,15 +58,14 @@ class Profile:
     def __init__(self, sample_rate: int) -> None:
         if sample_rate <= 0:
             raise UsageError(f"Sample rates must be positive, not {sample_rate} Hz.")
-        self._sample_rate, self._frames = sample_rate, 0
-        self._margin = _Grid(sample_rate).margin
+        self._grid, self._frames = _Grid(sample_rate), 0
         self._rest: Tensor | None = None
         self._energy = bytearray()  # small tensors kept among large ones would spread the heap
 
     def add(self, block: Tensor) -> None:
         """Take the next block of some signals, ``(signal, time)``."""
         if self._rest is None:
-            self._rest = block.new_zeros(len(block), self._margin)
+            self._rest = block.new_zeros(len(block), self._grid.margin)
         self._frames += block.shape[1]
         self._rest = torch.cat([self._rest, block], 1)
         self._sum_up()
@@ -80,9 +79,9 @@ class Profile:
         """
         if self._rest is None:
             return []
-        length = round(self._frames * SAMPLE_RATE / self._sample_rate)
-        grid = _Grid(self._sample_rate)
-        self._rest = functional.pad(self._rest, (0, grid.margin + grid.quantum))
+        rate = self._grid.sample_rate
+        length = round(self._frames * SAMPLE_RATE / rate)
+        self._rest = functional.pad(self._rest, (0, self._grid.margin + self._grid.quantum))
         self._sum_up()
         energy = np.frombuffer(self._energy, np.float64).reshape(-1, len(self._rest))
         sums = np.pad(energy, ((1, 0), (0, 0))).cumsum(0).T
@@ -95,20 +94,20 @@ class Profile:
         for row in sums:
             before, after = (np.interp(edge.numpy(), steps, row) for edge in (starts, ends))
             kept = _loud(torch.from_numpy(after - before), most)
-            found.append(Places(tuple(starts[kept].tolist()), length, self._sample_rate))
+            found.append(Places(tuple(starts[kept].tolist()), length, rate))
         return found
 
     def _sum_up(self) -> None:
         """Turn what has enough behind it into energies."""
         assert self._rest is not None
-        grid = _Grid(self._sample_rate)
+        grid = self._grid
         ready = (self._rest.shape[1] - 2 * grid.margin) // grid.quantum * grid.quantum
         if ready <= 0:
             return
         heard = grid.resample(self._rest[:, : ready + 2 * grid.margin])
         heard = heard[:, grid.at_24k(grid.margin) :][:, : grid.at_24k(ready)]
-        energy = heard.unflatten(1, (-1, _STEP)).square().sum(2).mT.double()
-        self._energy += energy.contiguous().cpu().numpy().tobytes()
+        energy = heard.unflatten(1, (-1, _STEP)).square().sum(2).mT.cpu().double()
+        self._energy += energy.contiguous().numpy().tobytes()
         self._rest = self._rest[:, ready:].clone()
 
 
