@@ -19,6 +19,7 @@ The rooms, from the front door to the foundation. Each imports only from those b
 - `training`, `evaluation`, `matching`, `decision`, `candidates`: fit a model, judge it, and use it:
   treatments that might be right, the critic that chooses among them, the report.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
+- `recordings`: files and arrays of any length, gone through in blocks.
 - `presets`, `schema`, `analysis`, `measure`, `regularizers`: effects with their settings, as JSON
   and as streams; from recordings to the clips that a model hears; settings that signal processing
   reads off them; what shapes the latent space.

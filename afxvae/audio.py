@@ -23,6 +23,7 @@ from .dsp.resampling import change_rate
 from .files import check_writable, replacing
 from .loudness import (
     PeakMeter,
+    check_usable,
     loudness_lufs,
     normalize_loudness,
     peak_limit_gain,
@@ -53,7 +54,6 @@ __all__ = [
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _BLOCK = 1 << 18
 _UNKNOWN_FRAMES = 1 << 48
-_SILENCE_DB = -90.0
 
 
 def info(path: PathLike) -> AudioInfo:
@@ -118,25 +118,6 @@ def read_segment(path: PathLike, start: int, frames: int) -> Tensor:
     with _open(Path(path)) as file:
         samples = _read(Path(path), file, frames, start)
     return torch.from_numpy(np.ascontiguousarray(samples.T))
-
-
-def check_usable(audio: Tensor, sample_rate: int, name: str, minimum_s: float = 0.1) -> None:
-    """Raise unless there is something to hear in `audio`, `(..., time)`, called `name`.
-
-    Raises:
-        AudioError: shorter than `minimum_s` seconds, samples that are not finite, or silence (no
-            sample above -90 dBFS).
-    """
-    frames = int(audio.shape[-1])
-    if frames < minimum_s * sample_rate or not audio.numel():
-        raise AudioError(
-            f"{name} is too short: {frames / sample_rate:.3f} s, {minimum_s:g} s is needed."
-        )
-    low, high = (float(value) for value in torch.aminmax(audio.detach()))  # both carry NaN
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise AudioError(f"{name} has samples that are not finite numbers (NaN or infinity).")
-    if max(-low, high) < 10 ** (_SILENCE_DB / 20):
-        raise AudioError(f"{name} is silent: no sample is above {_SILENCE_DB:g} dBFS.")
 
 
 def output_format(source: AudioInfo | None, path: PathLike) -> tuple[str, str]:

@@ -71,7 +71,7 @@ def match(
     quiet: opt.Quiet = False,
 ) -> None:
     """Give INPUT the production of REFERENCE; write the result and the preset that did it."""
-    with _busy("Matching", quiet):
+    with _bar("Matching", quiet) as progress:
         from . import jobs
 
         wanted = jobs.parse_loudness(loudness)
@@ -85,6 +85,7 @@ def match(
             loudness=wanted,
             seed=seed,
             overwrite=overwrite,
+            progress=progress,
         )
     _show_match(matched, as_json, quiet)
 
@@ -100,11 +101,8 @@ def apply(
     quiet: opt.Quiet = False,
 ) -> None:
     """Run a preset on a recording, the one it was made for or any other."""
-    from . import console
-
-    shown = not quiet and sys.stderr.isatty()
-    with console.progress_bar("Applying") if shown else nullcontext() as progress:
-        from . import jobs
+    with _bar("Applying", quiet) as progress:
+        from . import console, jobs
 
         applied = jobs.apply_file(
             preset_path,
@@ -132,7 +130,7 @@ def embed(
     quiet: opt.Quiet = False,
 ) -> None:
     """Print style embeddings of recordings as CSV, or write them to a file."""
-    with _busy("Embedding", quiet):
+    with _bar("Embedding", quiet):
         from . import embeddings
 
         if output is not None:
@@ -196,10 +194,11 @@ def demo(
     quiet: opt.Quiet = False,
 ) -> None:
     """Do the main job on two bundled recordings; the results are in afxvae-demo/."""
-    with _busy("Matching", quiet):
+    with _bar("Matching", quiet) as progress:
         from . import jobs
 
-        matched = jobs.demo(out, model=_model(None, None, device), overwrite=overwrite)
+        model = _model(None, None, device)
+        matched = jobs.demo(out, model=model, overwrite=overwrite, progress=progress)
     _show_match(matched, as_json, quiet)
 
 
@@ -316,13 +315,13 @@ def _model(name: str | None, revision: str | None, device: opt.Device) -> Callab
     return lambda: jobs.load_model(name, revision, device.value)
 
 
-def _busy(doing: str, quiet: bool) -> AbstractContextManager[Any]:
-    """A spinner on stderr, if that is a terminal."""
+def _bar(doing: str, quiet: bool) -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """A bar on stderr, if that is a terminal; give a function to say how much is done."""
     if quiet or not sys.stderr.isatty():
         return nullcontext()
     from . import console
 
-    return console.console(stderr=True).status(f"{doing} ...")
+    return console.progress_bar(doing)
 
 
 def _log(quiet: bool) -> Callable[[str], None]:

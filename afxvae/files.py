@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .types import UsageError
 
-__all__ = ["check_writable", "replacing"]
+__all__ = ["check_writable", "kept_unless_done", "replacing"]
 
 
 def check_writable(path: Path, overwrite: bool) -> None:
@@ -48,3 +48,17 @@ def replacing(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept_unless_done(path: Path) -> Iterator[None]:
+    """Leave a file as it was, or missing, if the context is left by an error."""
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(before)
+        raise

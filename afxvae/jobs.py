@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,12 +18,13 @@ import torch
 from torch import Tensor
 
 from . import audio
-from .files import check_writable
+from .files import check_writable, kept_unless_done
 from .presets import BLOCK, Preset
+from .recordings import Recording, Spool
 from .types import AudioError, UsageError
 
 if TYPE_CHECKING:
-    from .matching import Match
+    from .matching import Finding
     from .models.style_vae import AFXStyleVAE
 
 __all__ = [
@@ -55,7 +57,7 @@ class _TooLoudError(Exception):
 class Matched:
     """A match that was written: what was found, where it is, and by which model."""
 
-    match: Match
+    match: Finding
     output: Path
     preset: Path
     model: str
@@ -114,8 +116,11 @@ def match_files(
     loudness: str | float = "reference",
     seed: int = 0,
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Matched:
-    """Match one file to another; write the result and its preset.
+    """Match one file to another, block by block; write the result and its preset.
+
+    What is rendered is kept beside the output, in a file without a name, until its gain is known.
 
     Args:
         input_path: The recording to change.
@@ -127,12 +132,14 @@ def match_files(
         loudness: See `parse_loudness`.
         seed: Of the candidates that are drawn at random.
         overwrite: Replace outputs that exist.
+        progress: Called with the work done and all there may be, in frames.
 
     Raises:
         AfxError: anything that is wrong, in one sentence.
     """
+    since = time.perf_counter()
     info = audio.info(input_path)
-    audio.info(reference_path)
+    reference_info = audio.info(reference_path)
     if _same_file(input_path, reference_path):
         raise UsageError(f"The reference {reference_path} is the input: it has no style to lend.")
     output, notes = _output(info, output)
@@ -141,24 +148,38 @@ def match_files(
         preset = output.with_name(f"{stem}.afx.json")
     outputs = {"output": output, "preset": preset}
     _check_outputs(outputs, {"input": input_path, "reference": reference_path}, overwrite)
-    sound, info = audio.read(input_path)
-    reference, reference_info = audio.read(reference_path)
-    audio.check_usable(sound, info.sample_rate, str(input_path))
-    audio.check_usable(reference, reference_info.sample_rate, str(reference_path))
-    if info.sample_rate == reference_info.sample_rate and torch.equal(sound, reference):
+    # both are listened to and then cut; the input is also rendered and written
+    counter = _Counter(4 * info.frames + 2 * reference_info.frames, progress)
+    source = Recording.of_file(input_path, counter.watch)
+    reference = Recording.of_file(reference_path, counter.watch)
+    if source.same_samples(reference):
         raise UsageError(f"{reference_path} has the samples of the input: it has no style to lend.")
     loaded = model()
-    device = next(loaded.parameters()).device
-    match = loaded.match(
-        sound.to(device),
-        reference.to(device),
-        sample_rate=info.sample_rate,
-        reference_rate=reference_info.sample_rate,
-        effort=effort,
-        loudness=loudness,
-        seed=seed,
-    )
-    _write_both(match.audio.cpu(), info, output, match.preset, preset, overwrite)
+    from .matching import match_recordings
+
+    form = (info.sample_rate, info.channels, info)
+    with (
+        kept_unless_done(preset),
+        audio.writing(output, *form, overwrite=overwrite) as put,
+        Spool(output.resolve().parent) as spool,
+    ):
+
+        def write(block: Tensor) -> None:
+            put(block)
+            counter.add(block)
+
+        match = match_recordings(
+            loaded,
+            source,
+            reference,
+            spool=spool,
+            put=write,
+            effort=effort,
+            loudness=loudness,
+            seed=seed,
+            since=since,
+        )
+        match.preset.save(preset, overwrite)
     notes += match.notes
     return Matched(match, output, preset, loaded.identifier, loaded.checksum, notes)
 
@@ -193,14 +214,9 @@ def apply_file(
     _check_outputs({"output": output}, {"input": input_path, "preset": preset_path}, overwrite)
 
     def applied() -> Iterator[Tensor]:
-        done = 0
         stream = preset.stream(info.sample_rate, info.channels, chosen)
-        blocks = audio.read_blocks(input_path, BLOCK)
-        for block in stream.render(block.to(chosen) for block in blocks):
-            yield block.cpu()
-            done += block.shape[1]
-            if progress:
-                progress(done, info.frames)
+        blocks = _Counter(info.frames, progress).watch(audio.read_blocks(input_path, BLOCK))
+        return (block.cpu() for block in stream.render(block.to(chosen) for block in blocks))
 
     meter = audio.PeakMeter()
     form = (info.sample_rate, info.channels, info)
@@ -226,7 +242,13 @@ def apply_file(
     return Applied(output, preset, gain_db, notes)
 
 
-def demo(folder: Path, *, model: Callable[[], AFXStyleVAE], overwrite: bool = False) -> Matched:
+def demo(
+    folder: Path,
+    *,
+    model: Callable[[], AFXStyleVAE],
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Matched:
     """Match the two bundled clips into `folder`, and put copies of them beside the result.
 
     Raises:
@@ -243,7 +265,12 @@ def demo(folder: Path, *, model: Callable[[], AFXStyleVAE], overwrite: bool = Fa
             check_writable(copy, overwrite)
         output = folder / f"{DEMO_INPUT.stem}.matched{DEMO_INPUT.suffix}"
         result = match_files(
-            DEMO_INPUT, DEMO_REFERENCE, output=output, model=model, overwrite=overwrite
+            DEMO_INPUT,
+            DEMO_REFERENCE,
+            output=output,
+            model=model,
+            overwrite=overwrite,
+            progress=progress,
         )
     except BaseException:
         if new:
@@ -301,22 +328,18 @@ def _same_file(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _write_both(
-    sound: Tensor,
-    info: audio.AudioInfo,
-    output: Path,
-    preset: Preset,
-    preset_path: Path,
-    overwrite: bool,
-) -> None:
-    """Write audio and preset, or leave both as they were."""
-    before = preset_path.read_bytes() if preset_path.exists() else None
-    preset.save(preset_path, overwrite)
-    try:
-        audio.write(output, sound, info.sample_rate, like=info, overwrite=overwrite)
-    except BaseException:
-        if before is None:
-            preset_path.unlink(missing_ok=True)
-        else:
-            preset_path.write_bytes(before)
-        raise
+class _Counter:
+    """Counts the frames of all passes over recordings, and tells how much of the work is done."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+
+    def add(self, block: Tensor) -> None:
+        self._done += block.shape[1]
+        if self._progress:
+            self._progress(min(self._done, self._total), self._total)
+
+    def watch(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
+        for block in blocks:
+            yield block
+            self.add(block)

@@ -15,11 +15,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from .dsp.units import fast_length
-from .types import check_shape
+from .types import AudioError, check_shape
 
-__all__ = ["PeakMeter", "loudness_lufs", "normalize_loudness", "peak_limit_gain", "true_peak"]
+__all__ = [
+    "PEAK_CEILING_DB",
+    "LoudnessMeter",
+    "PeakMeter",
+    "check_heard",
+    "check_usable",
+    "loudness_lufs",
+    "normalize_loudness",
+    "peak_limit_gain",
+    "true_peak",
+]
+
+PEAK_CEILING_DB = -0.1
+"""What true peaks are kept below, dBFS."""
 
 _FLOOR_LUFS = -70.0
+_SILENCE_DB = -90.0
+_HOP_S, _HOPS = 0.1, 4  # blocks of 400 ms overlap by three quarters
 _BLOCK = 1 << 18
 _TAPS = 24
 _LARGEST_OVERSHOOT = 4.0  # more than the sum of the magnitudes of an interpolator's taps
@@ -35,17 +50,75 @@ def loudness_lufs(audio: Tensor, sample_rate: int) -> Tensor:
     """
     check_shape("audio", audio, "batch channel time")
     weighted = _k_weight(audio, sample_rate)
-    hop = round(0.1 * sample_rate)
+    hop = round(_HOP_S * sample_rate)
+    if weighted.shape[-1] < _HOPS * hop:
+        return _gated_lufs(weighted.square().mean(-1, keepdim=True))
+    return _gated_lufs(_overlapping(_hop_powers(weighted, hop)))
+
+
+class LoudnessMeter:
+    """`loudness_lufs` of a recording that comes in blocks.
+
+    Args:
+        sample_rate: In Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate, self._hop = sample_rate, round(_HOP_S * sample_rate)
+        self._powers = bytearray()  # small tensors kept among large ones would spread the heap
+        self._early: Tensor | None = None
+        self._rest: Tensor | None = None
+
+    def add(self, block: Tensor) -> None:
+        """Take the next block, `(channel, time)`."""
+        if not block.shape[1]:
+            return
+        none = block[:, :0]
+        early = none if self._early is None else self._early
+        joined = torch.cat([early, block], 1)
+        weighted = _k_weight_piece(joined, early.shape[1], self._sample_rate)
+        self._early = joined[:, max(0, joined.shape[1] - _remembered(self._sample_rate)) :]
+        rest = torch.cat([none if self._rest is None else self._rest, weighted], 1)
+        whole = rest.shape[1] // self._hop * self._hop
+        powers = _hop_powers(rest[:, :whole], self._hop).mT.float()
+        self._powers += powers.contiguous().cpu().numpy().tobytes()
+        self._rest = rest[:, whole:].clone()
+
+    def lufs(self) -> float:
+        """Loudness of all that came."""
+        if self._rest is None:
+            return _FLOOR_LUFS
+        rest = self._rest.float().cpu()
+        powers = torch.from_numpy(
+            np.frombuffer(self._powers.copy(), np.float32).reshape(-1, len(rest)).T
+        )
+        if powers.shape[1] >= _HOPS:
+            return float(_gated_lufs(_overlapping(powers)[None]))
+        frames = powers.shape[1] * self._hop + rest.shape[1]
+        energy = powers.sum(1, keepdim=True) * self._hop
+        energy = energy + rest.square().sum(1, keepdim=True)
+        return float(_gated_lufs(energy[None] / max(1, frames)))
+
+
+def _hop_powers(weighted: Tensor, hop: int) -> Tensor:
+    """Mean power of every whole hop of `(..., time)`."""
     hops = weighted.shape[-1] // hop
-    if hops < 4:
-        power = weighted.square().mean(-1, keepdim=True)
-    else:
-        pieces = weighted[..., : hops * hop].reshape(*weighted.shape[:2], hops, hop)
-        power = pieces.square().mean(-1).unfold(-1, 4, 1).mean(-1)
-    weights = torch.ones(audio.shape[1], dtype=audio.dtype, device=audio.device)
-    if audio.shape[1] == 5:
+    powers: Tensor = weighted[..., : hops * hop].unflatten(-1, (hops, hop)).square().mean(-1)
+    return powers
+
+
+def _overlapping(powers: Tensor) -> Tensor:
+    """From powers of hops `(..., hop)` to those of the blocks that begin with each."""
+    means: Tensor = powers.unfold(-1, _HOPS, 1).mean(-1)
+    return means
+
+
+def _gated_lufs(power: Tensor) -> Tensor:
+    """Loudness `(batch,)` of the powers of blocks, `(batch, channel, block)`."""
+    weights = power.new_ones(power.shape[1])
+    if power.shape[1] == 5:
         weights[3:5] = 1.41
-    elif audio.shape[1] > 5:
+    elif power.shape[1] > 5:
         weights[3], weights[4:6] = 0.0, 1.41
     power = (power * weights[:, None]).sum(1)
     floor = 10 ** ((_FLOOR_LUFS + 0.691) / 10)
@@ -74,7 +147,7 @@ def true_peak(audio: Tensor) -> Tensor:
     return torch.maximum(audio.abs().amax((1, 2)), _between(functional.pad(audio, (_TAPS, _TAPS))))
 
 
-def peak_limit_gain(audio: Tensor, ceiling_db: float = -0.1) -> Tensor:
+def peak_limit_gain(audio: Tensor, ceiling_db: float = PEAK_CEILING_DB) -> Tensor:
     """Gain of at most 1, `(batch,)`, that keeps the true peak below `ceiling_db` dBFS."""
     return _limit_gain(true_peak(audio), ceiling_db)
 
@@ -102,11 +175,43 @@ class PeakMeter:
             between = float(_between(joined[None]))
             self._true_peak = max(self._true_peak, self.sample_peak, between)
 
-    def limit_gain(self, ceiling_db: float = -0.1) -> float:
+    def limit_gain(self, ceiling_db: float = PEAK_CEILING_DB) -> float:
         """`peak_limit_gain` of all that came."""
         if self._tail is not None:
             self.add(self._tail.new_zeros(len(self._tail), _TAPS))
         return float(_limit_gain(torch.tensor(self._true_peak), ceiling_db))
+
+
+def check_usable(audio: Tensor, sample_rate: int, name: str, minimum_s: float = 0.1) -> None:
+    """Raise unless there is something to hear in `audio`, `(..., time)`, called `name`.
+
+    Raises:
+        AudioError: see `check_heard`.
+    """
+    peak = 0.0
+    if audio.numel():
+        low, high = (float(value) for value in torch.aminmax(audio.detach()))  # both carry NaN
+        peak = max(-low, high)
+    check_heard(audio.shape[-1], peak, sample_rate, name, minimum_s)
+
+
+def check_heard(
+    frames: int, peak: float, sample_rate: int, name: str, minimum_s: float = 0.1
+) -> None:
+    """Raise unless there was something to hear in a recording, called `name`, of so many frames.
+
+    Raises:
+        AudioError: shorter than `minimum_s` seconds, a peak that is not finite, or silence (no
+            sample above -90 dBFS).
+    """
+    if frames < minimum_s * sample_rate or not frames:
+        raise AudioError(
+            f"{name} is too short: {frames / sample_rate:.3f} s, {minimum_s:g} s is needed."
+        )
+    if not math.isfinite(peak):
+        raise AudioError(f"{name} has samples that are not finite numbers (NaN or infinity).")
+    if peak < 10 ** (_SILENCE_DB / 20):
+        raise AudioError(f"{name} is silent: no sample is above {_SILENCE_DB:g} dBFS.")
 
 
 def _limit_gain(peak: Tensor, ceiling_db: float) -> Tensor:
@@ -129,19 +234,30 @@ def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return mean
 
 
+def _remembered(sample_rate: int) -> int:
+    """Samples that the high-pass of the K-weighting remembers."""
+    return sample_rate // 16
+
+
 def _k_weight(audio: Tensor, sample_rate: int) -> Tensor:
     """K-weighted `(batch, channel, time)`, by spectra of pieces that start early enough."""
-    before = sample_rate // 16  # what the high-pass remembers
     pieces = []
     for start in range(0, audio.shape[-1], _BLOCK):
-        early = min(start, before)
-        piece = audio[..., start - early : start + _BLOCK]
-        n_fft = fast_length(piece.shape[-1] + before - early)
-        response = torch.from_numpy(_k_response(n_fft, sample_rate))
-        spectrum = torch.fft.rfft(piece, n_fft)
-        spectrum = spectrum * response.to(device=spectrum.device, dtype=spectrum.dtype)
-        pieces.append(torch.fft.irfft(spectrum, n_fft)[..., early : piece.shape[-1]])
+        early = min(start, _remembered(sample_rate))
+        pieces.append(
+            _k_weight_piece(audio[..., start - early : start + _BLOCK], early, sample_rate)
+        )
     return torch.cat(pieces, -1) if len(pieces) != 1 else pieces[0]
+
+
+def _k_weight_piece(piece: Tensor, early: int, sample_rate: int) -> Tensor:
+    """K-weighted `(..., time)` without its first `early` samples, which come before it."""
+    n_fft = fast_length(piece.shape[-1] + _remembered(sample_rate) - early)
+    response = torch.from_numpy(_k_response(n_fft, sample_rate))
+    spectrum = torch.fft.rfft(piece, n_fft)
+    spectrum = spectrum * response.to(device=spectrum.device, dtype=spectrum.dtype)
+    weighted: Tensor = torch.fft.irfft(spectrum, n_fft)[..., early : piece.shape[-1]]
+    return weighted
 
 
 @functools.lru_cache(maxsize=8)

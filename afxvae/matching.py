@@ -14,25 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .analysis import analysis_clips, as_audio, clips_with_run_in
-from .audio import check_usable
+from .analysis import Cutter, as_audio
 from .decision import decide
-from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, SAMPLE_RATE
-from .effects import default_chain
-from .loudness import loudness_lufs, peak_limit_gain
+from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
+from .recordings import Recording, SideMeter, Spool
 from .types import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from torch import Tensor
 
     from .candidates import Candidate
-    from .measure import Measured
+    from .decision import Decision
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
+    from .recordings import Blocks
 
-__all__ = ["EFFORTS", "Match", "match", "style_report"]
+__all__ = ["EFFORTS", "Finding", "Match", "match", "match_recordings", "style_report"]
 
 EFFORTS = ("fast", "normal")
 SAME_LOUDNESS_DB = 0.5
@@ -41,13 +43,12 @@ _SAME_WIDTH_DB = 4.0  # below this a difference in stereo width is content, not 
 _NARROWEST_DB = -40.0  # side against mid; below this a recording counts as mono
 
 
-@dataclass(frozen=True)
-class Match:
-    """What `match` returns.
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was found for two recordings.
 
     Attributes:
-        audio: ``(channel, time)`` at the input's rate and length.
-        preset: The chain with its settings; ``preset.apply(input, sample_rate)`` equals `audio`.
+        preset: The chain with its settings.
         report: By metric, the style distance to the reference ``before`` and ``after``.
         decision: Name of the chosen candidate; ``"nothing"`` when the input was left as it is.
         candidates: Every candidate's name, expected advantage and doubt, the chosen one marked.
@@ -57,7 +58,6 @@ class Match:
         real_time_factor: That over the input's duration.
     """
 
-    audio: Tensor
     preset: Preset
     report: dict[str, dict[str, float]]
     decision: str
@@ -68,7 +68,18 @@ class Match:
     real_time_factor: float = 0.0
 
 
-@torch.no_grad()
+@dataclass(frozen=True, kw_only=True)
+class Match(Finding):
+    """What `match` returns: a `Finding`, and how it sounds.
+
+    Attributes:
+        audio: ``(channel, time)`` at the input's rate and length, the same as
+            ``preset.apply(input, sample_rate)``.
+    """
+
+    audio: Tensor
+
+
 def match(
     model: AFXStyleVAE,
     audio: Any,
@@ -97,58 +108,103 @@ def match(
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
         UsageError: An unknown effort or loudness, or the reference is the input.
     """
-    start = time.perf_counter()
+    since = time.perf_counter()
     audio, reference = as_audio(audio), as_audio(reference)
-    reference_rate = reference_rate or sample_rate
-    _check(audio, reference, sample_rate, reference_rate, effort, loudness)
-    wanted = analysis_clips(reference, reference_rate)
-    clips = clips_with_run_in(audio, sample_rate)
-    measured = _measured(model, audio, reference, sample_rate, reference_rate)
-    if len(reference) > 1 and any(measured[effect].found for effect in LINEAR):
-        wanted = analysis_clips(reference[:1], reference_rate)  # the channel that was measured
-    decision = decide(model, clips, wanted, measured, effort, seed)
-    found, index = decision.candidates, decision.index
-    best, notes = found[index], []
-    preset = _preset(model, best, audio, sample_rate)
-    rendered = preset.apply(audio, sample_rate)
-    preset, rendered, note = _with_width(preset, rendered, reference, sample_rate)
-    notes += note
-    level = _wanted_lufs(loudness, audio, reference, sample_rate, reference_rate)
-    preset, result, note = _with_loudness(preset, rendered, level, sample_rate)
-    notes += note
-    name = best.name
-    if index == 0 and any(preset.switches.values()):
-        name = "loudness only" if not preset.switches["width"] else "width and loudness only"
-    seconds = time.perf_counter() - start
-    return Match(
-        audio=result,
+    _check(effort, loudness)
+    mine = Recording.of_array(audio, sample_rate, "The input")
+    theirs = Recording.of_array(reference, reference_rate or sample_rate, "The reference")
+    if mine.same_samples(theirs):
+        raise UsageError("The reference is the input itself, so there is nothing to match.")
+    done: list[Tensor] = []
+    with Spool() as spool:
+        found = match_recordings(
+            model,
+            mine,
+            theirs,
+            spool=spool,
+            put=done.append,
+            effort=effort,
+            loudness=loudness,
+            seed=seed,
+            since=since,
+        )
+    return Match(**vars(found), audio=torch.cat(done, 1).to(audio.device))
+
+
+@torch.no_grad()
+def match_recordings(
+    model: AFXStyleVAE,
+    source: Recording,
+    reference: Recording,
+    *,
+    spool: Spool,
+    put: Callable[[Tensor], None],
+    effort: str = "normal",
+    loudness: str | float = "reference",
+    seed: int = 0,
+    since: float | None = None,
+) -> Finding:
+    """`match` for recordings of any length, in memory that does not grow with it.
+
+    The result is rendered once; how loud it then is decides about the gain at its end.
+
+    Args:
+        model: Estimates and chooses.
+        source: The input.
+        reference: The recording whose style is wanted.
+        spool: Keeps the rendered input until its gain is known.
+        put: Takes the result block by block, each ``(channel, time)`` on the device of `model`.
+        effort: See `match`.
+        loudness: See `match`.
+        seed: See `match`.
+        since: When the work began, by `time.perf_counter`; now if omitted.
+
+    Raises:
+        UsageError: An unknown effort or loudness.
+    """
+    since = time.perf_counter() if since is None else since
+    _check(effort, loudness)
+    device = next(model.parameters()).device
+    (clips, own), (wanted, first) = (
+        [part.to(device) for part in r.clips()] for r in (source, reference)
+    )
+    theirs = wanted[:, 0, RUN_IN:]
+    measured = nothing_measured(model.chain)
+    if reference.frames >= CLIP_SAMPLES * reference.sample_rate / SAMPLE_RATE:
+        # The channels of a stereo effect differ, and their mix is neither. What is shorter than a
+        # clip is analysed repeated, and a repetition measures like an echo.
+        measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first[:, 0, RUN_IN:])
+    if any(measured[effect].found for effect in LINEAR):
+        wanted = first  # the channel that was measured
+    decision = decide(model, clips, wanted[:, 0, RUN_IN:], measured, effort, seed)
+    preset = _preset(model, decision.best, source)
+    rendered = source.blocks
+    if not preset.is_empty:
+        spool.fill(_through(preset, source, source.blocks, device))
+        rendered = spool.blocks
+    level = {"reference": reference.lufs, "keep": source.lufs}.get(str(loudness), loudness)
+    finish, notes = _finish(preset, source, rendered, reference.side_db, float(level), device)
+    cutter = Cutter(source.mixed)
+    for block in _through(finish, source, rendered, device):
+        put(block)
+        cutter.add(block.mean(0).cpu())
+    for effect, knobs in finish.settings.items():
+        preset = preset.changed(effect, knobs)
+    after = cutter.clips()[:, 0, RUN_IN:].to(device)
+    seconds = time.perf_counter() - since
+    return Finding(
         preset=preset,
-        report=style_report(audio, result, reference, sample_rate, reference_rate),
-        decision=name,
-        candidates=[
-            {
-                "name": candidate.name,
-                "advantage": round(candidate.advantage, 4),
-                "doubt": round(candidate.spread, 4),
-                "chosen": place == index,
-            }
-            for place, candidate in enumerate(found)
-        ],
+        report=style_report(clips[:, 0, RUN_IN:], after, theirs),
+        decision=_name(decision, finish),
+        candidates=_rows(decision),
         notes=notes,
         posterior=decision.posterior,
         seconds=round(seconds, 3),
-        real_time_factor=round(seconds * sample_rate / audio.shape[1], 4),
+        real_time_factor=round(seconds / source.duration_s, 4),
     )
 
 
-def _check(
-    audio: Tensor,
-    reference: Tensor,
-    sample_rate: int,
-    reference_rate: int,
-    effort: str,
-    loudness: str | float,
-) -> None:
+def _check(effort: str, loudness: str | float) -> None:
     if effort not in EFFORTS:
         raise UsageError(f"effort is {effort!r}, but it must be one of {', '.join(EFFORTS)}.")
     if isinstance(loudness, str) and loudness not in ("reference", "keep"):
@@ -157,127 +213,126 @@ def _check(
         )
     if not isinstance(loudness, str) and not -60.0 <= loudness <= 0.0:
         raise UsageError(f"loudness is {loudness:g} LUFS, outside its range -60 to 0 LUFS.")
-    check_usable(audio, sample_rate, "The input")
-    check_usable(reference, reference_rate, "The reference")
-    if sample_rate == reference_rate and torch.equal(audio, reference):
-        raise UsageError("The reference is the input itself, so there is nothing to match.")
 
 
-def _measured(
-    model: AFXStyleVAE, audio: Tensor, reference: Tensor, sample_rate: int, reference_rate: int
-) -> dict[str, Measured]:
-    """What can be measured of the reference's first channel.
-
-    The channels of a stereo effect differ, and their mix is neither. What is shorter than a clip is
-    analysed repeated, and a repetition measures like an echo.
-    """
-    if reference.shape[1] < CLIP_SAMPLES * reference_rate / SAMPLE_RATE:
-        return nothing_measured(model.chain)
-    mine = analysis_clips(audio[:1], sample_rate)
-    return measure_settings(model.chain, mine, analysis_clips(reference[:1], reference_rate))
-
-
-def _preset(model: AFXStyleVAE, best: Candidate, audio: Tensor, sample_rate: int) -> Preset:
+def _preset(model: AFXStyleVAE, best: Candidate, source: Recording) -> Preset:
     """The candidate as a preset whose input gain brings this input to the analysis loudness."""
-    gain_db = 0.0
-    if bool(best.switches.any()):
-        gain_db = ANALYSIS_LUFS - float(loudness_lufs(audio.unsqueeze(0), sample_rate))
     return Preset.from_tensors(
         model.chain.to_settings(best.controls.unsqueeze(0)),
         dict(zip(model.chain.names, best.switches.unsqueeze(1), strict=True)),
-        input_gain_db=gain_db,
+        input_gain_db=ANALYSIS_LUFS - source.lufs if bool(best.switches.any()) else 0.0,
         model=model.identifier,
         model_checksum=model.checksum,
     )
 
 
-def _side_db(audio: Tensor) -> float | None:
-    """Level of the side signal against the mid in dB, None for other than stereo."""
-    if audio.shape[0] != 2:
-        return None
-    mid, side = audio[0] + audio[1], audio[0] - audio[1]
-    return 10.0 * math.log10(float(side.square().sum() + 1e-12) / float(mid.square().sum() + 1e-12))
+def _through(
+    preset: Preset, form: Recording, blocks: Blocks, device: torch.device
+) -> Iterator[Tensor]:
+    """Blocks that have the form of a recording, through a preset."""
+    stream = preset.stream(form.sample_rate, form.channels, device)
+    return stream.render(block.to(device) for block in blocks())
 
 
-def _with_effect(
-    preset: Preset, rendered: Tensor, effect: str, knob: str, value: float, sample_rate: int
-) -> tuple[Preset, Tensor]:
-    """Switch on one of the last effects of the chain behind what is rendered already."""
-    preset = preset.changed(effect, {knob: value})
-    setting = torch.tensor([preset.settings[effect][knob]], device=rendered.device)
-    process = default_chain()[effect].process
-    return preset, process(rendered.unsqueeze(0), {knob: setting}, sample_rate).squeeze(0)
+def _finish(
+    preset: Preset,
+    form: Recording,
+    rendered: Blocks,
+    side_db: float | None,
+    lufs: float,
+    device: torch.device,
+) -> tuple[Preset, list[str]]:
+    """The end of the chain, set by measurement of what was rendered: width, then gain.
+
+    Args:
+        preset: What it was rendered with.
+        form: Of the rendered blocks.
+        rendered: Gives them.
+        side_db: Level of the reference's side signal against its mid.
+        lufs: The wanted loudness.
+        device: Of the blocks.
+    """
+    side = SideMeter()
+    for block in rendered():
+        side.add(block)
+    width, notes = _width(side.side_db(), side_db)
+    finish = Preset() if width is None else Preset().changed("width", {"width": width})
+    loudness, peak = LoudnessMeter(form.sample_rate), PeakMeter()
+    for block in _through(finish, form, rendered, device):
+        loudness.add(block)
+        peak.add(block)
+    untouched = preset.is_empty and finish.is_empty
+    gain_db, more = _gain_db(lufs - loudness.lufs(), peak, untouched)
+    if gain_db is not None:
+        finish = finish.changed("gain", {"gain_db": gain_db})
+    return finish, notes + more
 
 
-def _with_width(
-    preset: Preset, rendered: Tensor, reference: Tensor, sample_rate: int
-) -> tuple[Preset, Tensor, list[str]]:
-    """Scale the side signal if the reference is clearly wider or narrower, by measurement."""
-    mine, theirs = _side_db(rendered), _side_db(reference)
-    if mine is None or theirs is None or min(mine, theirs) < _NARROWEST_DB:
-        return preset, rendered, []
-    if abs(theirs - mine) < _SAME_WIDTH_DB:
-        return preset, rendered, []
-    width = min(10.0 ** ((theirs - mine) / 20.0), 2.0)
-    preset, rendered = _with_effect(preset, rendered, "width", "width", width, sample_rate)
-    return preset, rendered, [f"Stereo width set to {width:.2f}: measured, not estimated."]
+def _width(mine_db: float | None, theirs_db: float | None) -> tuple[float | None, list[str]]:
+    """By what to scale the side signal if the reference is clearly wider or narrower."""
+    if mine_db is None or theirs_db is None or min(mine_db, theirs_db) < _NARROWEST_DB:
+        return None, []
+    if abs(theirs_db - mine_db) < _SAME_WIDTH_DB:
+        return None, []
+    width = min(10.0 ** ((theirs_db - mine_db) / 20.0), 2.0)
+    return width, [f"Stereo width set to {width:.2f}: measured, not estimated."]
 
 
-def _wanted_lufs(
-    loudness: str | float,
-    audio: Tensor,
-    reference: Tensor,
-    sample_rate: int,
-    reference_rate: int,
-) -> float:
-    if loudness == "reference":
-        return float(loudness_lufs(reference.unsqueeze(0), reference_rate))
-    if loudness == "keep":
-        return float(loudness_lufs(audio.unsqueeze(0), sample_rate))
-    return float(loudness)
-
-
-def _with_loudness(
-    preset: Preset, rendered: Tensor, wanted_lufs: float, sample_rate: int
-) -> tuple[Preset, Tensor, list[str]]:
-    """Set the output gain for the wanted loudness; the true peak stays in full scale."""
-    gain_db = wanted_lufs - float(loudness_lufs(rendered.unsqueeze(0), sample_rate))
-    untouched = not any(preset.switches.values())
-    if untouched and abs(gain_db) < SAME_LOUDNESS_DB:
-        return preset, rendered, []
-    louder = rendered.unsqueeze(0) * 10.0 ** (gain_db / 20.0)
-    room_db = 20.0 * math.log10(float(peak_limit_gain(louder)))
+def _gain_db(wanted_db: float, peak: PeakMeter, untouched: bool) -> tuple[float | None, list[str]]:
+    """The output gain for a change of loudness; the true peak stays in full scale."""
+    if untouched and abs(wanted_db) < SAME_LOUDNESS_DB:
+        return None, []
+    room_db = 20.0 * math.log10(peak.limit_gain(PEAK_CEILING_DB - wanted_db))
     notes: list[str] = []
     if room_db < 0.0:
-        if untouched and gain_db + room_db < 0.0 < gain_db:
-            return preset, rendered, ["No louder: the peaks of the input already reach full scale."]
-        gain_db += room_db
+        if untouched and wanted_db + room_db < 0.0 < wanted_db:
+            return None, ["No louder: the peaks of the input already reach full scale."]
         notes.append(f"{-room_db:.1f} dB below the wanted loudness, so that no peak clips.")
-    gain_db = min(max(gain_db, -60.0), 60.0)
-    preset, result = _with_effect(preset, rendered, "gain", "gain_db", gain_db, sample_rate)
-    return preset, result, notes
+    return min(max(wanted_db + room_db, -60.0), 60.0), notes
 
 
-def style_report(
-    audio: Tensor, result: Tensor, reference: Tensor, sample_rate: int, reference_rate: int
-) -> dict[str, dict[str, float]]:
+def _name(decision: Decision, finish: Preset) -> str:
+    """Of what was done: the chosen candidate, or what was measured in place of it."""
+    if decision.index > 0 or finish.is_empty:
+        return decision.best.name
+    return "width and loudness only" if "width" in finish.settings else "loudness only"
+
+
+def _rows(decision: Decision) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": candidate.name,
+            "advantage": round(candidate.advantage, 4),
+            "doubt": round(candidate.spread, 4),
+            "chosen": place == decision.index,
+        }
+        for place, candidate in enumerate(decision.candidates)
+    ]
+
+
+def style_report(before: Tensor, after: Tensor, theirs: Tensor) -> dict[str, dict[str, float]]:
     """Style distances to the reference before and after, by measures without part in the choice.
 
     Average mel cepstra (``mfcc``), spectral centroid (``centroid_hz``), crest factor (``crest_db``)
-    and loudness (``loudness_lu``), over the loudest stretches of each recording.
+    and loudness (``loudness_lu``).
+
+    Args:
+        before: Clips of the input ``(clip, 131072)``.
+        after: The same stretches of the result.
+        theirs: Clips of the reference.
     """
     from .evaluation import metrics
 
-    theirs = analysis_clips(reference, reference_rate).flatten().unsqueeze(0)
+    reference = theirs.flatten().unsqueeze(0)
     report: dict[str, dict[str, float]] = {}
-    for when, mine in (("before", audio), ("after", result)):
-        clips = analysis_clips(mine, sample_rate).flatten().unsqueeze(0)
-        levelled = metrics.at_matched_loudness(clips, theirs)
+    for when, mine in (("before", before), ("after", after)):
+        clips = mine.flatten().unsqueeze(0)
+        levelled = metrics.at_matched_loudness(clips, reference)
         values = {
-            "mfcc": metrics.mfcc_error(levelled, theirs),
-            "centroid_hz": metrics.spectral_centroid_error(levelled, theirs),
-            "crest_db": metrics.crest_factor_error(levelled, theirs),
-            "loudness_lu": metrics.lufs_error(clips, theirs),
+            "mfcc": metrics.mfcc_error(levelled, reference),
+            "centroid_hz": metrics.spectral_centroid_error(levelled, reference),
+            "crest_db": metrics.crest_factor_error(levelled, reference),
+            "loudness_lu": metrics.lufs_error(clips, reference),
         }
         for name, value in values.items():
             report.setdefault(name, {})[when] = round(float(value), 4)

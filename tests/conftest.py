@@ -15,7 +15,10 @@ from afxvae import Preset
 from afxvae.types import WeightsError
 
 if TYPE_CHECKING:
-    from afxvae.matching import Match
+    from collections.abc import Callable
+
+    from afxvae.matching import Finding
+    from afxvae.recordings import Recording
 
 Output = pytest.CaptureFixture[str]
 RATE = 24000
@@ -91,14 +94,18 @@ class QuickModel:
     def embed(self, audio: torch.Tensor, sample_rate: int) -> torch.Tensor:
         return torch.tensor([float(audio.shape[0]), audio.shape[1] / sample_rate, 0.5])
 
-    def match(self, audio: torch.Tensor, reference: torch.Tensor, **options: Any) -> Match:
-        from afxvae.matching import Match
+    def match_recordings(
+        self, source: Recording, reference: Recording, put: Callable[..., None], **options: Any
+    ) -> Finding:
+        from afxvae.matching import Finding
 
+        options |= {"sample_rate": source.sample_rate, "reference_rate": reference.sample_rate}
         self.asked.update(options)
         if self.raises is not None:
             raise self.raises
-        return Match(
-            audio=self.preset.apply(audio, options["sample_rate"]),
+        for block in self.preset.stream(RATE, source.channels).render(source.blocks()):
+            put(block)
+        return Finding(
             preset=self.preset,
             report={"mfcc": {"before": 3.25, "after": float("nan")}},
             decision=self.decision,
@@ -116,7 +123,12 @@ def quick_model(monkeypatch: pytest.MonkeyPatch) -> type[QuickModel]:
     class Fresh(QuickModel):
         pass
 
+    def match_recordings(model: QuickModel, *pair: Recording, **options: Any) -> Finding:
+        del options["spool"], options["since"]
+        return model.match_recordings(*pair, **options)
+
     monkeypatch.setattr("afxvae.models.style_vae.AFXStyleVAE", Fresh)
+    monkeypatch.setattr("afxvae.matching.match_recordings", match_recordings)
     return Fresh
 
 

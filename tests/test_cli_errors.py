@@ -134,7 +134,11 @@ def test_a_device_that_is_not_there(
         (MemoryError(), 1, "There is not enough memory for this."),
         (RuntimeError("[enforce] can't allocate memory: 9 bytes"), 1, "not enough memory"),
         (RuntimeError("two\nlines"), 1, "Unexpected RuntimeError: two lines"),
-        (OSError(28, "No space left on device", "x.wav"), 2, "x.wav: No space left on device."),
+        (
+            OSError(28, "No space left on device", "x.wav"),
+            2,
+            "voice.matched.wav cannot be written: No space left on device.",
+        ),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

@@ -230,14 +230,23 @@ def test_apply_that_fails_on_the_way_leaves_nothing(files: SimpleNamespace) -> N
     assert listing(files.folder) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "doing"), [(["apply", "a.json"], "Applying"), (["match"], "Matching")]
+)
 def test_the_bar_is_on_stderr_of_a_terminal_only(
-    files: SimpleNamespace, capsys: Output, monkeypatch: pytest.MonkeyPatch
+    command: list[str],
+    doing: str,
+    files: SimpleNamespace,
+    quick_model: type[QuickModel],
+    capsys: Output,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Preset().save("a.json")
+    files = [files.voice] if doing == "Applying" else [files.voice, files.reference]
     for terminal, quiet, shown in ((True, False, True), (True, True, False), (False, False, False)):
         monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
         options = ["--overwrite", *(["-q"] if quiet else [])]
-        assert main(["apply", "a.json", files.voice, *options]) == 0
+        assert main([*command, *files, *options]) == 0
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert ("Applying" in captured.err) == shown
+        assert (doing in captured.err) == shown

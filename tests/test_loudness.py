@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from afxvae import audio as aud
+from afxvae.loudness import LoudnessMeter
 
 from .conftest import RATE
 
@@ -125,3 +126,23 @@ def test_peaks_in_blocks_are_those_of_the_whole(size):
             meter.add(block)
         assert meter.sample_peak == float(sound.abs().max())
         assert meter.limit_gain() == pytest.approx(float(aud.peak_limit_gain(sound[None])))
+
+
+@pytest.mark.parametrize("size", [100, 4410, 1 << 18])
+@pytest.mark.parametrize(
+    ("channels", "seconds"), [(1, 0.2), (2, 0.45), (2, 13.0), (5, 2.0), (6, 2.0)]
+)
+def test_loudness_in_blocks_is_that_of_the_whole(channels, seconds, size):
+    rate = 44100
+    generator = torch.Generator().manual_seed(0)
+    sound = torch.randn(channels, round(seconds * rate), generator=generator)
+    sound = sound * torch.linspace(0.01, 0.5, sound.shape[1])
+    meter = LoudnessMeter(rate)
+    for block in sound[:, : 300 * size].split(size, 1):
+        meter.add(block)
+    whole = float(aud.loudness_lufs(sound[None, :, : 300 * size], rate))
+    assert meter.lufs() == pytest.approx(whole, abs=1e-3)
+
+
+def test_a_loudness_meter_that_heard_nothing_reads_its_floor():
+    assert LoudnessMeter(44100).lufs() == -70.0
