@@ -5,20 +5,22 @@ Compressor Design* (JAES 60(6), 2012, eq. 16)::
 
     y[n] = a y[n-1] + (1 - a) x[n],    a = attack pole while x[n] > y[n-1], else release pole
 
-For a known choice of branches this is a linear recursion, which blocks solve in parallel. The
-choice is found by policy iteration: solve, compare ``x[n]`` with ``y[n-1]``, repeat until nothing
-changes; at that point the result is the exact sequential one. A handful of rounds suffices for most
-signals. Every round makes at least one more sample right, and a slow sine behind an instant attack
-hardly more than that; what has not settled in time is computed sample after sample. Where ``x[n]``
-and ``y[n-1]`` agree to the last digits the choice makes no difference and need not settle.
+The signal is cut into blocks that run side by side. Where each has to start is found by Newton's
+method: run them all from a guess, note what each ends with as a line in its start, go from block to
+block along these lines, and repeat with those whose start moved. As the faster pole holds for rises
+(else turn all upside down), what a block ends with is a convex function of its start, and lies
+above all such lines. So the starts come from below, the line of a block that only falls may be kept
+beside the last one, and a handful of rounds makes the result the exact sequential one, to rounding.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.functional import pad
 
 from .units import db_to_gain, gain_to_db, per_item, time_constant_to_pole
 
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["attack_release", "compress", "compression_curve"]
 
-_MAX_ROUNDS = 16  # sample after sample takes about as long as 8
-_LAST_ROUNDS = 4  # in the signal's own precision, behind those in float32
 _SHORTEST_BLOCK = 16
-_ULPS = 8.0  # a difference of so many units in the last place is none
+_LENGTHEN = 4.0  # blocks, so that fewer have to be gone through one after another
+_TOLERANCE = 1e-13  # of the highest sample
+_PIECE = 1 << 22  # long blocks go in pieces, which a processor's cache can hold
 
 
 def compression_curve(
@@ -45,25 +47,24 @@ def compression_curve(
     """
     over = level_db - threshold_db
     half = 0.5 * knee_db
-    inside = torch.minimum(torch.relu(over + half), knee_db)  # progress through the knee
-    bent = inside.square() / (2.0 * knee_db.clamp_min(1e-3)) + torch.relu(over - half)
+    beyond = torch.relu(over - half)
+    inside = torch.relu(over + half) - beyond  # progress through the knee
+    bent = inside.square() * (0.5 / knee_db.clamp_min(1e-3)) + beyond
     return (1.0 / ratio - 1.0) * bent
 
 
 class _Blocks:
-    """Signals ``(batch, time)`` as ``(block, batch * blocks)``, in blocks of about time^(1/3).
-
-    All blocks run side by side from zero; then each receives the state that the one before left.
-    These states are such a recursion themselves, which is solved in the same way.
-    """
+    """Signals ``(batch, time)`` as ``(block, batch * blocks)``: blocks side by side."""
 
     def __init__(self, batch: int, length: int) -> None:
         self.batch, self.length = batch, length
-        self.block = max(_SHORTEST_BLOCK, math.ceil(length ** (1.0 / 3.0)))
+        self.block = max(_SHORTEST_BLOCK, math.ceil(_LENGTHEN * length ** (1.0 / 3.0)))
         self.count = -(-length // self.block)
+        row = length - 1 - (self.count - 1) * self.block
+        self.last = (row, slice(None), self.count - 1)  # of an item: row, batch, block
 
     def split(self, x: Tensor) -> Tensor:
-        padded = torch.nn.functional.pad(x, (0, self.block * self.count - self.length))
+        padded = pad(x, (0, self.block * self.count - self.length))
         return padded.view(self.batch * self.count, self.block).t().contiguous()
 
     def join(self, x: Tensor) -> Tensor:
@@ -73,96 +74,129 @@ class _Blocks:
         """``(batch,)`` to ``(batch * blocks,)``."""
         return x.repeat_interleave(self.count)
 
-    def solve(self, pole: Tensor, drive: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
-        """Overwrite `drive` with ``y[n] = pole[n] y[n-1] + drive[n]``; also return ``y[n-1]``."""
-        reach = pole.clone()
-        for now, before, factor in zip(drive[1:], drive[:-1], pole[1:], strict=True):
-            now.addcmul_(factor, before)
-        for now, before in zip(reach[1:], reach[:-1], strict=True):
-            now.mul_(before)
-        carried = initial.unsqueeze(1)
-        if self.count > 1:
-            ends, decays = (x[-1].view(self.batch, self.count)[:, :-1] for x in (drive, reach))
-            outer = _Blocks(self.batch, self.count - 1)
-            states, _ = outer.solve(outer.split(decays), outer.split(ends), initial)
-            carried = torch.cat([carried, outer.join(states)], dim=1)
-        carried = carried.view(1, -1)
-        drive.addcmul_(reach, carried)
-        return drive, torch.cat([carried, drive[:-1]])
+    def chain(self, first: Tensor, *lines: Tensor, back: bool = False) -> Tensor:
+        """States between blocks: `first`, and behind a block ``max(a s + b, c s + d)``.
+
+        Args:
+            first: ``(batch,)``, the state before the first block, or with `back` the last.
+            lines: a, b, c, d, each ``(batch * blocks,)``.
+            back: Whether to go from the last block to the first.
+        """
+        rows = [line.view(self.batch, self.count).tolist() for line in lines]
+        way = -1 if back else 1
+        states = []
+        for state, *own in zip(first.tolist(), *rows, strict=True):
+            found = []
+            for a, b, c, d in zip(*(line[::way] for line in own), strict=True):
+                found.append(state)
+                one, other = a * state + b, c * state + d
+                state = one if one > other else other
+            states += found[::way]
+        return torch.tensor(states, dtype=first.dtype, device=first.device)
 
 
-def _wrong(x: Tensor, before: Tensor, rising: Tensor, chosen: Tensor) -> Tensor:
-    """Where choosing anew changes something; not where both poles give the same result."""
-    differs = chosen != rising
-    x, before = x[differs], before[differs]
-    slack = _ULPS * torch.finfo(x.dtype).eps * x.abs()
-    return differs.masked_scatter(differs, (x - before).abs() > slack)
+def _pole(now: Tensor, before: Tensor, fast: Tensor, slow: Tensor) -> tuple[Tensor, Tensor]:
+    """1 where the signal rises, else 0, and the pole that holds; quicker than with booleans."""
+    rises = torch.gt(now, before, out=torch.empty_like(now))
+    return rises, torch.lerp(slow, fast, rises)
 
 
-def _rounds(
-    blocks: _Blocks,
-    x: Tensor,
-    attack: Tensor,
-    release: Tensor,
-    initial: Tensor,
-    rising: Tensor,
-    most: int,
+def _follow(
+    x: Tensor, fast: Tensor, slow: Tensor, start: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Smooth all blocks side by side into `y`, each from its own start, the `fast` pole for rises.
+
+    Returns:
+        What each block ends with as a line in its start: slope and offset.
+    """
+    before, slope = start, torch.ones_like(start)
+    for now, out in zip(x, y, strict=True):
+        _, pole = _pole(now, before, fast, slow)
+        before = torch.lerp(now, before, pole, out=out)
+        slope.mul_(pole)
+    return slope, torch.addcmul(before, slope, start, value=-1.0)
+
+
+def _settle(
+    blocks: _Blocks, x: Tensor, fast: Tensor, slow: Tensor, first: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Policy iteration: the output, the choice of branches, and where it has not settled."""
-    for _ in range(most):
-        pole = torch.where(rising, attack, release)
-        y, before = blocks.solve(pole, torch.addcmul(x, pole, x, value=-1.0), initial)
-        chosen = x > before
-        wrong = _wrong(x, before, rising, chosen)
-        rising = chosen
-        if not bool(wrong.any()):
+    """Find where the blocks start, by Newton's method from below.
+
+    Returns:
+        The output, and for each block its start and the derivative of its end by it.
+    """
+    tolerance = _TOLERANCE * torch.maximum(x.abs().amax(), first.abs().amax())
+    falling = torch.zeros_like(slow)
+    for now in x:
+        torch.lerp(now, falling, slow, out=falling)
+    lowest = slow**blocks.block, falling
+    start = blocks.chain(first, *lowest, *lowest)
+    y, slope, offset = torch.empty_like(x), torch.empty_like(start), torch.empty_like(start)
+    moved = torch.arange(len(start), device=x.device)
+    for _ in range(blocks.count):  # each makes one more block final, if not all
+        few = 2 * len(moved) < len(start)
+        at: Any = moved if few else slice(None)
+        part = y[:, at]
+        slope[at], offset[at] = _follow(x[:, at], fast[at], slow[at], start[at], part)
+        if few:
+            y[:, at] = part
+        better = blocks.chain(first, *lowest, slope, offset)
+        moves = (better - start).abs() > tolerance
+        moved = moves.nonzero().squeeze(1)
+        if not len(moved):
             break
-    return y, rising, wrong
-
-
-def _in_order(x: Tensor, attack: Tensor, release: Tensor, initial: Tensor) -> Tensor:
-    """One signal ``(time,)``, sample after sample."""
-    up, down, y = float(attack), float(release), float(initial)
-    done = []
-    for value in x.tolist():
-        y = value + (up if value > y else down) * (y - value)
-        done.append(y)
-    return x.new_tensor(done)
+        start = torch.where(moves, better, start)
+    return y, start, slope
 
 
 class _AttackRelease(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, attack: Tensor, release: Tensor, initial: Tensor) -> Tensor:
-        blocks = _Blocks(*x.shape)
-        wide = blocks.split(x)
-        rising = wide > 0  # where the attack pole holds
-        rounds = {torch.float32: _MAX_ROUNDS}  # most are the quicker ones
-        rounds.setdefault(x.dtype, _LAST_ROUNDS)
-        for dtype, most in rounds.items():
-            signal, start, up, down = (v.to(dtype) for v in (wide, initial, attack, release))
-            poles = blocks.widen(up), blocks.widen(down)
-            y, rising, wrong = _rounds(blocks, signal, *poles, start, rising, most)
-        done = blocks.join(y)
-        for row in blocks.join(wrong).any(1).nonzero().flatten().tolist():
-            done[row] = _in_order(x[row], attack[row], release[row], initial[row])
-        ctx.save_for_backward(x, done, attack, release, initial)
-        return done
+    """Output, of the precision of `x`, and the last of it in double."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        (grad,) = gradients
-        x, y, attack, release, initial = ctx.saved_tensors
-        blocks = _Blocks(*grad.shape)
-        before = torch.cat([initial.unsqueeze(1), y[:, :-1]], dim=1)
-        rising = x > before
-        pole = torch.where(rising, attack.unsqueeze(1), release.unsqueeze(1))
-        # adjoint: g[n] = grad[n] + pole[n+1] g[n+1], a recursion backwards in time
-        zero = torch.zeros_like(grad[:, 0])
-        back = blocks.split(torch.cat([zero.unsqueeze(1), pole.flip(1)[:, :-1]], dim=1))
-        g = blocks.join(blocks.solve(back, blocks.split(grad.flip(1)), zero)[0]).flip(1)
-        by_pole = g * (before - x)
-        by_attack = (rising * by_pole).sum(1)
-        return (1.0 - pole) * g, by_attack, by_pole.sum(1) - by_attack, pole[:, 0] * g[:, 0]
+    def forward(
+        ctx: Any, x: Tensor, attack: Tensor, release: Tensor, initial: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        blocks = _Blocks(*x.shape)
+        sign = torch.where(attack > release, -1.0, 1.0).double()  # upside down, rises are fast
+        fast, slow = (f(attack, release).double() for f in (torch.minimum, torch.maximum))
+        fast, slow, signs = (blocks.widen(v) for v in (fast, slow, sign))
+        signal = blocks.split(x).double().mul_(signs)
+        y, start, slope = _settle(blocks, signal, fast, slow, initial.double() * sign)
+        ctx.save_for_backward(signal, y, start, slope, fast, slow, sign)
+        ctx.dtypes = [v.dtype for v in (x, attack, release, initial)]
+        last = y.view(-1, blocks.batch, blocks.count)[blocks.last] * sign
+        return blocks.join((y * signs).to(x.dtype)), last
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        x, y, start, slope, fast, slow, sign = ctx.saved_tensors
+        blocks = _Blocks(*gradients[0].shape)
+        grad = blocks.split(gradients[0]).double()
+        grad.view(-1, blocks.batch, blocks.count)[blocks.last] += gradients[1]
+        before = [start, *y[:-1]]
+        times = range(blocks.block - 1, -1, -1)
+        # adjoint: carried[n-1] = pole[n] (grad[n] + carried[n]), a recursion backwards in time
+        carried = torch.zeros_like(start)
+        for n in times:
+            _, pole = _pole(x[n], before[n], fast, slow)
+            carried = (grad[n] + carried).mul_(pole)
+        line = slope, carried
+        carried = blocks.chain(torch.zeros_like(sign), *line, *line, back=True)
+        by_fast, by_slow = torch.zeros_like(start), torch.zeros_like(start)
+        for n in times:
+            rises, pole = _pole(x[n], before[n], fast, slow)
+            total = grad[n].add_(carried)
+            by_pole = (before[n] - x[n]).mul_(total)
+            by_fast.addcmul_(by_pole, rises)
+            by_slow.add_(by_pole)
+            carried = pole.mul_(total)
+            total.sub_(carried)  # the gradient in x
+        by_fast, by_slow = (v.view(blocks.batch, -1).sum(1) * sign for v in (by_fast, by_slow))
+        poles = by_fast, by_slow - by_fast
+        up, down = (torch.where(sign > 0, *pair) for pair in (poles, poles[::-1]))
+        found = blocks.join(grad), up, down, carried[:: blocks.count]
+        return tuple(v.to(dtype) for v, dtype in zip(found, ctx.dtypes, strict=True))
 
 
 def attack_release(
@@ -180,7 +214,7 @@ def attack_release(
         ``(batch, time)``, with exact gradients to all four arguments.
     """
     start = torch.zeros_like(x[:, 0]) if initial is None else initial
-    result: Tensor = _AttackRelease.apply(x, attack, release, start)
+    result: Tensor = _AttackRelease.apply(x, attack, release, start)[0]
     return result
 
 
@@ -197,9 +231,8 @@ def compress(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Feed-forward peak compressor with linked channels.
 
-    The gain reduction that `compression_curve` asks for is smoothed in dB by `attack_release`:
-    after a step, the attack has covered 63 % of the way in `attack_ms`, the release in
-    `release_ms`.
+    The gain that `compression_curve` asks for is smoothed in dB as by `attack_release`: after a
+    step, the attack has covered 63 % of the way in `attack_ms`, the release in `release_ms`.
 
     Args:
         audio: ``(batch, channel, time)``; the loudest channel steers all of them.
@@ -214,20 +247,18 @@ def compress(
 
     Returns:
         ``(batch, channel, time)``; at ratio 1 and no make-up gain, `audio` bit for bit. Then the
-        ``(batch,)`` gain reduction in dB at its end.
+        ``(batch,)`` gain in dB at its end, without the make-up gain, in double.
     """
-    before = state[0] if state else torch.zeros_like(release_ms).double()
-    if not audio.shape[-1]:
-        return audio, (before,)
-    level_db = gain_to_db(audio.abs().amax(dim=1))
-    wanted = compression_curve(
-        level_db, threshold_db.unsqueeze(1), ratio.unsqueeze(1), knee_db.unsqueeze(1)
-    )
-    reduction = attack_release(
-        -wanted.double(),  # a slow release at a high rate has its pole within 1e-5 of 1
-        time_constant_to_pole(attack_ms.double(), sample_rate),
-        time_constant_to_pole(release_ms.double(), sample_rate),
-        before,
-    )
-    gain = db_to_gain(per_item(makeup_db) - reduction.to(audio.dtype).unsqueeze(1))
-    return audio * gain, (reduction[:, -1],)
+    last = state[0] if state else torch.zeros_like(release_ms).double()
+    curve = [knob.unsqueeze(1) for knob in (threshold_db, ratio, knee_db)]
+    attack = time_constant_to_pole(attack_ms.double(), sample_rate)
+    release = time_constant_to_pole(release_ms.double(), sample_rate)
+    done = []
+    for piece in audio.split(max(1, _PIECE // len(audio)), dim=-1):
+        if piece.shape[-1]:
+            peak = functools.reduce(torch.maximum, piece.abs().unbind(1))
+            wanted = compression_curve(gain_to_db(peak), *curve)
+            smooth, last = _AttackRelease.apply(wanted, release, attack, last)  # upside down
+            piece = piece * db_to_gain(per_item(makeup_db) + smooth.unsqueeze(1))
+        done.append(piece)
+    return torch.cat(done, dim=-1), (last,)

@@ -146,7 +146,7 @@ def test_release_has_an_effect_of_its_own():
     x = torch.ones((1, 4800), dtype=torch.float64)
     x[:, 2400:] = 1e-4
     short, long = (compress(x, 48000, attack_ms=1.0, release_ms=ms) for ms in (10.0, 1000.0))
-    assert torch.equal(short[:, :2400], long[:, :2400])
+    torch.testing.assert_close(short[:, :2400], long[:, :2400], rtol=1e-13, atol=0.0)
     assert float((20.0 * torch.log10(short / long)).max()) > 20.0
 
 
@@ -218,12 +218,6 @@ def test_smoother_equals_the_loop_for_adversaries_at_192_khz(times):
     np.testing.assert_allclose(found.numpy(), want, rtol=0, atol=1e-10)
 
 
-def test_gradients_are_exact_where_rounds_do_not_settle(monkeypatch):
-    monkeypatch.setattr(dynamics, "_MAX_ROUNDS", 1)
-    monkeypatch.setattr(dynamics, "_LAST_ROUNDS", 1)
-    test_gradients_are_exact()
-
-
 @pytest.mark.parametrize("length", [1, 2, 3, 10, 99, 100, 101])
 def test_smoother_takes_any_length(length):
     x = np.random.default_rng(length).random(length)
@@ -241,17 +235,17 @@ def test_equal_poles_are_one_linear_filter():
 @pytest.mark.parametrize("times", [(0.1, 10.0), (10.0, 100.0), (0.1, 1000.0)])
 def test_smoother_settles_within_few_rounds(name, times, monkeypatch):
     """In float32 too, where a signal that the output has caught up with could flicker for ever."""
-    wrong, rounds = dynamics._wrong, []
+    follow, rounds = dynamics._follow, []
 
     def counted(*arguments):
         rounds.append(1)
-        return wrong(*arguments)
+        return follow(*arguments)
 
-    monkeypatch.setattr(dynamics, "_wrong", counted)
+    monkeypatch.setattr(dynamics, "_follow", counted)
     x = torch.from_numpy(examples(22050)[name]).float()[None]
     poles = [time_constant_to_pole(torch.tensor([ms]), 44100) for ms in times]
     dynamics.attack_release(x, *poles)
-    assert len(rounds) < dynamics._MAX_ROUNDS
+    assert len(rounds) <= 25
 
 
 def test_gradients_are_exact():
