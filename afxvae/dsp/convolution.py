@@ -9,9 +9,11 @@ import torch
 from .units import fast_length
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from torch import Tensor
 
-__all__ = ["continued", "convolve"]
+__all__ = ["continued", "convolve", "kept"]
 
 _SHORTEST_PIECE = 1 << 15
 _PIECE_PER_TAP = 3  # pieces so much longer than the response cost about the least per sample
@@ -65,3 +67,23 @@ def convolve(
         wrapped = torch.fft.irfft(torch.fft.rfft(segment, n_fft) * spectrum, n_fft)
         done.append(wrapped[..., taps - 1 : min(taps - 1 + piece, segment.shape[-1])])
     return torch.cat(done, -1), remembered
+
+
+def kept(
+    settings: Collection[Tensor], compute: Callable[[], Tensor], known: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
+    """A response that is computed anew only where settings have changed or want gradients.
+
+    Args:
+        settings: What it depends on, each ``(batch,)``.
+        compute: Gives the response.
+        known: As returned with the block before; empty at the start.
+
+    Returns:
+        The response and the settings that it stands for.
+    """
+    values = torch.stack(tuple(settings)).detach()
+    stale = any(setting.requires_grad for setting in settings)
+    if known and not stale and torch.equal(values, known[1]):
+        return known[0], values
+    return compute(), values

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from .convolution import convolve
+from .convolution import convolve, kept
 from .units import db_to_gain, fast_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from torch import Tensor
 
@@ -120,6 +120,7 @@ def multiply(sections: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 def add_filtered_difference(
     audio: Tensor,
+    settings: Collection[Tensor],
     difference_of: Callable[[Tensor], Tensor],
     tail_s: float,
     sample_rate: int,
@@ -132,6 +133,7 @@ def add_filtered_difference(
 
     Args:
         audio: ``(batch, channel, time)``.
+        settings: What `difference_of` depends on, each ``(batch,)``.
         difference_of: Called with frequencies in Hz ``(bin,)`` in float64; returns ``H - 1`` as a
             complex tensor ``(batch, bin)`` of the audio's precision.
         tail_s: How long the response lasts until it is negligible, in seconds.
@@ -139,11 +141,17 @@ def add_filtered_difference(
         state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``; where ``H - 1`` is zero, `audio` bit for bit. Then what to
-        remember, see `convolve`.
+        ``(batch, channel, time)``; where ``H - 1`` is zero, `audio` bit for bit. Then the inputs to
+        remember, the response and the settings that it stands for.
     """
-    taps = fast_length(math.ceil(tail_s * sample_rate))
-    grid = torch.arange(taps // 2 + 1, dtype=torch.float64, device=audio.device)
-    response = torch.fft.irfft(difference_of(grid * (sample_rate / taps)), taps).unsqueeze(1)
-    change, history = convolve(audio, response, state[0] if state else None)
-    return audio + change, (history,)
+
+    def response() -> Tensor:
+        taps = fast_length(math.ceil(tail_s * sample_rate))
+        grid = torch.arange(taps // 2 + 1, dtype=torch.float64, device=audio.device)
+        impulse: Tensor = torch.fft.irfft(difference_of(grid * (sample_rate / taps)), taps)
+        return impulse.unsqueeze(1)
+
+    history, *known = state or (None,)
+    own = kept(settings, response, tuple(known))
+    change, history = convolve(audio, own[0], history)
+    return audio + change, (history, *own)

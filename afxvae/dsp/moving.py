@@ -29,12 +29,9 @@ _SEGMENT = 1 << 15  # samples for which the indices of a loop are held at once
 def lagrange_taps(fraction: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Weights of four neighbours, the oldest first, `fraction` of a sample before the third."""
     d = fraction
-    return (
-        d * (d - 1.0) * (d + 1.0) / 6.0,
-        -d * (d + 1.0) * (d - 2.0) / 2.0,
-        (d + 1.0) * (d - 1.0) * (d - 2.0) / 2.0,
-        -d * (d - 1.0) * (d - 2.0) / 6.0,
-    )
+    above, below, further = -1.0 - d, 1.0 - d, d - 2.0
+    outer, inner = d * below * (1.0 / 6.0), above * further * 0.5
+    return outer * above, d * inner, below * inner, outer * further
 
 
 def _locate(line: Tensor, delay: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,10 +54,10 @@ def read_line(line: Tensor, delay: Tensor) -> Tensor:
         ``(batch, channel, time)``.
     """
     index, fraction = _locate(line, delay)
-    taps = lagrange_taps(fraction)
-    result = taps[0] * line.gather(-1, index)
-    for offset in (1, 2, 3):
-        result = result + taps[offset] * line.gather(-1, index + offset)
+    oldest, *taps = lagrange_taps(fraction)
+    result = oldest * line.gather(-1, index)
+    for offset, tap in enumerate(taps, 1):
+        result = torch.addcmul(result, tap, line[..., offset:].gather(-1, index))
     return result
 
 

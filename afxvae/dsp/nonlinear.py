@@ -30,9 +30,9 @@ def overdrive_curve(x: Tensor, drive_db: Tensor, bias: Tensor) -> Tensor:
         Amplitudes of the shape to which the arguments broadcast.
     """
     k = db_to_gain(drive_db) - 1.0
-    driven = k * x + (k * bias) * x.abs()
+    driven = torch.addcmul(k * x, k * bias, x.abs())
     makeup = torch.sqrt(1.0 + (_REFERENCE_LEVEL * k).square())
-    return makeup * x * torch.rsqrt(1.0 + driven.square())
+    return makeup * x * torch.rsqrt(torch.addcmul(torch.ones_like(k), driven, driven))
 
 
 def overdrive(

@@ -27,8 +27,8 @@ DELAY = MEMORY // 2
 """Samples of the low rate by which one direction is late."""
 OVERSAMPLING_LATENCY = 2 * DELAY
 """Samples by which `oversampled` is late."""
-_PIECE = 1 << 15  # long blocks go in pieces, which a processor's cache can hold
-_FRAME = 64
+_PIECE = 1 << 14  # long blocks go in pieces, which a processor's cache can hold
+_FRAME = 32
 _KAISER_BETA = 9.0
 _CUTOFF = 0.94  # of the low rate's Nyquist frequency; -80 dB from 1.1 on
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .convolution import convolve
+from .convolution import convolve, kept
 from .units import fast_length, per_item
 
 if TYPE_CHECKING:
@@ -131,12 +131,18 @@ def reverberate(
         state: As returned with the block before; None at the start.
 
     Returns:
-        ``(batch, channel, time)``; at mix 0, `audio` bit for bit. Then the inputs to remember.
+        ``(batch, channel, time)``; at mix 0, `audio` bit for bit. Then the inputs to remember, the
+        response and the settings that it stands for.
     """
-    response = reverb_impulse_response(decay_s, treble_ratio, sample_rate, audio.shape[1])
-    response = _later(response, pre_delay_ms.double() * (sample_rate / 1000.0))
-    wet, history = convolve(audio, response, state[0] if state else None)
-    return audio + per_item(mix) * (wet - audio), (history,)
+
+    def response() -> Tensor:
+        early = reverb_impulse_response(decay_s, treble_ratio, sample_rate, audio.shape[1])
+        return _later(early, pre_delay_ms.double() * (sample_rate / 1000.0))
+
+    history, *known = state or (None,)
+    own = kept((decay_s, treble_ratio, pre_delay_ms), response, tuple(known))
+    wet, history = convolve(audio, own[0], history)
+    return audio + per_item(mix) * (wet - audio), (history, *own)
 
 
 def widen(audio: Tensor, width: Tensor) -> Tensor:

@@ -85,7 +85,9 @@ def process(
         numerator, denominator = _sections(settings, grid_hz, sample_rate)
         return (numerator - denominator) / denominator
 
-    return filters.add_filtered_difference(audio, difference, _TAIL_S, sample_rate, state)
+    return filters.add_filtered_difference(
+        audio, settings.values(), difference, _TAIL_S, sample_rate, state
+    )
 
 
 EQ = Effect("eq", PARAMS, process, "Parametric equaliser with low and high cut.")

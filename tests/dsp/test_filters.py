@@ -105,7 +105,7 @@ def test_section_equals_scipy(knobs, rate, dtype):
         return (top - bottom) / bottom
 
     x = torch.from_numpy(noise(rate)).to(dtype)
-    result, _ = filters.add_filtered_difference(x, difference, 1.0, rate)
+    result, _ = filters.add_filtered_difference(x, [torch.zeros(1)], difference, 1.0, rate)
     exact = x.double().numpy()
     assert result.dtype == dtype
     assert residual_db(result, signal.sosfilt(cookbook(*knobs, rate)[None], exact), exact) < -120.0
