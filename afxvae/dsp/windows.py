@@ -20,8 +20,8 @@ _SMALLEST = 1e-6  # of what has a square root with a slope
 def kaiser(position: Tensor, beta: float) -> Tensor:
     """Kaiser window that is 1 at position 0 and ends at -1 and 1; a greater `beta` is narrower."""
     reach = (1.0 - position.square()).clamp_min(_SMALLEST).sqrt()
-    window: Tensor = torch.special.i0(beta * reach)
-    return window / torch.special.i0(window.new_tensor(beta))
+    window: Tensor = torch.special.i0(beta * reach) / torch.special.i0(reach.new_tensor(beta))
+    return window
 
 
 def windowed_sinc(distance: Tensor, half_width: float, beta: float) -> Tensor:
