@@ -203,6 +203,12 @@ class _AttackRelease(torch.autograd.Function):
         return tuple(v.to(dtype) for v, dtype in zip(found, ctx.dtypes, strict=True))
 
 
+def _smooth(x: Tensor, attack: Tensor, release: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
+    """Output ``(batch, time)`` and its end ``(batch,)`` in double; see `attack_release`."""
+    result: tuple[Tensor, Tensor] = _AttackRelease.apply(x, attack, release, initial)
+    return result
+
+
 def attack_release(
     x: Tensor, attack: Tensor, release: Tensor, initial: Tensor | None = None
 ) -> Tensor:
@@ -218,8 +224,7 @@ def attack_release(
         ``(batch, time)``, with exact gradients to all four arguments.
     """
     start = torch.zeros_like(x[:, 0]) if initial is None else initial
-    result: Tensor = _AttackRelease.apply(x, attack, release, start)[0]
-    return result
+    return _smooth(x, attack, release, start)[0]
 
 
 def compress(
@@ -262,7 +267,7 @@ def compress(
         if piece.shape[-1]:
             peak = functools.reduce(torch.maximum, piece.abs().unbind(1))
             wanted = compression_curve(gain_to_db(peak), *curve)
-            smooth, last = _AttackRelease.apply(wanted, release, attack, last)  # upside down
+            smooth, last = _smooth(wanted, release, attack, last)  # upside down
             piece = piece * db_to_gain(per_item(makeup_db) + smooth.unsqueeze(1))
         done.append(piece)
     return torch.cat(done, dim=-1), (last,)

@@ -180,12 +180,11 @@ equal to the attack, the time with another one.
 
 
 def reverb() -> None:
-    """One item, as a batch of 16 takes dasp-pytorch minutes."""
+    """One item, run once."""
     row = gradient_row("reverb", sound(1, 2, 5.0), 1, "other noise")
     write("Reverb with gradients", f"""\
-One item of 5 s, stereo, at 44.1 kHz, run once: a batch of 16 takes dasp-pytorch two minutes forward
-alone. Its noise-shaped reverb has twelve bands where ours has three, and a response of 1.5 s;
-{THREADS}.
+One item of 5 s, stereo, at 44.1 kHz, and run once, as dasp-pytorch takes so long. Its noise-shaped
+reverb has twelve bands where ours has three, and a response of 1.5 s; {THREADS}.
 
 {HEAD}
 {row}
@@ -248,9 +247,8 @@ are defined in other ways: our overdrive is four times oversampled, theirs is no
 """)  # fmt: skip
 
 
-def stream() -> None:
-    """Ten minutes through eight effects, from the start of the process to its end."""
-    minutes, rate = 10, 48000
+def apply_row(minutes: int, rate: int = 48000) -> str:
+    """From the start of the process to its end; the peak is that of all processes so far."""
     minute = sound(1, 2, 60.0, rate)[0]
     with tempfile.TemporaryDirectory() as folder:
         source, settings = Path(folder, "long.wav"), Path(folder, "eight.afx.json")
@@ -263,24 +261,31 @@ def stream() -> None:
         subprocess.run(command, check=True)
         taken = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6  # in kB, on Linux
+    return f"| {minutes} min | {taken:.1f} s | {60.0 * minutes / taken:.1f} | {peak:.2f} GB |"
+
+
+def stream() -> None:
+    """Two and ten minutes through eight effects."""
+    rows = [apply_row(minutes) for minutes in (2, 10)]
     write("A long file", f"""\
-`afxvae apply` with a preset of eight effects on {minutes} minutes of stereo at 48 kHz, 16 bits,
-as a whole process with the loading of Python and torch, run once; {THREADS}.
+`afxvae apply` with a preset of eight effects on stereo at 48 kHz, 16 bits, as a whole process with
+the loading of Python and torch, run once; {THREADS}.
 
-| time | times faster than real time | peak memory |
-|---|---|---|
-| {taken:.1f} s | {60.0 * minutes / taken:.0f} | {peak:.2f} GB |
-
-Memory does not grow with the length, so an hour needs as much, and six times the time.
+| recording | time | times faster than real time | peak memory |
+|---|---|---|---|
+{chr(10).join(rows)}
 """)  # fmt: skip
 
 
 INTRODUCTION = """\
 # Benchmarks
 
-How long our effects take, and peers beside them in the same run: medians on a machine that does
-nothing else, made by `python -m tests.benchmarks.speed`. How near the outputs are where an effect
-means the same stands beside the times; [comparisons](comparisons.md) has more of that.
+How long our effects take, and peers beside them in the same run, by `python -m
+tests.benchmarks.speed`. How near the outputs are where an effect means the same stands beside the
+times; [comparisons](comparisons.md) has more of that.
+
+These figures come from a machine that was doing other work too, with torch kept to one thread. From
+one run to the next, times and ratios differed by up to 40 %.
 """
 
 
@@ -288,10 +293,13 @@ def write(title: str, text: str) -> None:
     """Replace a section of the page, or add it behind the others."""
     print(f"## {title}\n\n{text}")
     page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else INTRODUCTION
-    head, *sections = page.split("\n## ")
+    _, *sections = page.split("\n## ")
     found = dict(section.split("\n", 1) for section in sections)
     found[title] = f"\n{text}"
-    parts = [head.rstrip(), *(f"## {name}\n{body.rstrip()}" for name, body in found.items())]
+    parts = [
+        INTRODUCTION.rstrip(),
+        *(f"## {name}\n{body.rstrip()}" for name, body in found.items()),
+    ]
     PAGE.write_text("\n\n".join(parts).replace("\n\n\n", "\n\n") + "\n", encoding="utf-8")
 
 
