@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Candidate",
+    "Inference",
     "choose",
     "fit_eq",
     "judge",
@@ -36,13 +37,11 @@ __all__ = [
     "with_opinions",
 ]
 
-_ON_ABOVE: dict[str, dict[str, float]] = {
-    "posterior mean": {"eq": 0.8, "compressor": 0.88, "overdrive": 0.6},
-    "posterior mean, bold": {},
-    "posterior mean, cautious": {"eq": 0.95, "compressor": 0.97, "overdrive": 0.9},
-}
-"""Probabilities above which an effect is on, else even odds; at the first ones switching it on pays
-on validation recordings."""
+_ON_ABOVE = {"eq": 0.8, "compressor": 0.9, "overdrive": 0.6}
+"""Probabilities above which an effect is on, else even odds; at these switching it on pays on
+validation recordings."""
+_CERTAINLY = 0.95
+"""Probability that one effect at least must have: else a treatment is more likely none at all."""
 _SAMPLES = 2
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -79,6 +78,21 @@ class Candidate:
     advantage: float = 0.0
     spread: float = 0.0
     sure: bool = False
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What was inferred from two recordings.
+
+    Attributes:
+        bare: Clips ``(clip, 131072)`` of the reference without what was measured and can be undone.
+        posterior: Over the latent, batch 1.
+        likeness: Of input and reference, where they sound alike ``(1, N_LIKENESS)``.
+    """
+
+    bare: Tensor
+    posterior: Posterior
+    likeness: Tensor
 
 
 def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
@@ -146,15 +160,17 @@ def _from_estimate(
     controls, logits = estimate
     switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     least = torch.tensor([on_above.get(effect, 0.5) for effect in ESTIMATED])
-    switches[estimated_columns(model.chain)] = torch.sigmoid(logits) > least
+    likely = torch.sigmoid(logits)
+    if float(likely.max()) > _CERTAINLY:
+        switches[estimated_columns(model.chain)] = likely > least
     return Candidate(name, controls, switches)
 
 
 def propose(
     model: AFXStyleVAE,
-    posterior: Posterior,
+    inferred: Inference,
     embedded: Tensor,
-    clips: tuple[Tensor, Tensor],
+    plain: Tensor,
     measured: dict[str, Measured],
     generator: torch.Generator,
     effort: str = "normal",
@@ -163,9 +179,9 @@ def propose(
 
     Args:
         model: The model.
-        posterior: Of this input and reference, batch 1.
+        inferred: From this input and reference.
         embedded: Style embedding of the input ``(1, embedding)``.
-        clips: Of the input and of the reference, each ``(clip, 131072)``.
+        plain: Clips of the input ``(clip, 131072)``.
         measured: What `measure_settings` found; empty to leave everything to the posterior.
         generator: For samples of the posterior.
         effort: ``"fast"`` proposes the posterior mean alone, ``"normal"`` everything.
@@ -173,25 +189,30 @@ def propose(
     defaults = model.chain.default_controls()
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     found = [Candidate("nothing", defaults, off)]
-    estimate = model.decode(posterior.mean, embedded).estimate
-    controls, logits = with_measured(model, estimate, measured)
+    posterior = inferred.posterior
     sure = {effect: effect in measured and measured[effect].found for effect in MEASURED}
+    on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _ON_ABOVE
+
+    def refined(latent: Tensor) -> Estimate:
+        return model.refine(latent, embedded, inferred.likeness)
+
+    estimate = refined(posterior.mean)
+    controls, logits = with_measured(model, estimate, measured)
+    likely = torch.sigmoid(logits)
     certain = torch.tensor([float(sure[effect]) for effect in MEASURED])
     evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), certain])
-    copies = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES}
-    first, *others = _ON_ABOVE
-    for name in (first,) if effort == "fast" else (first, *others):
-        found.append(_from_estimate(model, name, (controls, logits), copies | _ON_ABOVE[name]))
+    mean = _from_estimate(model, "posterior mean", (controls, logits), on_above)
+    found.append(mean)
     if effort == "fast":
         return _distinct(model, found, evidence)
-    mean = found[1]
     columns = dict(zip(ESTIMATED, estimated_columns(model.chain), strict=True))
     for effect, column in columns.items():
         logit = float(logits[ESTIMATED.index(effect)])
         if abs(logit) < _DOUBTFUL or (logit > 0.0 and not mean.switches[column]):
             toggled = mean.switches.clone()
             toggled[column] = ~toggled[column]
-            found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
+            if float((likely * toggled[list(columns.values())]).max()) > _CERTAINLY:
+                found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
     only = {name: off.clone() for name in ("eq", "measured")}
     only["eq"][columns["eq"]] = True
     for effect in MEASURED:
@@ -205,12 +226,13 @@ def propose(
     )
     less = torch.where(amounts, defaults + _SHRUNK * (controls - defaults), controls)
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
+    plainly = with_measured(model, model.decode(posterior.mean, embedded).estimate, measured)
+    found.append(_from_estimate(model, "posterior mean, unrefined", plainly, on_above))
     for index in range(_SAMPLES):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
-        drawn = with_measured(model, model.decode(latent, embedded).estimate, measured)
-        name = f"posterior sample {index + 1}"
-        found.append(_from_estimate(model, name, drawn, copies | _ON_ABOVE[first]))
-    fitted = fit_eq(model, *(part.cpu() for part in clips))
+        drawn = with_measured(model, refined(latent), measured)
+        found.append(_from_estimate(model, f"posterior sample {index + 1}", drawn, on_above))
+    fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
     found.append(Candidate("spectrum only", fitted, only["eq"]))
     return [
         replace(one, sure=torch.equal(one.switches, only["measured"]) and _feignless(sure))

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, choose, propose, weigh
+from .candidates import Candidate, Inference, choose, propose, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from .dsp.likeness import likeness
 from .loudness import normalize_loudness
 from .measure import peel
+from .models.estimate import ESTIMATED
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .dsp.features import Features
     from .measure import Measured
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
@@ -37,6 +40,12 @@ class Decision:
     candidates: list[Candidate]
     index: int
     posterior: Posterior
+
+    @property
+    def likely(self) -> dict[str, bool]:
+        """By effect, whether it has more than even odds."""
+        odds = self.candidates[0].evidence[: len(ESTIMATED)]
+        return dict(zip(ESTIMATED, (odds > 0.5).tolist(), strict=True))
 
     @property
     def best(self) -> Candidate:
@@ -66,31 +75,37 @@ def decide(
     clips = _levelled(clips)
     wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
     plain = clips[:, 0, RUN_IN:]
-    embedded = model.embed_clips(plain).mean(0, keepdim=True)
+    heard = model.listen(plain)
+    embedded = model.embed_features(heard).mean(0, keepdim=True)
     target = model.embed_clips(wanted).mean(0, keepdim=True)
-    bare, posterior = infer(model, embedded, wanted, measured)
+    inferred = infer(model, heard, embedded, wanted, measured)
     generator = torch.Generator().manual_seed(seed)
-    found = propose(model, posterior, embedded, (plain, bare), measured, generator, effort)
+    found = propose(model, inferred, embedded, plain, measured, generator, effort)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (embedded, target), found)
-    return Decision(found, choose(found, float(model.critic.margin)), posterior)
+    return Decision(found, choose(found, float(model.critic.margin)), inferred.posterior)
 
 
 def infer(
-    model: AFXStyleVAE, embedded: Tensor, wanted: Tensor, measured: dict[str, Measured]
-) -> tuple[Tensor, Posterior]:
-    """The posterior of what was not measured: of a reference without its measured effects.
+    model: AFXStyleVAE,
+    heard: Features,
+    embedded: Tensor,
+    wanted: Tensor,
+    measured: dict[str, Measured],
+) -> Inference:
+    """What was not measured, from a reference without its measured effects.
 
     Args:
         model: Has the encoder.
+        heard: Features of the input's clips.
         embedded: Style embedding of the input ``(1, embedding)``.
         wanted: Of the reference ``(clip, 131072)``.
         measured: See `decide`.
-
-    Returns:
-        The clips of the reference without what was measured and can be undone, and the posterior.
     """
     bare = _levelled(peel(model.chain, wanted, measured).unsqueeze(1)).squeeze(1)
-    return bare, model.encode(embedded, model.embed_clips(bare).mean(0, keepdim=True))
+    theirs = model.listen(bare)
+    posterior = model.encode(embedded, model.embed_features(theirs).mean(0, keepdim=True))
+    frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
+    return Inference(bare, posterior, likeness(*frames))
 
 
 def _levelled(clips: Tensor) -> Tensor:

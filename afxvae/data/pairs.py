@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pairs",
+    "clip_features",
     "draw_crop",
     "make_pairs",
     "quantize_log_mel",
@@ -146,7 +147,8 @@ def _narrow(audio: Tensor, edge_hz: float) -> Tensor:
     return narrow
 
 
-def _clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:
+def clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-mels as they are stored, and statistics, of ``(clip, 1, 131072)`` at one loudness."""
     levelled, _ = normalize_loudness(clips, SAMPLE_RATE, ANALYSIS_LUFS)
     features = extract_features(levelled.squeeze(1))
     return quantize_log_mel(features.log_mel), features.statistics.half()
@@ -181,7 +183,7 @@ def render_pool(
             continue
         controls, switches = random_treatments(chain, 2 * treatments, generator)
         wet = treat(halves.repeat_interleave(treatments, dim=0), chain, controls, switches)
-        mel, statistics = _clip_features(torch.cat([halves[..., RUN_IN:], wet]))
+        mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], wet]))
         shape = (2, treatments)
         row = {
             "dry_mel": mel[:2],

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ..effects import default_chain
 from ..processes import spread
+from .comparisons import render_comparisons
 from .corpus import load_manifest
 from .pairs import Protocol, make_pairs, render_pool
 
@@ -34,8 +35,9 @@ class ShardPlan:
         manifest: The corpus.
         split: ``"train"``, ``"valid"`` or ``"test"``.
         folder: Where shards go.
-        what: ``"pool"`` (features of crops, see `render_pool`) or ``"pairs"`` (audio, see
-            `make_pairs`, P1 and P2 in turns).
+        what: ``"pool"`` (features of crops, see `render_pool`), ``"pairs"`` (audio, see
+            `make_pairs`, P1 and P2 in turns) or ``"comparisons"`` (features of pairs, see
+            `render_comparisons`, in turns too).
         count: Number of shards.
         size: Crops or pairs in a shard.
         treatments: Treatments of each half of a crop; pools only.
@@ -60,10 +62,12 @@ def _render(plan: ShardPlan, index: int) -> Path:
     torch.set_num_threads(1)
     recordings = [r for r in load_manifest(plan.manifest) if r.split == plan.split and r.dry]
     seed = plan.seed + index
+    protocol: Protocol = "P1" if index % 2 == 0 else "P2"
     if plan.what == "pool":
         tensors = render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
+    elif plan.what == "comparisons":
+        tensors = render_comparisons(recordings, default_chain(), seed, plan.size, protocol)
     else:
-        protocol: Protocol = "P1" if index % 2 == 0 else "P2"
         pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, coloured=True)
         tensors = {"controls": pairs.controls, "switches": pairs.switches}
         for name in ("audio", "reference", "truth"):

@@ -20,7 +20,6 @@ from ..data.corpus import Recording
 from ..data.pairs import make_pairs
 from ..dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from ..effects import Chain
-from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
 from ..processes import spread
 from ..types import UsageError
@@ -196,12 +195,10 @@ class _Bench:
 
     def _verdict(self, item: Item, decision: Decision) -> Verdict:
         model, best = self.model, decision.best
-        embedded = model.embed_clips(item.audio[:, 0, -CLIP_SAMPLES:])
-        logits = model.decode(decision.posterior.mean, embedded).estimate.logits[0]
         return Verdict(
             best.name,
             switched_on(model.chain, best.switches),
-            dict(zip(ESTIMATED, (logits > 0).tolist(), strict=True)),
+            decision.likely,
             settings_errors(
                 model.chain,
                 (best.controls, best.switches),

@@ -23,6 +23,7 @@ from ..effects import default_chain
 from ..loudness import normalize_loudness
 from ..types import WeightsError
 from .encoder import Comparator, Encoder
+from .refiner import Refiner
 from .storage import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
     from ..matching import Match
+    from .estimate import Estimate
 
 __all__ = ["AFXStyleVAE"]
 
@@ -89,6 +91,7 @@ class AFXStyleVAE(
         self.comparator = Comparator(embedding_dim, difference_dim)
         self.vae = TreatmentVAE(self.chain, embedding_dim, difference_dim, latent_dim)
         knobs = len(self.chain.knobs) + len(self.chain.effects) + EVIDENCE
+        self.refiner = Refiner(self.vae.code_dim)
         self.critic = Critic(difference_dim, knobs)
 
     @property
@@ -108,8 +111,12 @@ class AFXStyleVAE(
 
     def embed_clips(self, clips: Tensor) -> Tensor:
         """Style embeddings ``(batch, embedding)`` of mono clips ``(batch, 131072)`` at 24 kHz."""
+        return self.embed_features(self.listen(clips))
+
+    def listen(self, clips: Tensor) -> Features:
+        """Features of mono clips ``(batch, 131072)`` at 24 kHz, brought to one loudness."""
         levelled, _ = normalize_loudness(clips.unsqueeze(1), SAMPLE_RATE, ANALYSIS_LUFS)
-        return self.embed_features(extract_features(levelled.squeeze(1)))
+        return extract_features(levelled.squeeze(1))
 
     def embed_features(self, features: Features) -> Tensor:
         """Style embeddings ``(batch, embedding)`` of clips whose features are known."""
@@ -137,6 +144,17 @@ class AFXStyleVAE(
     def decode(self, latent: Tensor, audio: Tensor) -> Decoded:
         """Treatment and reconstructed difference from latent and the input's embedding."""
         return self.vae.decode(latent, audio)
+
+    def refine(self, latent: Tensor, audio: Tensor, likeness: Tensor) -> Estimate:
+        """Treatment of a latent, corrected by moments that sound alike.
+
+        Args:
+            latent: ``(batch, latent)``.
+            audio: Embedding of the input ``(batch, embedding)``.
+            likeness: See `afxvae.dsp.likeness.likeness`, ``(batch, N_LIKENESS)``.
+        """
+        estimate: Estimate = self.vae.head(self.refiner(self.vae.code(latent, audio), likeness))
+        return estimate
 
     def render(
         self, audio: Tensor, controls: Tensor, switches: Tensor, sample_rate: int = SAMPLE_RATE

@@ -99,7 +99,8 @@ class TreatmentVAE(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, difference_dim),
         )
-        self.head = TreatmentHead(chain, latent_dim + condition_dim, width)
+        self.code_dim = latent_dim + condition_dim
+        self.head = TreatmentHead(chain, self.code_dim, width)
 
     def fit_scale(self, difference: Tensor) -> None:
         """Take mean and overall spread of difference embeddings ``(item, difference)``."""
@@ -116,9 +117,13 @@ class TreatmentVAE(nn.Module):
         mean, log_var = hidden.chunk(2, dim=1)
         return Posterior(mean, log_var.clamp(-8.0, 4.0))
 
+    def code(self, latent: Tensor, audio: Tensor) -> Tensor:
+        """What is decoded: the latent, and what of the input's embedding matters."""
+        return torch.cat([latent, self.condition(audio)], dim=1)
+
     def decode(self, latent: Tensor, audio: Tensor) -> Decoded:
         """Latent ``(batch, latent)`` and the input's embedding to `Decoded`."""
-        code = torch.cat([latent, self.condition(audio)], dim=1)
+        code = self.code(latent, audio)
         return Decoded(self.decoder(code), self.head(code))
 
 

@@ -1,4 +1,4 @@
-"""Stage 4: the critic, trained on candidates whose distance to the truth is known."""
+"""Stage 5: the critic, trained on candidates whose distance to the truth is known."""
 
 from __future__ import annotations
 
@@ -80,11 +80,12 @@ def run_trials(
         reference = shard["reference"][index].float()
         truth = shard["truth"][index].float()
         plain = audio[:, 0, RUN_IN:]
-        embedded, wanted = model.embed_clips(plain), model.embed_clips(reference)
+        heard = model.listen(plain)
+        embedded, wanted = model.embed_features(heard), model.embed_clips(reference)
         generator = torch.Generator().manual_seed(seed * 10_000 + index)
         measured = measure_settings(model.chain, plain, reference)
-        bare, posterior = infer(model, embedded, reference, measured)
-        proposed = propose(model, posterior, embedded, (plain, bare), measured, generator)[1:]
+        inferred = infer(model, heard, embedded, reference, measured)
+        proposed = propose(model, inferred, embedded, plain, measured, generator)[1:]
         if most is not None and len(proposed) > most:
             proposed = chooser.sample(proposed, most)
         if not proposed:

@@ -25,6 +25,7 @@ from .encoder import Leg, SupervisedEncoder, train_encoder
 from .latent import embed_pool, latent_figures, train_latent
 from .listening import load_pairs, train_listening
 from .pool import Pool
+from .refiner import load_comparisons, train_refiner
 from .trials import load_trials, render_trials
 
 if sys.version_info >= (3, 11):
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["Recipe", "Stage", "load_recipe", "run", "train_stages", "write_manifest"]
+
+_SPLITS = ("train", "valid")
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,16 @@ class Recipe:
         valid_shards: The same of held-out recordings.
         train_pairs: Shards of 32 pairs with audio, P1 and P2 in turns.
         valid_pairs: The same of held-out recordings.
+        train_comparisons: Shards of 32 pairs as features, for the refiner, P1 and P2 in turns.
+        valid_comparisons: The same of held-out recordings.
         candidates: Largest number of candidates a pair is tried with for the critic.
         most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
         most_touched: Share of held-out items without treatment that may be changed, likewise.
         encoder: Stage 1, in legs.
         latent: Stage 2.
         listening: Stage 3, left out if it has no steps.
-        critic: Stage 4.
+        refiner: Stage 4.
+        critic: Stage 5.
     """
 
     name: str = "afxvae-base"
@@ -73,6 +79,8 @@ class Recipe:
     valid_shards: int = 12
     train_pairs: int = 150
     valid_pairs: int = 16
+    train_comparisons: int = 300
+    valid_comparisons: int = 16
     candidates: int = 6
     most_worse: float = 0.05
     most_touched: float = 0.05
@@ -83,6 +91,7 @@ class Recipe:
     )
     latent: Stage = field(default_factory=lambda: Stage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
+    refiner: Stage = field(default_factory=lambda: Stage(800, 384, 1e-3))
     critic: Stage = field(default_factory=lambda: Stage(2000, 512, 1e-3))
 
 
@@ -162,6 +171,8 @@ def run(
             ("pool", "train", recipe.train_shards, 64, 0),
             ("pairs", "valid", recipe.valid_pairs, 32, 700_000),
             ("pairs", "train", recipe.train_pairs, 32, 500_000),
+            ("comparisons", "valid", recipe.valid_comparisons, 32, 1_500_000),
+            ("comparisons", "train", recipe.train_comparisons, 32, 1_000_000),
         )
     }
     paths = {key: render_shards(plan, workers, log) for key, plan in plans.items()}
@@ -180,7 +191,7 @@ def train_stages(
     workers: int,
     log: Callable[[str], None],
 ) -> AFXStyleVAE:
-    """Stages 1 to 4 on rendered shards."""
+    """Stages 1 to 5 on rendered shards."""
     chain = default_chain()
     statistics = int(load_file(paths["pool", "valid"][0])["dry_statistics"].shape[-1])
     model = AFXStyleVAE(statistics, name=recipe.name)
@@ -205,6 +216,10 @@ def train_stages(
         train_listening(model, pairs, heard, pool, out, steps=stage.steps, batch=stage.batch,
                         rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out))}")
+    stage = recipe.refiner
+    compared, others = (load_comparisons(model, paths["comparisons", split]) for split in _SPLITS)
+    train_refiner(model, compared, others, out, steps=stage.steps, batch=stage.batch,
+                  rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     model.save_pretrained(out / "model")
     render = functools.partial(render_trials, out / "model", folder=out / "trials", log=log)
     tried = render(pairs=paths["pairs", "train"], most=recipe.candidates, workers=workers)

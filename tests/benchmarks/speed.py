@@ -265,8 +265,8 @@ def apply_row(minutes: int, rate: int = 48000) -> str:
 
 
 def stream() -> None:
-    """Two and ten minutes through eight effects."""
-    rows = [apply_row(minutes) for minutes in (2, 10)]
+    """Two minutes, ten and an hour through eight effects."""
+    rows = [apply_row(minutes) for minutes in (2, 10, 60)]
     write("A long file", f"""\
 `afxvae apply` with a preset of eight effects on stereo at 48 kHz, 16 bits, as a whole process with
 the loading of Python and torch, run once; {THREADS}.

@@ -32,10 +32,13 @@ train_shards = 2
 valid_shards = 1
 train_pairs = 2
 valid_pairs = 1
+train_comparisons = 2
+valid_comparisons = 1
 candidates = 2
 encoder = [{ steps = 2, batch = 2 }, { steps = 1, batch = 2, rate = 1e-4, blur = 0.1 }]
 latent = { steps = 2, batch = 2, rate = 1e-3 }
 listening = { steps = 1, batch = 1, rate = 1e-4 }
+refiner = { steps = 2, batch = 4, rate = 1e-3 }
 critic = { steps = 2, batch = 4, rate = 1e-3 }
 """
 
@@ -107,13 +110,13 @@ def test_every_stage_leaves_its_log_and_its_checkpoint(trained: Path) -> None:
     shards_made = sorted(path.name for path in (out / "shards").iterdir())
     assert shards_made == [
         f"{what}-{split}-{index:05d}.safetensors"
-        for what in ("pairs", "pool")
+        for what in ("comparisons", "pairs", "pool")
         for split, count in (("train", 2), ("valid", 1))
         for index in range(count)
     ]
     for stage in ("encoder-1", "encoder-2", "latent", "listening"):
         assert (out / f"{stage}.safetensors").is_file()
-    for stage, steps in (("encoder-1", 2), ("encoder-2", 1), ("critic", 2)):
+    for stage, steps in (("encoder-1", 2), ("encoder-2", 1), ("refiner", 2), ("critic", 2)):
         rows = [json.loads(line) for line in (out / f"{stage}.jsonl").read_text().splitlines()]
         assert rows[-1]["step"] == steps
     assert len(list((out / "trials").iterdir())) == 3

@@ -1,0 +1,82 @@
+"""What frames of like content add to a code: where in the latent the treatment really lies.
+
+Embeddings tell how recordings sound on the whole, and a whole holds content too. Where input and
+reference have moments of like content, the difference of these is the treatment's alone (see
+`afxvae.dsp.likeness`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..dsp.features import N_MELS
+from ..dsp.likeness import N_LIKENESS
+from .encoder import Residual
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Refiner"]
+
+_CLIP = 5.0  # standardised inputs are kept within this many deviations
+_FILTER_SCALE_DB = 6.0
+_DROPOUT = 0.25
+
+
+class Refiner(nn.Module):
+    """Moves a code towards what frames of like content show.
+
+    Args:
+        code_dim: Size of what the decoder decodes: latent and condition.
+        width: Of the hidden layers.
+    """
+
+    likeness_mean: Tensor
+    likeness_scale: Tensor
+    code_mean: Tensor
+    code_scale: Tensor
+
+    def __init__(self, code_dim: int, width: int = 208) -> None:
+        super().__init__()
+        self.register_buffer("likeness_mean", torch.zeros(N_LIKENESS))
+        self.register_buffer("likeness_scale", torch.ones(N_LIKENESS))
+        self.register_buffer("code_mean", torch.zeros(code_dim))
+        self.register_buffer("code_scale", torch.ones(code_dim))
+        self.seen = _branch(N_LIKENESS, width, blocks=2)
+        self.known = _branch(code_dim, width, blocks=1)
+        last = nn.Linear(width, code_dim)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(Residual(width, width, 0.1), nn.LayerNorm(width), last)
+
+    def fit_scale(self, likeness: Tensor, code: Tensor) -> None:
+        """Take mean and spread of the inputs from training material; filters keep their zero."""
+        self.likeness_mean.copy_(likeness.mean(0))
+        self.likeness_scale.copy_(1.0 / likeness.std(0).clamp_min(1e-3))
+        self.likeness_scale[: 2 * N_MELS] = 1.0 / _FILTER_SCALE_DB
+        self.code_mean.copy_(code.mean(0))
+        self.code_scale.copy_(1.0 / code.std(0).clamp_min(1e-3))
+
+    def forward(self, code: Tensor, likeness: Tensor, known: Tensor | None = None) -> Tensor:
+        """The refined code ``(batch, code)``.
+
+        Args:
+            code: ``(batch, code)``.
+            likeness: ``(batch, N_LIKENESS)``, see `afxvae.dsp.likeness.likeness`.
+            known: ``(batch, 1)``: zero where the code counts as unknown, as in a part of training;
+                it then starts from zero.
+        """
+        seen = ((likeness - self.likeness_mean) * self.likeness_scale).clamp(-_CLIP, _CLIP)
+        own = self.known(((code - self.code_mean) * self.code_scale).clamp(-_CLIP, _CLIP))
+        if known is not None:
+            own, code = known * own, known * code
+        refined: Tensor = code + self.layers(self.seen(seen) + own)
+        return refined
+
+
+def _branch(size: int, width: int, blocks: int) -> nn.Sequential:
+    inner = [Residual(width, width, _DROPOUT) for _ in range(blocks)]
+    return nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(size, width), nn.SiLU(), *inner)

@@ -1,0 +1,191 @@
+"""Stage 4: the refiner, on pairs whose reference was freed of what can be measured.
+
+Half of a batch knows the code, and learns everything. The other half does not, and learns the
+equaliser from frames of like content alone. There a filter can be added to the likeness as if the
+reference had been equalised: pairs without equaliser become pairs with one, as many as are wanted.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..data.pairs import restore_log_mel
+from ..data.shards import load_shard
+from ..data.treatments import random_treatments
+from ..dsp import spectral
+from ..dsp.features import N_FFT, N_MELS, SAMPLE_RATE, Features
+from ..dsp.units import gain_to_db
+from ..effects.eq import eq_response
+from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
+from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from ..effects import Chain
+    from ..models.estimate import Estimate
+    from ..models.style_vae import AFXStyleVAE
+
+__all__ = ["Comparisons", "Equalizers", "load_comparisons", "refiner_figures", "train_refiner"]
+
+_EQUALIZERS = 20_000
+_EQUALIZED = 0.25  # share of the pairs for which it is possible
+_EQ = ESTIMATED.index("eq")
+_SHIFTED = (slice(5 * N_MELS, 6 * N_MELS), slice(7 * N_MELS, 8 * N_MELS))  # levels of the reference
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Pairs as the refiner sees them.
+
+    Attributes:
+        likeness: ``(pair, N_LIKENESS)``.
+        code: What the VAE makes of the pair ``(pair, code)``.
+        controls: ``(pair, control)``.
+        switches: ``(pair, effect)``: without what was taken off the reference.
+    """
+
+    likeness: Tensor
+    code: Tensor
+    controls: Tensor
+    switches: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Comparisons:
+        return Comparisons(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def __len__(self) -> int:
+        return len(self.likeness)
+
+
+@torch.no_grad()
+def load_comparisons(model: AFXStyleVAE, paths: Sequence[Path]) -> Comparisons:
+    """Load shards of `render_comparisons` and encode them."""
+    parts = []
+    for path in paths:
+        shard = load_shard(path)
+        embedded, reference = (
+            model.embed_features(
+                Features(restore_log_mel(shard[f"{who}_mel"]), shard[f"{who}_statistics"].float())
+            )
+            for who in ("audio", "reference")
+        )
+        code = model.vae.code(model.encode(embedded, reference).mean, embedded)
+        parts.append(
+            Comparisons(shard["likeness"].float(), code, shard["controls"], shard["switches"])
+        )
+    columns = zip(*((getattr(part, f.name) for f in fields(part)) for part in parts), strict=True)
+    return Comparisons(*(torch.cat(column) for column in columns))
+
+
+class Equalizers:
+    """Random equalisers and their curves in mel bands, to be added to a likeness."""
+
+    def __init__(self, chain: Chain, seed: int, count: int = _EQUALIZERS) -> None:
+        self.knobs = torch.tensor([effect == "eq" for effect, _ in chain.knobs])
+        self.column = chain.names.index("eq")
+        self.drive = chain.names.index("overdrive")
+        generator = torch.Generator().manual_seed(seed)
+        controls, _ = random_treatments(chain, count, generator)
+        filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, 30.0)
+        bins = torch.linspace(0.0, SAMPLE_RATE / 2, filters.shape[0])
+        centres_hz = (filters * bins.unsqueeze(1)).sum(0) / filters.sum(0)
+        curves = [
+            gain_to_db(eq_response(chain.to_settings(part)["eq"], centres_hz, SAMPLE_RATE).abs())
+            for part in controls.split(1000)
+        ]
+        self.controls = controls[:, self.knobs]
+        self.curves = torch.cat(curves).clamp_min(-30.0)
+
+    def add(self, pairs: Comparisons, chosen: Tensor, generator: torch.Generator) -> Comparisons:
+        """Equalise the references of those chosen pairs that allow it: no equaliser, no drive."""
+        free = chosen & ~pairs.switches[:, self.column] & ~pairs.switches[:, self.drive]
+        drawn = torch.randint(len(self.curves), (int(free.sum()),), generator=generator)
+        curve = self.curves[drawn]
+        seen, controls, switches = (
+            part.clone() for part in (pairs.likeness, pairs.controls, pairs.switches)
+        )
+        own = seen[free]
+        for place in (slice(0, N_MELS), slice(N_MELS, 2 * N_MELS)):
+            moved = own[:, place] + curve
+            own[:, place] = moved - moved.median(1, keepdim=True).values
+        for place in _SHIFTED:
+            own[:, place] += curve - curve.mean(1, keepdim=True)
+        seen[free] = own
+        controls[free.unsqueeze(1) & self.knobs] = self.controls[drawn].flatten()
+        switches[free, self.column] = True
+        return Comparisons(seen, pairs.code, controls, switches)
+
+
+@torch.no_grad()
+def refiner_figures(model: AFXStyleVAE, held_out: Comparisons) -> dict[str, float]:
+    """Mean losses of held-out pairs, and their sum."""
+    estimate = model.vae.head(model.refiner(held_out.code, held_out.likeness))
+    losses = treatment_losses(estimate, held_out.controls, held_out.switches, model.chain)
+    figures = {name: float(value.mean()) for name, value in losses.items()}
+    return {"total": sum(figures.values()), **figures}
+
+
+def train_refiner(
+    model: AFXStyleVAE,
+    train: Comparisons,
+    held_out: Comparisons,
+    folder: Path,
+    *,
+    steps: int = 800,
+    batch: int = 384,
+    rate: float = 1e-3,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Fit `model.refiner`; all other weights stay as they are."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    equalizers = Equalizers(model.chain, seed)
+    refiner = model.refiner
+    refiner.fit_scale(train.likeness, train.code)
+    optimizer = optimizer_for(refiner, rate, 0.3)
+    average = Average(refiner)
+    written = Log(folder / "refiner.jsonl")
+    start = time.monotonic()
+    model.requires_grad_(False)
+    refiner.requires_grad_(True)
+    known = (torch.arange(batch) % 2).float().unsqueeze(1)
+    for step in range(1, steps + 1):
+        refiner.train()
+        set_rate(optimizer, rate * cosine(step / steps))
+        rows = torch.randint(len(train), (batch,), generator=generator)
+        chosen = (torch.rand(batch, generator=generator) < _EQUALIZED) & (known.squeeze(1) == 0.0)
+        pairs = equalizers.add(train[rows], chosen, generator)
+        estimate = model.vae.head(refiner(pairs.code, pairs.likeness, known))
+        loss = _loss(estimate, pairs, known.squeeze(1), model.chain)
+        descend(optimizer, refiner, loss, 20.0)
+        average.update(refiner)
+        written.add({"loss": loss.detach()})
+        if step % 200 == 0 or step == steps:
+            log(written.flush(step=step, seconds=round(time.monotonic() - start)))
+    average.copy_to(refiner)
+    model.requires_grad_(True)
+    model.eval()
+    figures = refiner_figures(model, held_out)
+    log(f"held out {figures}")
+    written.add(dict(figures))
+    written.flush(step=steps)
+
+
+def _loss(estimate: Estimate, pairs: Comparisons, known: Tensor, chain: Chain) -> Tensor:
+    """The equaliser's of all pairs, everything else of those whose code is known."""
+    losses = treatment_losses(estimate, pairs.controls, pairs.switches, chain)
+    on = pairs.switches[:, estimated_columns(chain)].to(estimate.logits.dtype)
+    entropy = nn.functional.binary_cross_entropy_with_logits(estimate.logits, on, reduction="none")
+    others = losses["switches"] - entropy[:, _EQ]
+    others = others + sum(v for name, v in losses.items() if name not in ("eq", "switches"))
+    equalizer: Tensor = (losses["eq"] + entropy[:, _EQ]).mean()
+    return equalizer + (others * known).sum() / known.sum()
