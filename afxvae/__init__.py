@@ -5,7 +5,7 @@ change and take elsewhere. The two recordings share no content; the reference le
 
 The way of the data, which `AFXStyleVAE` follows method by method::
 
-    audio, reference --> embed --> encode --> decode --> render --> output audio
+    audio, reference --> embed --> encode --> refine --> render --> output audio
                            |         |          |          |
                         style      latent    switches    Chain: eq, compressor, overdrive,
                       embeddings   z: what   and         chorus, delay, reverb, width, gain

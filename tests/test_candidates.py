@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from afxvae.candidates import Candidate, choose, fit_eq, propose, with_measured
+from afxvae.candidates import Candidate, Inference, choose, fit_eq, propose, with_measured
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from afxvae.dsp.likeness import N_LIKENESS
 from afxvae.effects import default_chain
 from afxvae.effects.responses import eq_curve_db
 from afxvae.measure import MEASURED, Measured
@@ -66,8 +67,8 @@ def proposed(
     posterior = Posterior(torch.zeros(1, LATENT_DIM), torch.zeros(1, LATENT_DIM))
     embedded = torch.zeros(1, EMBEDDING_DIM)
     generator = torch.Generator().manual_seed(0)
-    clips = (noise(1), noise(2))
-    listed = propose(model, posterior, embedded, clips, found, generator, effort)
+    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS))
+    listed = propose(model, inferred, embedded, noise(1), found, generator, effort)
     names = [candidate.name for candidate in listed]
     assert len(set(names)) == len(names)
     assert names[0] == "nothing"
@@ -117,11 +118,31 @@ def test_the_estimate_itself_is_left_as_it_is() -> None:
 
 
 def test_switches_follow_the_thresholds() -> None:
-    model = believing(eq=2.0, compressor=0.5, overdrive=2.5)  # 88 %, 62 %, 92 %
+    model = believing(eq=4.0, compressor=2.0, overdrive=0.5)  # 98 %, 88 %, 62 %
     found = proposed(model)
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
-    assert on(found["posterior mean, bold"]) == {"eq", "compressor", "overdrive"}
-    assert on(found["posterior mean, cautious"]) == {"overdrive"}
+    assert on(found["posterior mean, compressor toggled"]) == {"eq", "compressor", "overdrive"}
+    assert on(found["posterior mean, overdrive toggled"]) == {"eq"}
+
+
+def test_one_effect_must_be_certain_or_nothing_was_done() -> None:
+    """Above 95 %: 2.9 in log odds are less, 3.0 more."""
+    found = proposed(believing(eq=2.9, overdrive=2.9))
+    assert {name for name in found if name.startswith("posterior")} == set()
+    assert on(found["spectrum only"]) == {"eq"}
+    found = proposed(believing(eq=3.0, overdrive=2.9))
+    assert on(found["posterior mean"]) == {"eq", "overdrive"}
+    assert "posterior mean, eq toggled" not in found  # the drive alone is not certain
+
+
+def test_the_refiner_has_its_say() -> None:
+    """A code that it moves gives another estimate; the unrefined one is tried beside it."""
+    model = believing(eq=4.0)
+    knobs = model.vae.head.last.weight.data[: -len(ESTIMATED)]
+    knobs.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
+    model.refiner.layers[-1].bias.data.fill_(1.0)
+    found = proposed(model)
+    assert {"posterior mean", "posterior mean, unrefined"} <= set(found)
 
 
 @pytest.mark.parametrize("effect", ["chorus", "reverb"])
@@ -172,7 +193,7 @@ def test_what_is_measured_is_proposed_by_itself_and_in_every_estimate(
 @pytest.mark.parametrize("found", [{"chorus"}, {"reverb"}, {"chorus", "reverb"}, {"delay"}, set()])
 def test_what_was_measured_stands_where_nothing_passes_unless_it_echoes(found: set[str]) -> None:
     """Content may feign an echo, but neither a room nor a voice."""
-    listed = [*proposed(believing(eq=2.0), measured(*found)).values()]
+    listed = [*proposed(believing(eq=4.0), measured(*found)).values()]
     chosen = listed[choose(listed, 1.0)]
     assert on(chosen) == (found if "delay" not in found else set())
 

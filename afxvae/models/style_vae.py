@@ -1,7 +1,8 @@
 """`AFXStyleVAE`: the whole model, from audio to a treatment.
 
 ``embed`` makes a style embedding of one recording, ``encode`` a posterior over treatments of two,
-``decode`` knob positions and switches of a latent, ``render`` audio of those.
+``decode`` knob positions and switches of a latent, ``refine`` the same by moments that sound alike,
+``render`` audio of those.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class AFXStyleVAE(
     license="apache-2.0",
     tags=["audio", "audio-effects", "style-transfer", "vae"],
 ):
-    """Encoder, comparator, conditional VAE and critic over one chain of effects.
+    """Encoder, comparator, conditional VAE, refiner and critic over one chain of effects.
 
     Args:
         statistics: Number of statistics of the front end.
