@@ -250,10 +250,13 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         valid_shards=1,
         train_pairs=2,
         valid_pairs=1,
+        train_comparisons=2,
+        valid_comparisons=1,
         candidates=2,
         encoder=(Leg(2, 2), Leg(1, 2, 1e-4, blur=0.1)),
         latent=Stage(2, 2, 1e-3),
         listening=Stage(1, 1, 1e-4),
+        refiner=Stage(2, 4, 1e-3),
         critic=Stage(2, 4, 1e-3),
     )
 
