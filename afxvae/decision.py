@@ -75,13 +75,14 @@ def decide(
     clips = _levelled(clips)
     wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
     plain = clips[:, 0, RUN_IN:]
-    heard = model.listen(plain)
-    embedded = model.embed_features(heard).mean(0, keepdim=True)
-    target = model.embed_clips(wanted).mean(0, keepdim=True)
-    inferred = infer(model, heard, embedded, wanted, measured)
+    heard, theirs = model.listen(plain), model.listen(wanted)
+    each = model.embed_features(heard)
+    embedded = each.mean(0, keepdim=True)
+    target = model.embed_features(theirs).mean(0, keepdim=True)
+    inferred = infer(model, heard, embedded, (wanted, theirs), measured)
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort)
-    found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (embedded, target), found)
+    found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
     return Decision(found, choose(found, float(model.critic.margin)), inferred.posterior)
 
 
@@ -89,7 +90,7 @@ def infer(
     model: AFXStyleVAE,
     heard: Features,
     embedded: Tensor,
-    wanted: Tensor,
+    reference: tuple[Tensor, Features],
     measured: dict[str, Measured],
 ) -> Inference:
     """What was not measured, from a reference without its measured effects.
@@ -98,11 +99,14 @@ def infer(
         model: Has the encoder.
         heard: Features of the input's clips.
         embedded: Style embedding of the input ``(1, embedding)``.
-        wanted: Of the reference ``(clip, 131072)``.
+        reference: Its clips ``(clip, 131072)``, and their features.
         measured: See `decide`.
     """
-    bare = _levelled(peel(model.chain, wanted, measured).unsqueeze(1)).squeeze(1)
-    theirs = model.listen(bare)
+    wanted, theirs = reference
+    bare = peel(model.chain, wanted, measured)
+    if bare is not wanted:
+        bare = _levelled(bare.unsqueeze(1)).squeeze(1)
+        theirs = model.listen(bare)
     posterior = model.encode(embedded, model.embed_features(theirs).mean(0, keepdim=True))
     frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
     return Inference(bare, posterior, likeness(*frames))
@@ -120,10 +124,12 @@ def _weigh_on_clips(
     embeddings: tuple[Tensor, Tensor],
     candidates: list[Candidate],
 ) -> list[Candidate]:
-    """The critic's mean opinion over some clips of the input."""
+    """The critic's mean opinion over some clips of the input.
+
+    `embeddings` are those of the input's clips, one row each, and that of the reference.
+    """
     rounds = []
-    for clip in clips:
-        own = model.embed_clips(clip[:, RUN_IN:])
+    for clip, own in zip(clips, embeddings[0].split(1), strict=False):
         rounds.append(weigh(model, clip.unsqueeze(0), (own, embeddings[1]), candidates))
     merged = []
     for versions in zip(*rounds, strict=True):

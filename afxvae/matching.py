@@ -17,7 +17,7 @@ import torch
 from .analysis import Cutter, as_audio
 from .decision import decide
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter
+from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter, loudness_lufs
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, SideMeter, Spool
@@ -324,15 +324,18 @@ def style_report(before: Tensor, after: Tensor, theirs: Tensor) -> dict[str, dic
     from .evaluation import metrics
 
     reference = theirs.flatten().unsqueeze(0)
+    wanted = loudness_lufs(reference.unsqueeze(1), SAMPLE_RATE)
     report: dict[str, dict[str, float]] = {}
     for when, mine in (("before", before), ("after", after)):
         clips = mine.flatten().unsqueeze(0)
-        levelled = metrics.at_matched_loudness(clips, reference)
+        lufs = loudness_lufs(clips.unsqueeze(1), SAMPLE_RATE)
+        heard = torch.minimum(lufs, wanted) > -70.0  # no gain makes silence as loud as sound
+        levelled = clips * 10.0 ** (torch.where(heard, wanted - lufs, 0.0) / 20.0)
         values = {
             "mfcc": metrics.mfcc_error(levelled, reference),
-            "centroid_hz": metrics.spectral_centroid_error(levelled, reference),
-            "crest_db": metrics.crest_factor_error(levelled, reference),
-            "loudness_lu": metrics.lufs_error(clips, reference),
+            "centroid_hz": metrics.spectral_centroid_error(clips, reference),
+            "crest_db": metrics.crest_factor_error(clips, reference),
+            "loudness_lu": (lufs - wanted).abs(),
         }
         for name, value in values.items():
             report.setdefault(name, {})[when] = round(float(value), 4)

@@ -80,11 +80,11 @@ def run_trials(
         reference = shard["reference"][index].float()
         truth = shard["truth"][index].float()
         plain = audio[:, 0, RUN_IN:]
-        heard = model.listen(plain)
-        embedded, wanted = model.embed_features(heard), model.embed_clips(reference)
+        heard, theirs = model.listen(plain), model.listen(reference)
+        embedded, wanted = model.embed_features(heard), model.embed_features(theirs)
         generator = torch.Generator().manual_seed(seed * 10_000 + index)
         measured = measure_settings(model.chain, plain, reference)
-        inferred = infer(model, heard, embedded, reference, measured)
+        inferred = infer(model, heard, embedded, (reference, theirs), measured)
         proposed = propose(model, inferred, embedded, plain, measured, generator)[1:]
         if most is not None and len(proposed) > most:
             proposed = chooser.sample(proposed, most)

@@ -284,8 +284,8 @@ How long our effects take, and peers beside them in the same run, by `python -m
 tests.benchmarks.speed`. How near the outputs are where an effect means the same stands beside the
 times; [comparisons](comparisons.md) has more of that.
 
-These figures come from a machine that was doing other work too, with torch kept to one thread. From
-one run to the next, times and ratios differed by up to 40 %.
+Each section says how many threads torch had. From one run to the next, times and ratios differed
+by up to 40 %; the reverb with gradients comes from an earlier run.
 """
 
 
