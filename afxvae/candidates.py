@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .measure import Measured
+    from .measure import EqualizerFit, Measured
     from .models.estimate import Estimate
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
@@ -40,8 +40,10 @@ __all__ = [
 _ON_ABOVE = {"eq": 0.8, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
-_CERTAINLY = 0.95
-"""Probability that one effect at least must have: else a treatment is more likely none at all."""
+_CERTAINLY = {"eq": 0.8}
+"""Probability that an effect must have to be a treatment by itself, else 95 %: if none has it,
+nothing is more likely. An equaliser that is heard between moments that sound alike needs less."""
+_CERTAIN_ABOVE = 0.95
 _SAMPLES = 2
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -88,11 +90,13 @@ class Inference:
         bare: Clips ``(clip, 131072)`` of the reference without what was measured and can be undone.
         posterior: Over the latent, batch 1.
         likeness: Of input and reference, where they sound alike ``(1, N_LIKENESS)``.
+        fitted: The equaliser that lies between those moments.
     """
 
     bare: Tensor
     posterior: Posterior
     likeness: Tensor
+    fitted: EqualizerFit
 
 
 def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
@@ -161,9 +165,15 @@ def _from_estimate(
     switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     least = torch.tensor([on_above.get(effect, 0.5) for effect in ESTIMATED])
     likely = torch.sigmoid(logits)
-    if float(likely.max()) > _CERTAINLY:
+    if _certain(likely):
         switches[estimated_columns(model.chain)] = likely > least
     return Candidate(name, controls, switches)
+
+
+def _certain(likely: Tensor) -> bool:
+    """Whether one of the estimated effects has a probability that makes it a treatment."""
+    least = torch.tensor([_CERTAINLY.get(effect, _CERTAIN_ABOVE) for effect in ESTIMATED])
+    return bool((likely > least).any())
 
 
 def propose(
@@ -194,7 +204,7 @@ def propose(
     on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _ON_ABOVE
 
     def refined(latent: Tensor) -> Estimate:
-        return model.refine(latent, embedded, inferred.likeness)
+        return model.refine(latent, embedded, inferred.likeness, inferred.fitted)
 
     estimate = refined(posterior.mean)
     controls, logits = with_measured(model, estimate, measured)
@@ -211,7 +221,7 @@ def propose(
         if abs(logit) < _DOUBTFUL or (logit > 0.0 and not mean.switches[column]):
             toggled = mean.switches.clone()
             toggled[column] = ~toggled[column]
-            if float((likely * toggled[list(columns.values())]).max()) > _CERTAINLY:
+            if _certain(likely * toggled[list(columns.values())]):
                 found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
     only = {name: off.clone() for name in ("eq", "measured")}
     only["eq"][columns["eq"]] = True

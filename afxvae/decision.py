@@ -11,7 +11,7 @@ from .candidates import Candidate, Inference, choose, propose, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .dsp.likeness import likeness
 from .loudness import normalize_loudness
-from .measure import peel
+from .measure import measure_equalizer, peel
 from .models.estimate import ESTIMATED
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def infer(
         theirs = model.listen(bare)
     posterior = model.encode(embedded, model.embed_features(theirs).mean(0, keepdim=True))
     frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
-    return Inference(bare, posterior, likeness(*frames))
+    alike = likeness(*frames)
+    return Inference(bare, posterior, alike, measure_equalizer(model.chain["eq"], alike[0].cpu()))
 
 
 def _levelled(clips: Tensor) -> Tensor:

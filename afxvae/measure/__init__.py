@@ -3,11 +3,13 @@
 These effects copy the sound in time, and a copy leaves a trace in the cepstrum that no content has.
 Where the trace is there, it is more exact than any network; where it is not, nothing is claimed.
 What was measured of delay and reverb is taken off before the rest is estimated.
+The equaliser is measured between moments of both recordings that sound alike, if there are any.
 All assume 24 kHz clips of 131,072 samples, as the rest of the analysis does.
 """
 
 from .chorus import Chorus, measure_chorus
 from .echo import Echo, measure_echo
+from .equalizer import EqualizerFit, measure_equalizer
 from .peel import LINEAR, peel
 from .reverb import Reverb, measure_reverb
 from .settings import MEASURED, Measured, measure_settings, nothing_measured
@@ -17,10 +19,12 @@ __all__ = [
     "MEASURED",
     "Chorus",
     "Echo",
+    "EqualizerFit",
     "Measured",
     "Reverb",
     "measure_chorus",
     "measure_echo",
+    "measure_equalizer",
     "measure_reverb",
     "measure_settings",
     "nothing_measured",

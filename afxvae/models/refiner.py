@@ -14,16 +14,18 @@ from torch import nn
 
 from ..dsp.features import N_MELS
 from ..dsp.likeness import N_LIKENESS
+from ..measure.equalizer import FIT_FIGURES
 from .encoder import Residual
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Refiner"]
+__all__ = ["Judge", "Refiner"]
 
 _CLIP = 5.0  # standardised inputs are kept within this many deviations
 _FILTER_SCALE_DB = 6.0
 _DROPOUT = 0.25
+_ESTIMATED = 6  # figures of the estimate that a judge sees
 
 
 class Refiner(nn.Module):
@@ -75,6 +77,61 @@ class Refiner(nn.Module):
             own, code = known * own, known * code
         refined: Tensor = code + self.layers(self.seen(seen) + own)
         return refined
+
+
+class Judge(nn.Module):
+    """Weighs an equaliser that was fitted to a likeness against the estimated one.
+
+    Args:
+        width: Of the hidden layer.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(FIT_FIGURES + _ESTIMATED))
+        self.register_buffer("scale", torch.ones(FIT_FIGURES + _ESTIMATED))
+        self.first = nn.Linear(FIT_FIGURES + _ESTIMATED, width)
+        self.last = nn.Linear(width, 3)
+        nn.init.zeros_(self.last.weight)
+        self.last.bias.data.copy_(torch.tensor([0.0, -9.0, 9.0]))  # untrained, the estimate stands
+
+    def fit_scale(self, evidence: Tensor) -> None:
+        """Take mean and spread of the inputs from training material."""
+        self.mean.copy_(evidence.mean(0))
+        self.scale.copy_(1.0 / evidence.std(0).clamp_min(1e-3))
+
+    def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
+        """What is known of pairs, see `evidence`, to log odds and shares.
+
+        Returns:
+            Log odds ``(batch,)`` to be added to the estimated ones, and the shares ``(batch, 2)``
+            of the fitted curve and of the estimated one.
+        """
+        scaled = ((evidence - self.mean) * self.scale).clamp(-_CLIP, _CLIP)
+        out = self.last(nn.functional.silu(self.first(scaled)))
+        return out[:, 0], torch.sigmoid(out[:, 1:])
+
+    @staticmethod
+    def evidence(
+        figures: Tensor, curves_db: tuple[Tensor, Tensor, Tensor], logits: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """What the judge sees ``(batch, evidence)``.
+
+        Args:
+            figures: Of the fit ``(batch, FIT_FIGURES)``.
+            curves_db: Fitted, refined and unrefined, each ``(batch, 80)``.
+            logits: Refined and unrefined, each ``(batch, estimated effect)``, the equaliser first,
+                then compressor and overdrive.
+        """
+        fitted, *estimated = curves_db
+        apart = [(curve - fitted) for curve in estimated]
+        apart = [((a - a.mean(1, keepdim=True)).abs().mean(1) + 0.2).log() for a in apart]
+        refined, plain = (part.clamp(-6.0, 6.0) for part in logits)
+        rest = [refined[:, 0], plain[:, 0], *apart, refined[:, 1], refined[:, 2]]
+        return torch.cat([figures, torch.stack(rest, 1)], 1)
 
 
 def _branch(size: int, width: int, blocks: int) -> nn.Sequential:

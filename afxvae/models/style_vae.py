@@ -22,9 +22,11 @@ from ..audio import check_usable
 from ..dsp.features import ANALYSIS_LUFS, SAMPLE_RATE, Features, extract_features
 from ..effects import default_chain
 from ..loudness import normalize_loudness
+from ..measure.equalizer import blend, eq_bands_db
 from ..types import WeightsError
 from .encoder import Comparator, Encoder
-from .refiner import Refiner
+from .estimate import Estimate
+from .refiner import Judge, Refiner
 from .storage import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -41,9 +43,11 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
     from ..matching import Match
-    from .estimate import Estimate
+    from ..measure.equalizer import EqualizerFit
 
 __all__ = ["AFXStyleVAE"]
+
+_LEAST_SHARE = 0.02  # of a fitted equaliser, to be worth a blend
 
 
 class AFXStyleVAE(
@@ -93,6 +97,7 @@ class AFXStyleVAE(
         self.vae = TreatmentVAE(self.chain, embedding_dim, difference_dim, latent_dim)
         knobs = len(self.chain.knobs) + len(self.chain.effects) + EVIDENCE
         self.refiner = Refiner(self.vae.code_dim)
+        self.judge = Judge()
         self.critic = Critic(difference_dim, knobs)
 
     @property
@@ -146,16 +151,32 @@ class AFXStyleVAE(
         """Treatment and reconstructed difference from latent and the input's embedding."""
         return self.vae.decode(latent, audio)
 
-    def refine(self, latent: Tensor, audio: Tensor, likeness: Tensor) -> Estimate:
-        """Treatment of a latent, corrected by moments that sound alike.
+    def refine(
+        self, latent: Tensor, audio: Tensor, likeness: Tensor, fitted: EqualizerFit
+    ) -> Estimate:
+        """Treatment of a latent, corrected by moments that sound alike; of one pair.
 
         Args:
-            latent: ``(batch, latent)``.
-            audio: Embedding of the input ``(batch, embedding)``.
-            likeness: See `afxvae.dsp.likeness.likeness`, ``(batch, N_LIKENESS)``.
+            latent: ``(1, latent)``.
+            audio: Embedding of the input ``(1, embedding)``.
+            likeness: See `afxvae.dsp.likeness.likeness`, ``(1, N_LIKENESS)``.
+            fitted: The equaliser that `measure_equalizer` fitted to it.
         """
-        estimate: Estimate = self.vae.head(self.refiner(self.vae.code(latent, audio), likeness))
-        return estimate
+        code = self.vae.code(latent, audio)
+        plain, refined = self.vae.head(code), self.vae.head(self.refiner(code, likeness))
+        knobs = torch.tensor([effect == "eq" for effect, _ in self.chain.knobs])
+        effect = self.chain["eq"]
+        own, other = (eq_bands_db(effect, e.controls[:, knobs].cpu()) for e in (refined, plain))
+        logits = (refined.logits.cpu(), plain.logits.cpu())
+        curve = fitted.curve_db.unsqueeze(0)
+        known = self.judge.evidence(fitted.figures.unsqueeze(0), (curve, own, other), logits)
+        odds, shares = (part.cpu() for part in self.judge(known.to(code)))
+        controls, likely = refined.controls.clone(), refined.logits.clone()
+        if float(shares[0, 0]) > _LEAST_SHARE:
+            mixed = shares[0, 0] * curve[0] + shares[0, 1] * own[0]
+            controls[0, knobs] = blend(effect, mixed, fitted.controls).to(controls)
+        likely[0, 0] += float(odds[0])
+        return Estimate(controls, likely)
 
     def render(
         self, audio: Tensor, controls: Tensor, switches: Tensor, sample_rate: int = SAMPLE_RATE

@@ -25,7 +25,7 @@ from .encoder import Leg, SupervisedEncoder, train_encoder
 from .latent import embed_pool, latent_figures, train_latent
 from .listening import load_pairs, train_listening
 from .pool import Pool
-from .refiner import load_comparisons, train_refiner
+from .refiner import load_comparisons, train_judge, train_refiner
 from .trials import load_trials, render_trials
 
 if sys.version_info >= (3, 11):
@@ -220,6 +220,7 @@ def train_stages(
     compared, others = (load_comparisons(model, paths["comparisons", split]) for split in _SPLITS)
     train_refiner(model, compared, others, out, steps=stage.steps, batch=stage.batch,
                   rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
+    train_judge(model, others, seed=recipe.seed, log=log)
     model.save_pretrained(out / "model")
     render = functools.partial(render_trials, out / "model", folder=out / "trials", log=log)
     tried = render(pairs=paths["pairs", "train"], most=recipe.candidates, workers=workers)

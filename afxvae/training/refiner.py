@@ -17,10 +17,8 @@ from torch import nn
 from ..data.pairs import restore_log_mel
 from ..data.shards import load_shard
 from ..data.treatments import random_treatments
-from ..dsp import spectral
-from ..dsp.features import N_FFT, N_MELS, SAMPLE_RATE, Features
-from ..dsp.units import gain_to_db
-from ..effects.eq import eq_response
+from ..dsp.features import N_MELS, Features
+from ..measure.equalizer import eq_bands_db, measure_equalizer
 from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
 
@@ -34,7 +32,16 @@ if TYPE_CHECKING:
     from ..models.estimate import Estimate
     from ..models.style_vae import AFXStyleVAE
 
-__all__ = ["Comparisons", "Equalizers", "load_comparisons", "refiner_figures", "train_refiner"]
+__all__ = [
+    "Comparisons",
+    "Equalizers",
+    "fit_judge",
+    "load_comparisons",
+    "refiner_figures",
+    "train_judge",
+    "train_refiner",
+    "weighed",
+]
 
 _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
@@ -81,8 +88,8 @@ def load_comparisons(model: AFXStyleVAE, paths: Sequence[Path]) -> Comparisons:
         parts.append(
             Comparisons(shard["likeness"].float(), code, shard["controls"], shard["switches"])
         )
-    columns = zip(*((getattr(part, f.name) for f in fields(part)) for part in parts), strict=True)
-    return Comparisons(*(torch.cat(column) for column in columns))
+    columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
+    return Comparisons(*map(torch.cat, columns))
 
 
 class Equalizers:
@@ -94,15 +101,9 @@ class Equalizers:
         self.drive = chain.names.index("overdrive")
         generator = torch.Generator().manual_seed(seed)
         controls, _ = random_treatments(chain, count, generator)
-        filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, 30.0)
-        bins = torch.linspace(0.0, SAMPLE_RATE / 2, filters.shape[0])
-        centres_hz = (filters * bins.unsqueeze(1)).sum(0) / filters.sum(0)
-        curves = [
-            gain_to_db(eq_response(chain.to_settings(part)["eq"], centres_hz, SAMPLE_RATE).abs())
-            for part in controls.split(1000)
-        ]
         self.controls = controls[:, self.knobs]
-        self.curves = torch.cat(curves).clamp_min(-30.0)
+        parts = self.controls.split(1000)
+        self.curves = torch.cat([eq_bands_db(chain["eq"], part) for part in parts])
 
     def add(self, pairs: Comparisons, chosen: Tensor, generator: torch.Generator) -> Comparisons:
         """Equalise the references of those chosen pairs that allow it: no equaliser, no drive."""
@@ -178,6 +179,78 @@ def train_refiner(
     log(f"held out {figures}")
     written.add(dict(figures))
     written.flush(step=steps)
+
+
+@torch.no_grad()
+def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
+    """Evidence, refined log odds, and the fitted, the refined and the true curve of each pair."""
+    effect, knobs = model.chain["eq"], torch.tensor([e == "eq" for e, _ in model.chain.knobs])
+    on = pairs.switches[:, model.chain.names.index("eq")].unsqueeze(1)
+    fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
+    fitted = torch.stack([fit.curve_db for fit in fits])
+    estimates = [
+        model.vae.head(code) for code in (model.refiner(pairs.code, pairs.likeness), pairs.code)
+    ]
+    curves = [eq_bands_db(effect, estimate.controls[:, knobs]) for estimate in estimates]
+    figures = torch.stack([fit.figures for fit in fits])
+    logits = (estimates[0].logits, estimates[1].logits)
+    evidence = model.judge.evidence(figures, (fitted, curves[0], curves[1]), logits)
+    true = eq_bands_db(effect, pairs.controls[:, knobs]) * on
+    return evidence, logits[0][:, _EQ], on.squeeze(1).float(), fitted, curves[0], true
+
+
+def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the switch, and the error of the blended curve in dB."""
+    evidence, logit, on, fitted, refined, true = known
+    odds, shares = model.judge(evidence)
+    error = shares[:, :1] * fitted + shares[:, 1:] * refined - true
+    error = (error - error.mean(1, keepdim=True)).abs().mean()
+    return nn.functional.binary_cross_entropy_with_logits(logit + odds, on), error
+
+
+def train_judge(
+    model: AFXStyleVAE,
+    held_out: Comparisons,
+    *,
+    steps: int = 500,
+    batch: int = 512,
+    rate: float = 2e-3,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Fit `model.judge` on recordings that the model does not know.
+
+    It knows those of its training by heart, and estimates their equalisers better than others; a
+    judge trained on them would believe it too much.
+    """
+    fit_judge(model, weighed(model, held_out), steps, batch, rate, seed, log)
+
+
+def fit_judge(
+    model: AFXStyleVAE,
+    known: tuple[Tensor, ...],
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """`train_judge` on what `weighed` returned."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        before = [round(float(v), 4) for v in _judge_loss(model, known)]
+    judge = model.judge
+    judge.fit_scale(known[0])
+    judge.last.reset_parameters()
+    optimizer = optimizer_for(judge, rate, 0.05)
+    for _ in range(steps):
+        rows = torch.randint(len(known[0]), (batch,), generator=generator)
+        entropy, error = _judge_loss(model, tuple(part[rows] for part in known))
+        descend(optimizer, judge, entropy + error / 1.5, 20.0)
+    with torch.no_grad():
+        after = [round(float(v), 4) for v in _judge_loss(model, known)]
+    log(f"judge: entropy and error of the equaliser {before}, judged {after}")
 
 
 def _loss(estimate: Estimate, pairs: Comparisons, known: Tensor, chain: Chain) -> Tensor:
