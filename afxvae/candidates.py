@@ -37,10 +37,10 @@ __all__ = [
     "with_opinions",
 ]
 
-_ON_ABOVE = {"eq": 0.8, "compressor": 0.9, "overdrive": 0.6}
+_ON_ABOVE = {"eq": 0.75, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
-_CERTAINLY = {"eq": 0.8}
+_CERTAINLY = {"eq": 0.75}
 """Probability that an effect must have to be a treatment by itself, else 95 %: if none has it,
 nothing is more likely. An equaliser that is heard between moments that sound alike needs less."""
 _CERTAIN_ABOVE = 0.95
@@ -54,6 +54,7 @@ _SOUGHT, _UNSOUGHT = 0.999, 0.9
 """Least probabilities of these, if they were looked for in vain and if they were not: a copy of the
 sound that is nearly right is further from the truth than none."""
 _CLEARLY = 0.8  # doubts by which a candidate must beat the posterior mean
+_VETO = 1.5  # doubts by which the critic must expect the posterior mean to be worse than nothing
 _FIT_ROUNDS = 4
 _FIT_DAMPING = 1.0
 
@@ -71,6 +72,7 @@ class Candidate:
         advantage: What the critic expects it to gain, in MR-STFT; 0 for doing nothing.
         spread: The critic's scale of doubt about that.
         sure: Whether it is what was measured and nothing else; no echo, which content can feign.
+        likely: Whether it is the posterior mean, one of whose effects at least is certain.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Candidate:
     advantage: float = 0.0
     spread: float = 0.0
     sure: bool = False
+    likely: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,7 @@ def propose(
     certain = torch.tensor([float(sure[effect]) for effect in MEASURED])
     evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), certain])
     mean = _from_estimate(model, "posterior mean", (controls, logits), on_above)
-    found.append(mean)
+    found.append(replace(mean, likely=True))
     if effort == "fast":
         return _distinct(model, found, evidence)
     columns = dict(zip(ESTIMATED, estimated_columns(model.chain), strict=True))
@@ -322,20 +325,25 @@ def with_opinions(candidates: list[Candidate], mean: Tensor, log_scale: Tensor) 
 
 
 def choose(candidates: list[Candidate], margin: float) -> int:
-    """Index of the candidate with the best expectation that passes the margin, else 0, "nothing".
+    """Index of the chosen candidate, 0 for "nothing".
 
-    A candidate passes if its advantage exceeds `margin` times the critic's doubt about it. The best
-    of many looks better than it is, so the first after "nothing", the posterior mean, stands if it
-    passes and the best is not clearly better. If none passes, what was measured and is sure stands.
+    The posterior mean stands, as it is only proposed where one effect at least is certain, unless
+    the critic clearly expects it to do harm. The best of many looks better than it is, so another
+    candidate must be clearly better, and its advantage must exceed `margin` times the critic's
+    doubt about it; so must any where the mean does not stand. If none does, what was measured and
+    is sure stands.
     """
     passing = [
         place
         for place, candidate in enumerate(candidates)
         if place > 0 and candidate.advantage > margin * candidate.spread
     ]
+    best = max(passing, key=lambda place: candidates[place].advantage, default=0)
+    mean = next((place for place, one in enumerate(candidates) if one.likely), 0)
+    if mean and candidates[mean].advantage > -_VETO * candidates[mean].spread:
+        first, other = candidates[mean], candidates[best]
+        clearly = _CLEARLY * 0.5 * (first.spread + other.spread)
+        return best if best and other.advantage - first.advantage >= clearly else mean
     if not passing:
         return next((place for place, one in enumerate(candidates) if one.sure), 0)
-    best = max(passing, key=lambda place: candidates[place].advantage)
-    first, other = candidates[1], candidates[best]
-    clearly = _CLEARLY * 0.5 * (first.spread + other.spread)
-    return 1 if passing[0] == 1 and other.advantage - first.advantage < clearly else best
+    return best

@@ -126,13 +126,15 @@ def test_switches_follow_the_thresholds() -> None:
 
 
 def test_one_effect_must_be_certain_or_nothing_was_done() -> None:
-    """Above 95 %: 2.9 in log odds are less, 3.0 more."""
-    found = proposed(believing(eq=2.9, overdrive=2.9))
+    """Above 95 %: 2.9 in log odds are less, 3.0 more; 75 % for an equaliser."""
+    found = proposed(believing(eq=1.0, overdrive=2.9))
     assert {name for name in found if name.startswith("posterior")} == set()
     assert on(found["spectrum only"]) == {"eq"}
-    found = proposed(believing(eq=3.0, overdrive=2.9))
+    found = proposed(believing(eq=1.2, overdrive=2.9))
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
+    assert found["posterior mean"].likely
     assert "posterior mean, eq toggled" not in found  # the drive alone is not certain
+    assert on(proposed(believing(overdrive=3.0))["posterior mean"]) == {"overdrive"}
 
 
 def test_the_refiner_has_its_say() -> None:
@@ -249,11 +251,19 @@ def test_no_two_candidates_are_the_same() -> None:
 # what is chosen
 
 
-def candidates(*opinions: tuple[float, float]) -> list[Candidate]:
+def candidates(*opinions: tuple[float, float], likely: bool = False) -> list[Candidate]:
+    """Nothing, and others with these advantages and doubts, the first of them perhaps likely."""
     off = torch.zeros(len(CHAIN.effects), dtype=torch.bool)
     none = Candidate("nothing", CHAIN.default_controls(), off)
     rest = [
-        Candidate(f"c{index}", none.controls, ~off, advantage=advantage, spread=doubt)
+        Candidate(
+            f"c{index}",
+            none.controls,
+            ~off,
+            advantage=advantage,
+            spread=doubt,
+            likely=likely and index == 0,
+        )
         for index, (advantage, doubt) in enumerate(opinions)
     ]
     return [none, *rest]
@@ -267,12 +277,20 @@ def test_the_best_candidate_that_passes_the_margin_is_chosen() -> None:
     assert choose(found, 4.99) == 2
 
 
-def test_the_posterior_mean_stands_unless_another_is_clearly_better() -> None:
+def test_a_likely_mean_stands_unless_another_is_clearly_better() -> None:
     mean = (0.5, 0.2)
-    assert choose(candidates(mean, (0.6, 0.2)), 1.0) == 1
-    assert choose(candidates(mean, (0.7, 0.2)), 1.0) == 2
-    assert choose(candidates(mean, (0.7, 0.6)), 1.0) == 1
-    assert choose(candidates(mean, (0.6, 0.2)), 2.8) == 2  # the mean does not pass
+    assert choose(candidates(mean, (0.6, 0.2), likely=True), 1.0) == 1
+    assert choose(candidates(mean, (0.7, 0.2), likely=True), 1.0) == 2
+    assert choose(candidates(mean, (0.7, 0.6), likely=True), 1.0) == 1
+    assert choose(candidates(mean, (0.7, 0.2), likely=True), 4.0) == 1  # the other does not pass
+    assert choose(candidates(mean, (0.6, 0.2)), 1.0) == 2  # nothing tells for the first
+
+
+def test_a_likely_mean_needs_no_margin_but_may_be_refused() -> None:
+    for advantage, pick in ((0.1, 1), (0.0, 1), (-0.29, 1), (-0.31, 0), (-5.0, 0)):
+        assert choose(candidates((advantage, 0.2), likely=True), 1.0) == pick
+    assert choose(candidates((-0.4, 0.2), (0.3, 0.2), likely=True), 1.0) == 2
+    assert choose(candidates((math.nan, 0.2), likely=True), 1.0) == 0
 
 
 def test_nothing_wins_when_no_advantage_passes_the_margin() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,7 @@ def _trial_file(model: Path, folder: Path, most: int | None, path: Path) -> Path
             "switches": torch.stack([c.switches for trial in trials for c in trial.candidates]),
             "evidence": torch.stack([c.evidence for trial in trials for c in trial.candidates]),
             "sure": torch.tensor([c.sure for trial in trials for c in trial.candidates]),
+            "likely": torch.tensor([c.likely for trial in trials for c in trial.candidates]),
         }
         unfinished = target.with_suffix(".part")
         save_file(tensors, unfinished)
@@ -75,13 +75,18 @@ def load_trials(paths: Sequence[Path]) -> list[Trial]:
             start += count
             names = ("controls", "switches", "evidence")
             knobs = zip(*(tensors[name][rows] for name in names), strict=True)
-            sure = tensors["sure"][rows].tolist()
+            flags = [tensors[name][rows].tolist() for name in ("sure", "likely")]
             trials.append(
                 Trial(
                     tensors["embedded"][index : index + 1],
                     tensors["reference"][index : index + 1],
                     tensors["found"][rows],
-                    [replace(Candidate("", *k), sure=s) for k, s in zip(knobs, sure, strict=True)],
+                    [
+                        Candidate("", controls, switches, evidence, sure=sure, likely=likely)
+                        for (controls, switches, evidence), sure, likely in zip(
+                            knobs, *flags, strict=True
+                        )
+                    ],
                     tensors["distances"][rows],
                     float(tensors["before"][index]),
                 )
