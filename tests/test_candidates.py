@@ -13,7 +13,8 @@ from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from afxvae.dsp.likeness import N_LIKENESS
 from afxvae.effects import default_chain
 from afxvae.effects.responses import eq_curve_db
-from afxvae.measure import MEASURED, Measured
+from afxvae.measure import MEASURED, EqualizerFit, Measured
+from afxvae.measure.equalizer import FIT_FIGURES
 from afxvae.models.estimate import ESTIMATED, Estimate
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.models.vae import EVIDENCE, Posterior
@@ -67,7 +68,9 @@ def proposed(
     posterior = Posterior(torch.zeros(1, LATENT_DIM), torch.zeros(1, LATENT_DIM))
     embedded = torch.zeros(1, EMBEDDING_DIM)
     generator = torch.Generator().manual_seed(0)
-    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS))
+    eq = CHAIN["eq"].params
+    flat = EqualizerFit(torch.full((len(eq),), 0.5), torch.zeros(80), torch.zeros(FIT_FIGURES))
+    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS), flat)
     listed = propose(model, inferred, embedded, noise(1), found, generator, effort)
     names = [candidate.name for candidate in listed]
     assert len(set(names)) == len(names)

@@ -151,6 +151,7 @@ class AFXStyleVAE(
         """Treatment and reconstructed difference from latent and the input's embedding."""
         return self.vae.decode(latent, audio)
 
+    @torch.no_grad()
     def refine(
         self, latent: Tensor, audio: Tensor, likeness: Tensor, fitted: EqualizerFit
     ) -> Estimate:

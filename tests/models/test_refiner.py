@@ -6,7 +6,8 @@ import torch
 
 from afxvae.dsp.features import N_MELS
 from afxvae.dsp.likeness import N_LIKENESS
-from afxvae.models.refiner import Refiner
+from afxvae.measure.equalizer import FIT_FIGURES, EqualizerFit, eq_bands_db, fit_curve
+from afxvae.models.refiner import Judge, Refiner
 from tests.sounds import untrained
 
 CODE_DIM = 6
@@ -28,8 +29,10 @@ def test_before_training_a_code_stays_what_it_is() -> None:
     assert torch.equal(Refiner(CODE_DIM)(code, seen), code)
     model = untrained()
     latent, embedded = drawn(2, 16), drawn(2, 256)
-    refined = model.refine(latent, embedded, seen[:2])
-    plain = model.decode(latent, embedded).estimate
+    eq = model.chain["eq"]
+    fit = EqualizerFit(drawn(len(eq.params)), drawn(N_MELS), drawn(FIT_FIGURES))
+    refined = model.refine(latent[:1], embedded[:1], seen[:1], fit)
+    plain = model.decode(latent[:1], embedded[:1]).estimate
     assert torch.equal(refined.controls, plain.controls)
     assert torch.equal(refined.logits, plain.logits)
 
@@ -56,3 +59,45 @@ def test_inputs_are_standardised_but_no_filter_stays_none() -> None:
     torch.testing.assert_close(scaled.mean(0), torch.zeros(N_LIKENESS), atol=1e-4, rtol=0.0)
     known = (code - refiner.code_mean) * refiner.code_scale
     torch.testing.assert_close(known.std(0), torch.ones(CODE_DIM))
+
+
+# the judge
+
+
+def evidence(count: int) -> torch.Tensor:
+    return torch.randn(count, FIT_FIGURES + 6, generator=torch.Generator().manual_seed(1))
+
+
+def test_an_untrained_judge_leaves_the_estimate_alone() -> None:
+    odds, shares = Judge()(evidence(5))
+    assert torch.equal(odds, torch.zeros(5))
+    torch.testing.assert_close(shares, torch.tensor([[0.0, 1.0]]).expand(5, 2), atol=1e-3, rtol=0.0)
+
+
+def test_a_judge_sees_how_far_fit_and_estimates_are_apart() -> None:
+    figures, fitted = torch.zeros(2, FIT_FIGURES), torch.zeros(2, N_MELS)
+    bent = fitted.clone()
+    bent[:, : N_MELS // 2] = 3.0
+    logits = torch.zeros(2, 6)
+    same = Judge.evidence(figures, (fitted, fitted + 5.0, fitted), (logits, logits))
+    other = Judge.evidence(figures, (fitted, bent, fitted), (logits, logits))
+    assert (same != other).any(0).nonzero().flatten().tolist() == [FIT_FIGURES + 2]
+    torch.testing.assert_close(other[:, FIT_FIGURES + 2], torch.full((2,), 1.7).log())
+
+
+def test_a_judge_that_trusts_the_fit_takes_its_curve() -> None:
+    model = untrained()
+    model.judge.last.bias.data.copy_(torch.tensor([2.0, 9.0, -9.0]))
+    eq, knobs = model.chain["eq"], torch.tensor([e == "eq" for e, _ in model.chain.knobs])
+    wanted = torch.linspace(6.0, -6.0, N_MELS)
+    controls, _ = fit_curve(eq, wanted, torch.ones(N_MELS))
+    curve = eq_bands_db(eq, controls.unsqueeze(0))[0]
+    fit = EqualizerFit(controls, curve, torch.zeros(FIT_FIGURES))
+    latent, embedded, seen = drawn(1, 16), drawn(1, 256), drawn(1, N_LIKENESS)
+    found = model.refine(latent, embedded, seen, fit)
+    plain = model.decode(latent, embedded).estimate
+    own = eq_bands_db(eq, found.controls[:, knobs])[0]
+    assert float((own - curve - (own - curve).mean()).abs().mean()) < 0.3
+    assert torch.equal(found.controls[:, ~knobs], plain.controls[:, ~knobs])
+    torch.testing.assert_close(found.logits[:, 0], plain.logits[:, 0] + 2.0)
+    assert torch.equal(found.logits[:, 1:], plain.logits[:, 1:])

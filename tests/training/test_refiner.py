@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from afxvae.data.comparisons import render_comparisons
 from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
-from afxvae.dsp.likeness import likeness
+from afxvae.dsp.likeness import N_LIKENESS, likeness
 from afxvae.effects import default_chain
-from afxvae.training.refiner import Comparisons, Equalizers
-from tests.sounds import sound, untrained
+from afxvae.measure.equalizer import FIT_FIGURES
+from afxvae.training.refiner import Comparisons, Equalizers, fit_judge, load_comparisons
+from tests.sounds import recording, sound, untrained
 
 CHAIN = default_chain()
 COUNT = 6
@@ -72,3 +78,42 @@ def test_the_filter_that_is_added_is_that_of_the_knobs(
     difference = (moved - moved.median()) - (real - real.median())
     assert float(real.std()) > 1.5
     assert float(difference[8:-8].abs().mean()) < 0.3 * float(real.std())
+
+
+def test_comparisons_of_several_shards_are_all_loaded(tmp_path: Path) -> None:
+    """In their order, and what was taken off the reference is off."""
+    made = [recording(tmp_path, seed) for seed in (0, 1)]
+    paths = []
+    for seed in (5, 6):
+        shard = render_comparisons(made, CHAIN, seed, 2, "P1" if seed == 5 else "P2")
+        again = render_comparisons(made, CHAIN, seed, 2, "P1" if seed == 5 else "P2")
+        assert all(torch.equal(shard[name], again[name]) for name in shard)
+        paths.append(tmp_path / f"{seed}.safetensors")
+        save_file({name: value.contiguous() for name, value in shard.items()}, paths[-1])
+    model = untrained()
+    together = load_comparisons(model, paths)
+    assert len(together) == 4
+    assert together.likeness.shape == (4, N_LIKENESS)
+    assert len(torch.unique(together.likeness[:, 0])) == 4
+    for place, path in enumerate(paths):
+        alone = load_comparisons(model, [path])
+        rows = torch.arange(2 * place, 2 * place + 2)
+        for field in fields(Comparisons):
+            assert torch.equal(getattr(together[rows], field.name), getattr(alone, field.name))
+
+
+def test_a_judge_learns_whom_to_believe() -> None:
+    """Where the fit is right in one half of the pairs and the estimate in the other."""
+    model, count = untrained(), 256
+    generator = torch.Generator().manual_seed(0)
+    true = 3.0 * torch.randn(count, N_MELS, generator=generator)
+    fit_is_right = (torch.arange(count) % 2).float()
+    side = fit_is_right.unsqueeze(1)
+    evidence = torch.randn(count, FIT_FIGURES + 6, generator=generator)
+    evidence[:, 0] = fit_is_right
+    known = (evidence, torch.zeros(count), fit_is_right, side * true, (1.0 - side) * true, true)
+    fit_judge(model, known, 300, 64, 1e-2, 0)
+    odds, shares = model.judge(evidence)
+    assert bool(((odds > 0.0) == (fit_is_right > 0.5)).float().mean() > 0.95)
+    assert float(shares[fit_is_right > 0.5, 0].mean()) > 0.85
+    assert float(shares[fit_is_right < 0.5, 1].mean()) > 0.85
