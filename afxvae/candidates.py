@@ -40,10 +40,8 @@ __all__ = [
 _ON_ABOVE = {"eq": 0.75, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
-_CERTAINLY = {"eq": 0.75}
-"""Probability that an effect must have to be a treatment by itself, else 95 %: if none has it,
-nothing is more likely. An equaliser that is heard between moments that sound alike needs less."""
-_CERTAIN_ABOVE = 0.95
+_CERTAINLY = 0.95
+"""Probability that one effect at least must have: else a treatment is more likely none at all."""
 _SAMPLES = 2
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -54,7 +52,6 @@ _SOUGHT, _UNSOUGHT = 0.999, 0.9
 """Least probabilities of these, if they were looked for in vain and if they were not: a copy of the
 sound that is nearly right is further from the truth than none."""
 _CLEARLY = 0.8  # doubts by which a candidate must beat the posterior mean
-_VETO = 1.5  # doubts by which the critic must expect the posterior mean to be worse than nothing
 _FIT_ROUNDS = 4
 _FIT_DAMPING = 1.0
 
@@ -168,15 +165,9 @@ def _from_estimate(
     switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     least = torch.tensor([on_above.get(effect, 0.5) for effect in ESTIMATED])
     likely = torch.sigmoid(logits)
-    if _certain(likely):
+    if float(likely.max()) > _CERTAINLY:
         switches[estimated_columns(model.chain)] = likely > least
     return Candidate(name, controls, switches)
-
-
-def _certain(likely: Tensor) -> bool:
-    """Whether one of the estimated effects has a probability that makes it a treatment."""
-    least = torch.tensor([_CERTAINLY.get(effect, _CERTAIN_ABOVE) for effect in ESTIMATED])
-    return bool((likely > least).any())
 
 
 def propose(
@@ -224,7 +215,7 @@ def propose(
         if abs(logit) < _DOUBTFUL or (logit > 0.0 and not mean.switches[column]):
             toggled = mean.switches.clone()
             toggled[column] = ~toggled[column]
-            if _certain(likely * toggled[list(columns.values())]):
+            if float((likely * toggled[list(columns.values())]).max()) > _CERTAINLY:
                 found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
     only = {name: off.clone() for name in ("eq", "measured")}
     only["eq"][columns["eq"]] = True
@@ -328,7 +319,7 @@ def choose(candidates: list[Candidate], margin: float) -> int:
     """Index of the chosen candidate, 0 for "nothing".
 
     The posterior mean stands, as it is only proposed where one effect at least is certain, unless
-    the critic clearly expects it to do harm. The best of many looks better than it is, so another
+    the critic expects it to do harm. The best of many looks better than it is, so another
     candidate must be clearly better, and its advantage must exceed `margin` times the critic's
     doubt about it; so must any where the mean does not stand. If none does, what was measured and
     is sure stands.
@@ -340,7 +331,7 @@ def choose(candidates: list[Candidate], margin: float) -> int:
     ]
     best = max(passing, key=lambda place: candidates[place].advantage, default=0)
     mean = next((place for place, one in enumerate(candidates) if one.likely), 0)
-    if mean and candidates[mean].advantage > -_VETO * candidates[mean].spread:
+    if mean and candidates[mean].advantage > 0.0:
         first, other = candidates[mean], candidates[best]
         clearly = _CLEARLY * 0.5 * (first.spread + other.spread)
         return best if best and other.advantage - first.advantage >= clearly else mean
