@@ -113,7 +113,7 @@ def test_a_judge_learns_whom_to_believe() -> None:
     evidence[:, 0] = fit_is_right
     known = (evidence, torch.zeros(count), fit_is_right, side * true, (1.0 - side) * true, true)
     fit_judge(model, known, 300, 64, 1e-2, 0)
-    odds, shares = model.judge(evidence)
+    odds, shares = (part.detach() for part in model.judge(evidence))
     assert bool(((odds > 0.0) == (fit_is_right > 0.5)).float().mean() > 0.95)
     assert float(shares[fit_is_right > 0.5, 0].mean()) > 0.85
     assert float(shares[fit_is_right < 0.5, 1].mean()) > 0.85
