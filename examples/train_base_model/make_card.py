@@ -10,14 +10,15 @@ from afxvae import AFXStyleVAE, __version__
 from afxvae.hub import CARD_FILE, model_card
 
 TRAINING = """Recordings from ordinary package registries, treated by random chains
-(`examples/train_base_model/` has the recipe): 103,680 treated clips as features, seen as pairs with
-input from the same recording (P1) and from another one of the same kind (P2); the encoder in three
-legs, then the conditional VAE on frozen embeddings, then the critic on the candidates of 2,816
-pairs. Refiner and judge came after that and are not known to the critic: the refiner learned from
-20,192 pairs of the training recordings, two references to an input, 7 % of their delays and reverbs
-left in; the judge from 1,792 pairs of the validation recordings. While the encoder trained, its pools grew from 135 to 270 shards, and the first 135 were
-rendered before the two halves of a crop were coloured differently. Stage 3 of the recipe, the audio
-loss, was left out. None of the recordings is part of the weights or of the package."""
+(`examples/train_base_model/` has the recipe): 103,680 treated clips as features, seen as pairs
+with input from the same recording (P1) and from another one of the same kind (P2); the encoder
+in three legs, then the conditional VAE on frozen embeddings, then the critic on the candidates
+of 2,816 pairs. Refiner and judge came after that and are not known to the critic: the refiner
+learned from 20,192 pairs of the training recordings, two references to an input, 7 % of their
+delays and reverbs left in; the judge from 1,792 pairs of the validation recordings. While the
+encoder trained, its pools grew from 135 to 270 shards, and the first 135 were rendered before
+the two halves of a crop were coloured differently. Stage 3 of the recipe, the audio loss, was
+left out. None of the recordings is part of the weights or of the package."""
 
 
 def main() -> None:
