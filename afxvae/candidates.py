@@ -152,8 +152,7 @@ def with_measured(
     controls, logits = estimate.controls[0].cpu().clone(), estimate.logits[0].cpu().clone()
     for effect, setting in measured.items():
         if setting.found or effect == "delay":
-            mine = torch.tensor([name == effect for name, _ in model.chain.knobs])
-            controls[mine] = setting.controls
+            controls[model.chain.knobs_of(effect)] = setting.controls
             logits[ESTIMATED.index(effect)] = _CERTAIN if setting.found else -_CERTAIN
     return controls, logits
 

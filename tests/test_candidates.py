@@ -28,11 +28,6 @@ def noise(seed: int) -> torch.Tensor:
     return 0.1 * torch.randn(1, CLIP_SAMPLES, generator=torch.Generator().manual_seed(seed))
 
 
-def knobs_of(effect: str) -> torch.Tensor:
-    """Which controls are those of an effect, ``(control,)`` boolean."""
-    return torch.tensor([name == effect for name, _ in CHAIN.knobs])
-
-
 def on(candidate: Candidate) -> set[str]:
     switches = zip(CHAIN.names, candidate.switches.tolist(), strict=True)
     return {name for name, switch in switches if switch}
@@ -92,12 +87,12 @@ def estimate(log_odds: float) -> Estimate:
 def test_what_is_found_is_on_with_the_knobs_that_were_measured(effect: str) -> None:
     guess = estimate(-3.0)
     controls, logits = with_measured(untrained(), guess, measured(effect))
-    mine = knobs_of(effect)
+    mine = CHAIN.knobs_of(effect)
     assert torch.equal(controls[mine], torch.full((int(mine.sum()),), 0.123))
     assert float(logits[ESTIMATED.index(effect)]) >= 5.0
     others = [e for e in ESTIMATED if e not in (effect, "delay")]
     assert all(float(logits[ESTIMATED.index(e)]) == -3.0 for e in others)
-    rest = ~(mine | knobs_of("delay"))
+    rest = ~(mine | CHAIN.knobs_of("delay"))
     assert torch.equal(controls[rest], guess.controls[0, rest])
 
 
@@ -106,7 +101,7 @@ def test_an_echo_that_is_not_found_is_not_there_but_a_room_or_a_voice_may_be() -
     controls, logits = with_measured(untrained(), guess, measured())
     for effect, logit in zip(ESTIMATED, logits.tolist(), strict=True):
         assert logit <= -5.0 if effect == "delay" else logit == 3.0
-    kept = ~knobs_of("delay")
+    kept = ~CHAIN.knobs_of("delay")
     assert torch.equal(controls[kept], guess.controls[0, kept])
 
 
@@ -186,7 +181,7 @@ def test_what_is_measured_is_proposed_by_itself_and_in_every_estimate(
 ) -> None:
     candidates = proposed(believing(eq=5.0), measured(*found))
     assert on(candidates["measured effects only"]) == found
-    mine = torch.stack([knobs_of(effect) for effect in found]).any(0)
+    mine = torch.stack([CHAIN.knobs_of(effect) for effect in found]).any(0)
     for name, one in candidates.items():
         if name in ("measured effects only", "posterior mean") or "sample" in name:
             assert on(one) >= found

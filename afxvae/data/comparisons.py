@@ -37,13 +37,12 @@ def render_comparisons(
     pairs = make_pairs(recordings, chain, seed, count, protocol, coloured=True)
     generator = torch.Generator().manual_seed(seed)
     columns = {name: chain.names.index(name) for name in LINEAR}
-    knobs = {name: torch.tensor([e == name for e, _ in chain.knobs]) for name in LINEAR}
     switches, bare = pairs.switches.clone(), []
     for index, reference in enumerate(pairs.reference):
         measured = {}
         for name, column in columns.items():
             found = bool(switches[index, column] & (torch.rand((), generator=generator) < _FOUND))
-            measured[name] = Measured(pairs.controls[index][knobs[name]], found)
+            measured[name] = Measured(pairs.controls[index][chain.knobs_of(name)], found)
             if found:
                 switches[index, column] = False
         bare.append(peel(chain, reference, measured))

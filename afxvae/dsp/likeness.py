@@ -21,7 +21,15 @@ from .features import N_MELS
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["N_LIKENESS", "likeness"]
+__all__ = [
+    "DOUBT",
+    "FILTERS",
+    "LOUD",
+    "N_LIKENESS",
+    "N_SCALARS",
+    "SOFT",
+    "likeness",
+]
 
 _FRAMES = 255  # that are looked at, about, evenly spaced; a clip has twice as many
 _WIDTHS_DB = (8.0, 5.0)  # root mean squares over the bands, within which frames count as alike
@@ -29,10 +37,15 @@ _ROUNDS = 5
 _SHARPNESS = 8.0  # independent bands among the 80
 _OUTLIER_DB = 3.0
 _LEVELS = 8
-_SCALARS = 7
 _PAIRS = 8  # that are matched at once
-N_LIKENESS = 8 * N_MELS + 2 * _LEVELS + _SCALARS
+N_SCALARS = 7
+"""Number of figures at the end of a likeness, of how alike all is."""
+N_LIKENESS = 8 * N_MELS + 2 * _LEVELS + N_SCALARS
 """Number of values that `likeness` returns for a pair."""
+_BANDS = [slice(index * N_MELS, (index + 1) * N_MELS) for index in range(8)]
+FILTERS, DOUBT, LOUD, SOFT = tuple(_BANDS[:2]), _BANDS[2], tuple(_BANDS[4:6]), tuple(_BANDS[6:])
+"""Where parts of a likeness stand: the filter found forwards and backwards, in dB by band; how far
+these differ, in logarithms; the levels of both recordings when they are loud, and when soft."""
 
 
 def likeness(mine: Tensor, theirs: Tensor) -> Tensor:

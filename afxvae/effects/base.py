@@ -120,6 +120,10 @@ class Chain:
         """Names of the effects in order."""
         return tuple(effect.name for effect in self.effects)
 
+    def knobs_of(self, name: str) -> Tensor:
+        """Which controls are those of the effect called `name`, ``(control,)`` boolean."""
+        return torch.tensor([effect == name for effect, _ in self.knobs])
+
     def to_dict(self) -> list[dict[str, Any]]:
         """The chain's declaration as plain values: every effect with every Param."""
         return [

@@ -11,6 +11,7 @@ import torch
 
 from ..dsp import spectral
 from ..dsp.features import N_FFT, N_MELS, SAMPLE_RATE
+from ..dsp.likeness import DOUBT, FILTERS, LOUD, N_SCALARS
 from ..dsp.units import gain_to_db
 from ..effects.eq import eq_response
 
@@ -123,13 +124,9 @@ def fit_curve(
         slopes = (rest(found + torch.diag(steps)) - here) / steps.unsqueeze(1)
         curvature = slopes @ slopes.mT + torch.diag(precision)
         gradient = slopes @ here[0] + precision * (found - default)
-        tries = torch.stack(
-            [
-                found
-                - torch.linalg.solve(curvature + torch.diag(d * curvature.diagonal()), gradient)
-                for d in (damping * factor for factor in _DAMPINGS)
-            ]
-        ).clamp(0.0, 1.0)
+        damped = [damping * factor * curvature.diagonal().diag() for factor in _DAMPINGS]
+        moves = [torch.linalg.solve(curvature + more, gradient) for more in damped]
+        tries = (found - torch.stack(moves)).clamp(0.0, 1.0)
         rests = rest(tries)
         costs = cost(tries, rests)
         best = int(costs.argmin())
@@ -155,23 +152,21 @@ def measure_equalizer(effect: Effect, likeness: Tensor) -> EqualizerFit:
         effect: The equaliser.
         likeness: Of the two, ``(N_LIKENESS,)``, see `afxvae.dsp.likeness.likeness`.
     """
-    parts = likeness[: 6 * N_MELS].view(6, N_MELS)
-    _, _, doubt, evidence, nearest, near, quality = likeness[-7:]
+    _, _, doubt, evidence, nearest, near, quality = likeness[-N_SCALARS:]
     band = torch.arange(float(N_MELS))
     one = torch.ones(N_MELS)
     causes = [
         one,
         doubt * one,
-        parts[2],
+        likeness[DOUBT],
         evidence * one,
         (nearest.exp() - 0.3).clamp_min(0.3).log() * one,
         torch.relu(8.0 - band) / 8.0,
         torch.relu(band - (N_MELS - 8.0)) / 8.0,
-        torch.relu(-70.0 - parts[4]) / 10.0,
-        torch.relu(-70.0 - parts[5]) / 10.0,
+        *(torch.relu(-70.0 - likeness[place]) / 10.0 for place in LOUD),
     ]
     error = _ERROR_SCALE * (torch.stack(causes, 1) @ torch.tensor(_ERROR)).exp()
-    wanted = 0.5 * (parts[0] + parts[1])
+    wanted = 0.5 * (likeness[FILTERS[0]] + likeness[FILTERS[1]])
     controls, cost = fit_curve(effect, wanted, error)
     curve = eq_bands_db(effect, controls.unsqueeze(0))[0]
     left = wanted - curve

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..dsp.features import N_MELS
-from ..dsp.likeness import N_LIKENESS
+from ..dsp.likeness import FILTERS, N_LIKENESS
 from ..measure.equalizer import FIT_FIGURES
 from .encoder import Residual
 
@@ -58,7 +57,8 @@ class Refiner(nn.Module):
         """Take mean and spread of the inputs from training material; filters keep their zero."""
         self.likeness_mean.copy_(likeness.mean(0))
         self.likeness_scale.copy_(1.0 / likeness.std(0).clamp_min(1e-3))
-        self.likeness_scale[: 2 * N_MELS] = 1.0 / _FILTER_SCALE_DB
+        for place in FILTERS:
+            self.likeness_scale[place] = 1.0 / _FILTER_SCALE_DB
         self.code_mean.copy_(code.mean(0))
         self.code_scale.copy_(1.0 / code.std(0).clamp_min(1e-3))
 

@@ -25,7 +25,7 @@ from ..loudness import normalize_loudness
 from ..measure.equalizer import blend, eq_bands_db
 from ..types import WeightsError
 from .encoder import Comparator, Encoder
-from .estimate import Estimate
+from .estimate import ESTIMATED, Estimate
 from .refiner import Judge, Refiner
 from .storage import (
     CONFIG_FILE,
@@ -164,20 +164,36 @@ class AFXStyleVAE(
             fitted: The equaliser that `measure_equalizer` fitted to it.
         """
         code = self.vae.code(latent, audio)
-        plain, refined = self.vae.head(code), self.vae.head(self.refiner(code, likeness))
-        knobs = torch.tensor([effect == "eq" for effect, _ in self.chain.knobs])
-        effect = self.chain["eq"]
-        own, other = (eq_bands_db(effect, e.controls[:, knobs].cpu()) for e in (refined, plain))
-        logits = (refined.logits.cpu(), plain.logits.cpu())
-        curve = fitted.curve_db.unsqueeze(0)
-        known = self.judge.evidence(fitted.figures.unsqueeze(0), (curve, own, other), logits)
-        odds, shares = (part.cpu() for part in self.judge(known.to(code)))
+        refined, own, evidence = self.weigh_fits(code, likeness, [fitted])
+        odds, shares = (part.cpu() for part in self.judge(evidence.to(code)))
         controls, likely = refined.controls.clone(), refined.logits.clone()
         if float(shares[0, 0]) > _LEAST_SHARE:
-            mixed = shares[0, 0] * curve[0] + shares[0, 1] * own[0]
-            controls[0, knobs] = blend(effect, mixed, fitted.controls).to(controls)
-        likely[0, 0] += float(odds[0])
+            mixed = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
+            blended = blend(self.chain["eq"], mixed, fitted.controls)
+            controls[0, self.chain.knobs_of("eq")] = blended.to(controls)
+        likely[0, ESTIMATED.index("eq")] += float(odds[0])
         return Estimate(controls, likely)
+
+    def weigh_fits(
+        self, code: Tensor, likeness: Tensor, fits: list[EqualizerFit]
+    ) -> tuple[Estimate, Tensor, Tensor]:
+        """Refine codes, and put together what the judge has to see of fitted equalisers.
+
+        Args:
+            code: See `TreatmentVAE.code`, ``(batch, code)``.
+            likeness: ``(batch, N_LIKENESS)``.
+            fits: The equaliser fitted to each.
+
+        Returns:
+            The refined estimate, the curve of its equaliser ``(batch, 80)``, and the evidence.
+        """
+        refined, plain = self.vae.head(self.refiner(code, likeness)), self.vae.head(code)
+        effect, knobs = self.chain["eq"], self.chain.knobs_of("eq")
+        own, other = (eq_bands_db(effect, e.controls[:, knobs].cpu()) for e in (refined, plain))
+        fitted = torch.stack([fit.curve_db for fit in fits])
+        figures = torch.stack([fit.figures for fit in fits])
+        logits = (refined.logits.cpu(), plain.logits.cpu())
+        return refined, own, self.judge.evidence(figures, (fitted, own, other), logits)
 
     def render(
         self, audio: Tensor, controls: Tensor, switches: Tensor, sample_rate: int = SAMPLE_RATE

@@ -94,7 +94,7 @@ def _heard(model: AFXStyleVAE, pairs: HeardPairs, rows: Tensor) -> Tensor:
     controls = torch.where(timed, estimate.controls.detach(), estimate.controls)
     # in matching the delay is measured, nearly without error, and the chorus is mostly left out
     delay, chorus = (model.chain.names.index(name) for name in ("delay", "chorus"))
-    measured = torch.tensor([name == "delay" for name, _ in model.chain.knobs])
+    measured = model.chain.knobs_of("delay")
     controls = torch.where(measured, pairs.controls[rows], controls)
     switches[:, delay] = pairs.switches[rows, delay]
     switches[:, chorus] = False

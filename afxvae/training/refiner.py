@@ -17,7 +17,8 @@ from torch import nn
 from ..data.pairs import restore_log_mel
 from ..data.shards import load_shard
 from ..data.treatments import random_treatments
-from ..dsp.features import N_MELS, Features
+from ..dsp.features import Features
+from ..dsp.likeness import FILTERS, LOUD, SOFT
 from ..measure.equalizer import eq_bands_db, measure_equalizer
 from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
@@ -46,7 +47,6 @@ __all__ = [
 _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
 _EQ = ESTIMATED.index("eq")
-_SHIFTED = (slice(5 * N_MELS, 6 * N_MELS), slice(7 * N_MELS, 8 * N_MELS))  # levels of the reference
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Equalizers:
     """Random equalisers and their curves in mel bands, to be added to a likeness."""
 
     def __init__(self, chain: Chain, seed: int, count: int = _EQUALIZERS) -> None:
-        self.knobs = torch.tensor([effect == "eq" for effect, _ in chain.knobs])
+        self.knobs = chain.knobs_of("eq")
         self.column = chain.names.index("eq")
         self.drive = chain.names.index("overdrive")
         generator = torch.Generator().manual_seed(seed)
@@ -114,10 +114,10 @@ class Equalizers:
             part.clone() for part in (pairs.likeness, pairs.controls, pairs.switches)
         )
         own = seen[free]
-        for place in (slice(0, N_MELS), slice(N_MELS, 2 * N_MELS)):
+        for place in FILTERS:
             moved = own[:, place] + curve
             own[:, place] = moved - moved.median(1, keepdim=True).values
-        for place in _SHIFTED:
+        for place in (LOUD[1], SOFT[1]):  # of the reference
             own[:, place] += curve - curve.mean(1, keepdim=True)
         seen[free] = own
         controls[free.unsqueeze(1) & self.knobs] = self.controls[drawn].flatten()
@@ -184,19 +184,13 @@ def train_refiner(
 @torch.no_grad()
 def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     """Evidence, refined log odds, and the fitted, the refined and the true curve of each pair."""
-    effect, knobs = model.chain["eq"], torch.tensor([e == "eq" for e, _ in model.chain.knobs])
-    on = pairs.switches[:, model.chain.names.index("eq")].unsqueeze(1)
+    effect = model.chain["eq"]
     fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
+    estimate, curve, evidence = model.weigh_fits(pairs.code, pairs.likeness, fits)
+    on = pairs.switches[:, model.chain.names.index("eq")].unsqueeze(1)
+    true = eq_bands_db(effect, pairs.controls[:, model.chain.knobs_of("eq")]) * on
     fitted = torch.stack([fit.curve_db for fit in fits])
-    estimates = [
-        model.vae.head(code) for code in (model.refiner(pairs.code, pairs.likeness), pairs.code)
-    ]
-    curves = [eq_bands_db(effect, estimate.controls[:, knobs]) for estimate in estimates]
-    figures = torch.stack([fit.figures for fit in fits])
-    logits = (estimates[0].logits, estimates[1].logits)
-    evidence = model.judge.evidence(figures, (fitted, curves[0], curves[1]), logits)
-    true = eq_bands_db(effect, pairs.controls[:, knobs]) * on
-    return evidence, logits[0][:, _EQ], on.squeeze(1).float(), fitted, curves[0], true
+    return evidence, estimate.logits[:, _EQ], on.squeeze(1).float(), fitted, curve, true
 
 
 def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

@@ -285,7 +285,7 @@ tests.benchmarks.speed`. How near the outputs are where an effect means the same
 times; [comparisons](comparisons.md) has more of that.
 
 Each section says how many threads torch had. From one run to the next, times and ratios differed
-by up to 40 %; the reverb with gradients comes from an earlier run.
+by up to 40 %.
 """
 
 
