@@ -34,7 +34,7 @@ def render_comparisons(
         ``audio_mel (pair, frame, mel)``, ``audio_statistics``, ``reference_mel``,
         ``reference_statistics``, ``likeness``, ``controls``, and ``switches`` of what is left.
     """
-    pairs = make_pairs(recordings, chain, seed, count, protocol, coloured=True)
+    pairs = make_pairs(recordings, chain, seed, count, protocol, varied=True)
     generator = torch.Generator().manual_seed(seed)
     columns = {name: chain.names.index(name) for name in LINEAR}
     switches, bare = pairs.switches.clone(), []

@@ -51,6 +51,8 @@ _BATCH = 12
 _MOST_MISSES = 50  # draws for each crop or pair that is wanted
 _COLOURED = 0.6  # share of crops whose source gets another microphone's colour
 _NARROW = 0.3  # share of those whose bandwidth is cut
+_SPEEDS = range(16, 26)  # twentieths: other speakers and instruments are taller and smaller
+_SPED = 0.7  # share of crops that are played at one of them
 
 Protocol: TypeAlias = Literal["P1", "P2"]
 
@@ -97,15 +99,21 @@ def treat(audio: Tensor, chain: Chain, controls: Tensor, switches: Tensor) -> Te
     return torch.cat(done)
 
 
-def draw_crop(recording: Recording, rng: np.random.Generator) -> Tensor | None:
-    """Halves A and B with their run-ins, ``(2, 1, run-in + 131072)``, or None if one is silent."""
+def draw_crop(
+    recording: Recording, rng: np.random.Generator, twentieths: int = 20
+) -> Tensor | None:
+    """Halves A and B with their run-ins, ``(2, 1, run-in + 131072)``, or None if one is silent.
+
+    `twentieths` is the speed at which the recording is played, 20 as it was recorded.
+    """
     source = info(recording.path)
-    needed = -(-_CROP * source.sample_rate // SAMPLE_RATE) + 1
+    rate = source.sample_rate * twentieths // 20
+    needed = -(-_CROP * rate // SAMPLE_RATE) + 1
     if source.frames < needed:
         return None
     start = int(rng.integers(0, source.frames - needed + 1))
     samples = read_segment(recording.path, start, needed).mean(0)
-    samples = resample(samples, source.sample_rate, SAMPLE_RATE)[:_CROP]
+    samples = resample(samples, rate, SAMPLE_RATE)[:_CROP]
     halves = samples.unfold(0, RUN_IN + CLIP_SAMPLES, CLIP_SAMPLES).unsqueeze(1)
     return _level(halves)
 
@@ -116,6 +124,17 @@ def _level(halves: Tensor) -> Tensor | None:
     if not bool((clips.abs().amax(dim=(1, 2)) > 1e-3).all()) or float(gain_db.max()) > 30.0:
         return None
     return halves * (10.0 ** (gain_db / 20.0)).view(-1, 1, 1)
+
+
+def _draw_varied(
+    recording: Recording, chain: Chain, rng: np.random.Generator, generator: torch.Generator
+) -> Tensor | None:
+    """`draw_crop` of a recording as if another had spoken, into another microphone."""
+    twentieths = int(rng.choice(_SPEEDS)) if rng.random() < _SPED else 20
+    halves = draw_crop(recording, rng, twentieths)
+    if halves is not None and rng.random() < _COLOURED:
+        halves = _colour(halves, chain, generator)
+    return halves
 
 
 def _colour(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
@@ -176,9 +195,7 @@ def render_pool(
         if len(rows.get("kind", [])) == crops:
             break
         recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
-        halves = draw_crop(recording, rng)
-        if halves is not None and rng.random() < _COLOURED:
-            halves = _colour(halves, chain, generator)
+        halves = _draw_varied(recording, chain, rng, generator)
         if halves is None:
             continue
         controls, switches = random_treatments(chain, 2 * treatments, generator)
@@ -207,12 +224,12 @@ def make_pairs(
     seed: int,
     count: int,
     protocol: Protocol,
-    coloured: bool = False,
+    varied: bool = False,
 ) -> Pairs:
     """Items of P1 (reference from the same recording) or P2 (from another group of the same kind).
 
     Deterministic in `seed`. In P2 a kind with a single group gives a reference from another
-    recording of that group. `coloured` gives sources other microphones, as training pools have.
+    recording of that group. `varied` plays sources at other speeds and gives them other microphones, as in training pools.
     """
     rng = np.random.default_rng([seed, 2])
     generator = torch.Generator().manual_seed(seed)
@@ -223,10 +240,9 @@ def make_pairs(
     misses = 0
 
     def draw(recording: Recording) -> Tensor | None:
-        halves = draw_crop(recording, rng)
-        if halves is not None and coloured and rng.random() < _COLOURED:
-            return _colour(halves, chain, generator)
-        return halves
+        if varied:
+            return _draw_varied(recording, chain, rng, generator)
+        return draw_crop(recording, rng)
 
     while len(inputs) < count:
         recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]

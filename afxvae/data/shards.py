@@ -68,7 +68,7 @@ def _render(plan: ShardPlan, index: int) -> Path:
     elif plan.what == "comparisons":
         tensors = render_comparisons(recordings, default_chain(), seed, plan.size, protocol)
     else:
-        pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, coloured=True)
+        pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, varied=True)
         tensors = {"controls": pairs.controls, "switches": pairs.switches}
         for name in ("audio", "reference", "truth"):
             tensors[name] = getattr(pairs, name).half()

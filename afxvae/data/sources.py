@@ -12,6 +12,7 @@ import hashlib
 import re
 import subprocess
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,7 +36,8 @@ def package_folder(package: Table, downloads: Path) -> Path:
     """Fetch a package unless it is there, unpack it unless it is, and return its folder.
 
     Args:
-        package: Has `name`, `version` and `registry` (`apt` or `npm`).
+        package: Has `name`, `version`, `registry` (`apt` or `npm`) and, if its files lie in a zip
+            archive of their own, the path of that as `archive`; it is unpacked to `archive/`.
         downloads: Folder for the archives; unpacked below `unpacked/`.
 
     Raises:
@@ -61,6 +63,9 @@ def package_folder(package: Table, downloads: Path) -> Path:
     partial = folder.with_name(plain + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     _run([*unpack, str(partial.resolve())], downloads)
+    if "archive" in package:
+        with zipfile.ZipFile(partial / str(package["archive"])) as inner:
+            inner.extractall(partial / "archive")
     partial.rename(folder)
     return folder
 
