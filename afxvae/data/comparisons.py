@@ -9,7 +9,7 @@ import torch
 from ..dsp.features import RUN_IN
 from ..dsp.likeness import likeness
 from ..measure import LINEAR, Measured, peel
-from .pairs import clip_features, make_pairs, restore_log_mel
+from .pairs import clip_features, group_numbers, make_pairs, restore_log_mel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,8 @@ def render_comparisons(
 
     Returns:
         ``audio_mel (pair, frame, mel)``, ``audio_statistics``, ``reference_mel``,
-        ``reference_statistics``, ``likeness``, ``controls``, and ``switches`` of what is left.
+        ``reference_statistics``, ``likeness``, ``controls``, ``switches`` of what is left, and
+        ``groups (pair, 2)``, see `group_numbers`.
     """
     pairs = make_pairs(recordings, chain, seed, count, protocol, varied=True)
     generator = torch.Generator().manual_seed(seed)
@@ -57,4 +58,5 @@ def render_comparisons(
         "likeness": likeness(*frames).half(),
         "controls": pairs.controls,
         "switches": switches,
+        "groups": group_numbers(pairs.groups),
     }

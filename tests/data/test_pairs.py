@@ -76,6 +76,18 @@ def test_crops_of_any_rate_have_the_same_form(rate: int, tmp_path: Path) -> None
     assert halves.shape == (2, 1, RUN_IN + CLIP_SAMPLES)
 
 
+def test_a_crop_played_faster_is_higher(tmp_path: Path) -> None:
+    """A tone of 500 Hz at 24 twentieths of its speed is one of 600 Hz, whatever the rate."""
+    for rate in (16000, 24000):
+        path = tmp_path / f"{rate}.wav"
+        soundfile.write(path, 0.1 * np.sin(np.arange(16 * rate) * 2 * np.pi * 500 / rate), rate)
+        halves = draw_crop(Recording(path, "test", "any", "a", "", "", 16.0, True), rng(), 24)
+        assert halves is not None
+        spectrum = torch.fft.rfft(halves[0, 0] * torch.hann_window(halves.shape[-1])).abs()
+        found = float(spectrum.argmax()) * SAMPLE_RATE / halves.shape[-1]
+        assert abs(found - 600.0) < 0.2
+
+
 def test_crops_follow_the_generator(recordings: list[Recording]) -> None:
     first, again, other = (draw_crop(recordings[0], rng(seed)) for seed in (0, 0, 1))
     assert first is not None
@@ -139,6 +151,7 @@ def test_references_of_p1_follow_the_input_in_its_recording(
 def test_references_of_p2_come_from_another_recording_and_group_if_there_is_one(
     recordings: list[Recording],
 ) -> None:
+    named = []
     for audio, reference, kind in zip(*parts(untreated(recordings, "P2")), strict=True):
         same_kind = [r for r in recordings if r.kind == kind]
         sources = [
@@ -147,6 +160,8 @@ def test_references_of_p2_come_from_another_recording_and_group_if_there_is_one(
         ]
         assert sources[0].path != sources[1].path
         assert (sources[0].group != sources[1].group) == (kind == "guitar")
+        named.append((sources[0].group, sources[1].group))
+    assert tuple(named) == untreated(recordings, "P2").groups
 
 
 def parts(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
@@ -171,7 +186,7 @@ def test_recordings_in_which_nothing_is_heard_are_refused(tmp_path: Path) -> Non
     silent = recording(tmp_path, 0)
     soundfile.write(silent.path, np.zeros(26 * SAMPLE_RATE), SAMPLE_RATE)
     short = recording(tmp_path, 1)
-    soundfile.write(short.path, rng().standard_normal(11 * SAMPLE_RATE) / 10, SAMPLE_RATE)
+    soundfile.write(short.path, rng().standard_normal(9 * SAMPLE_RATE) / 10, SAMPLE_RATE)
     for bad in (silent, short):
         assert draw_crop(bad, rng()) is None
         with pytest.raises(AudioError, match="too silent or too short to draw crops from"):
@@ -220,15 +235,15 @@ def test_stored_log_mels_are_right_to_a_quarter_of_a_decibel() -> None:
     assert ends.tolist() == [-110.0, 17.5]
 
 
-def test_coloured_sources_differ_and_keep_the_truth_exact(recordings: list[Recording]) -> None:
-    """Colour comes before the treatment: the true settings still make the truth of the input."""
-    plain, coloured = (
-        make_pairs(recordings, CHAIN, 7, 4, "P1", coloured=flag) for flag in (False, True)
+def test_varied_sources_differ_and_keep_the_truth_exact(recordings: list[Recording]) -> None:
+    """Speed and colour come first: the true settings still make the truth of the input."""
+    plain, varied = (
+        make_pairs(recordings, CHAIN, 7, 4, "P1", varied=flag) for flag in (False, True)
     )
-    same = [torch.equal(*pair) for pair in zip(plain.audio, coloured.audio, strict=True)]
+    same = [torch.equal(*pair) for pair in zip(plain.audio, varied.audio, strict=True)]
     assert not all(same)
-    again = treat(coloured.audio, CHAIN, coloured.controls, coloured.switches)
-    torch.testing.assert_close(again, coloured.truth)
+    again = treat(varied.audio, CHAIN, varied.controls, varied.switches)
+    torch.testing.assert_close(again, varied.truth)
 
 
 def test_shards_are_rendered_once_by_processes_of_their_own(
@@ -245,7 +260,7 @@ def test_shards_are_rendered_once_by_processes_of_their_own(
     assert lines == [f"rendered {plan.path(0).name}"]
     assert second.read_bytes() == b"already there"
     found = load_shard(plan.path(0))
-    expected = make_pairs(recordings, CHAIN, 50, 1, "P1", coloured=True)
+    expected = make_pairs(recordings, CHAIN, 50, 1, "P1", varied=True)
     for name in ("audio", "truth", "reference"):
         assert found[name].dtype == torch.float16
         torch.testing.assert_close(
