@@ -17,7 +17,7 @@ import torch
 from .analysis import Cutter, as_audio
 from .decision import decide
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter, loudness_lufs
+from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, SideMeter, Spool
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .models.vae import Posterior
     from .recordings import Blocks
 
-__all__ = ["EFFORTS", "Finding", "Match", "match", "match_recordings", "style_report"]
+__all__ = ["EFFORTS", "Finding", "Match", "match", "match_recordings"]
 
 EFFORTS = ("fast", "normal")
 SAME_LOUDNESS_DB = 0.5
@@ -194,7 +194,7 @@ def match_recordings(
     seconds = time.perf_counter() - since
     return Finding(
         preset=preset,
-        report=style_report(clips[:, 0, RUN_IN:], after, theirs),
+        report=_report(clips[:, 0, RUN_IN:], after, theirs),
         decision=_name(decision, finish),
         candidates=_rows(decision),
         notes=notes,
@@ -310,33 +310,9 @@ def _rows(decision: Decision) -> list[dict[str, Any]]:
     ]
 
 
-def style_report(before: Tensor, after: Tensor, theirs: Tensor) -> dict[str, dict[str, float]]:
-    """Style distances to the reference before and after, by measures without part in the choice.
+def _report(*clips: Tensor) -> dict[str, dict[str, float]]:
+    """By measures without part in the choice, see `style_report`."""
+    from .evaluation.style import style_report
 
-    Average mel cepstra (``mfcc``), spectral centroid (``centroid_hz``), crest factor (``crest_db``)
-    and loudness (``loudness_lu``).
-
-    Args:
-        before: Clips of the input ``(clip, 131072)``.
-        after: The same stretches of the result.
-        theirs: Clips of the reference.
-    """
-    from .evaluation import metrics
-
-    reference = theirs.flatten().unsqueeze(0)
-    wanted = loudness_lufs(reference.unsqueeze(1), SAMPLE_RATE)
-    report: dict[str, dict[str, float]] = {}
-    for when, mine in (("before", before), ("after", after)):
-        clips = mine.flatten().unsqueeze(0)
-        lufs = loudness_lufs(clips.unsqueeze(1), SAMPLE_RATE)
-        heard = torch.minimum(lufs, wanted) > -70.0  # no gain makes silence as loud as sound
-        levelled = clips * 10.0 ** (torch.where(heard, wanted - lufs, 0.0) / 20.0)
-        values = {
-            "mfcc": metrics.mfcc_error(levelled, reference),
-            "centroid_hz": metrics.spectral_centroid_error(clips, reference),
-            "crest_db": metrics.crest_factor_error(clips, reference),
-            "loudness_lu": (lufs - wanted).abs(),
-        }
-        for name, value in values.items():
-            report.setdefault(name, {})[when] = round(float(value), 4)
-    return report
+    before, after, theirs = (part.flatten() for part in clips)
+    return style_report(before, after, theirs, SAMPLE_RATE)

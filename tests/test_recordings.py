@@ -222,7 +222,7 @@ def test_no_block_is_longer_than_a_block(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-@pytest.mark.parametrize("where", ["afxvae.recordings.Spool.fill", "afxvae.matching.style_report"])
+@pytest.mark.parametrize("where", ["afxvae.recordings.Spool.fill", "afxvae.matching._report"])
 def test_what_is_broken_off_leaves_nothing(
     error: BaseException,
     where: str,

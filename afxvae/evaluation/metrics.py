@@ -8,7 +8,6 @@ Items of different lengths have to be compared one by one.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import math
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from ..audio import loudness_lufs, resample
 from ..types import UsageError, check_shape
+from .style import apart, centroid_hz, crest_db, mel_matrix, mfcc_statistics, power
 
 __all__ = [
     "METRICS",
@@ -30,7 +30,6 @@ __all__ = [
     "closure",
     "crest_factor_error",
     "lufs_error",
-    "mel_matrix",
     "mfcc_error",
     "mr_stft",
     "mr_stft_from_magnitudes",
@@ -96,8 +95,8 @@ def msd(output: Tensor, truth: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor
     weights = mel_matrix(sample_rate, _MEL_SIZE, 128).to(output)
     mels = []
     for audio in (output, truth):
-        (power,) = _powers(audio, (_MEL_SIZE,), _MEL_SIZE)
-        mels.append(weights @ power.sqrt())
+        (squares,) = _powers(audio, (_MEL_SIZE,), _MEL_SIZE)
+        mels.append(weights @ squares.sqrt())
     return _mean_abs(mels[0].log(), mels[1].log()) + _mean_abs(mels[0], mels[1])
 
 
@@ -109,7 +108,8 @@ def spectral_centroid_error(
     Magnitude-weighted mean frequency at n_fft 2048, hop 512, averaged over frames; a frame of
     digital silence counts as 0 Hz.
     """
-    return (_centroid(output, sample_rate) - _centroid(truth, sample_rate)).abs()
+    centroids = (centroid_hz(power(audio), sample_rate) for audio in (output, truth))
+    return apart(*centroids)
 
 
 def rms_error_db(output: Tensor, truth: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ def lufs_error(output: Tensor, truth: Tensor, sample_rate: int = SAMPLE_RATE) ->
 
 def crest_factor_error(output: Tensor, truth: Tensor) -> Tensor:
     """Difference of the crest factors (peak / RMS) in dB, `(batch, time)` twice to `(batch,)`."""
-    return (_crest_db(output) - _crest_db(truth)).abs()
+    return apart(crest_db(output), crest_db(truth))
 
 
 def mfcc_error(output: Tensor, truth: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
@@ -137,11 +137,8 @@ def mfcc_error(output: Tensor, truth: Tensor, sample_rate: int = SAMPLE_RATE) ->
     orthonormal DCT-II of 128 Slaney mel bands in dB (power, n_fft 2048, hop 512, at most 80 dB
     below the loudest of the clip), as librosa's defaults but for the reflection at the ends.
     """
-    return (
-        (_mfcc_statistics(output, sample_rate) - _mfcc_statistics(truth, sample_rate))
-        .abs()
-        .mean(-1)
-    )
+    statistics = (mfcc_statistics(power(audio), sample_rate) for audio in (output, truth))
+    return apart(*statistics).mean(-1)
 
 
 def pesq(output: Tensor, truth: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
@@ -261,31 +258,6 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-@functools.lru_cache(maxsize=8)
-def _mel_weights(
-    sample_rate: int, n_fft: int, n_mels: int
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    def to_mel(hz: Any) -> Any:
-        above = 15 + 27 * np.log(np.maximum(hz, 1000) / 1000) / math.log(6.4)
-        return np.where(hz < 1000, 3 * hz / 200, above)
-
-    mels = np.linspace(0, to_mel(sample_rate / 2), n_mels + 2)
-    edges = np.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((np.maximum(mels, 15) - 15) / 27))
-    low, peak, high = (edges[i : i + n_mels, None] for i in range(3))
-    bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
-    triangles = np.minimum((bins - low) / (peak - low), (high - bins) / (high - peak))
-    weights: np.ndarray[Any, np.dtype[np.float64]] = np.maximum(triangles, 0) * 2 / (high - low)
-    return weights.astype(np.float32)
-
-
-def mel_matrix(sample_rate: int, n_fft: int, n_mels: int = 128) -> Tensor:
-    """Slaney mel bands of unit area from 0 Hz to half the rate, `(n_mels, n_fft // 2 + 1)`.
-
-    Slaney, *Auditory Toolbox* (1998): linear to 1 kHz, then 27 bands for each factor of 6.4.
-    """
-    return torch.from_numpy(_mel_weights(sample_rate, n_fft, n_mels))
-
-
 def _powers(audio: Tensor, sizes: Sequence[int], hop_length: int | None = None) -> list[Tensor]:
     """`max(|X|^2, 1e-8)` at every size, `(batch, bin, frame)`."""
     check_shape("audio", audio, "batch time")
@@ -294,48 +266,19 @@ def _powers(audio: Tensor, sizes: Sequence[int], hop_length: int | None = None) 
             f"The audio has {audio.shape[1]} samples; a window of {max(sizes)} samples needs more "
             f"than {max(sizes) // 2}."
         )
-    return [_power(audio, size, hop_length or size // 2).clamp_min(_FLOOR) for size in sizes]
-
-
-def _power(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
-    window = torch.hann_window(n_fft, dtype=audio.dtype, device=audio.device)
-    spectrum = torch.stft(audio, n_fft, hop_length, window=window, return_complex=True)
-    return torch.view_as_real(spectrum).square().sum(-1)
+    return [power(audio, size, hop_length or size // 2).clamp_min(_FLOOR) for size in sizes]
 
 
 def _mean_abs(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).abs().mean((1, 2))
 
 
-def _centroid(audio: Tensor, sample_rate: int) -> Tensor:
-    magnitudes = _power(audio, 2048, 512).sqrt()
-    hz = torch.linspace(0, sample_rate / 2, 1025, dtype=audio.dtype, device=audio.device)
-    weighted = torch.einsum("f,bft->bt", hz, magnitudes)
-    return (weighted / magnitudes.sum(1).clamp_min(1e-12)).mean(-1)
-
-
 def _rms_db(audio: Tensor) -> Tensor:
     return 10 * torch.log10(audio.square().mean(-1).clamp_min(1e-16))
 
 
-def _crest_db(audio: Tensor) -> Tensor:
-    return 20 * torch.log10(audio.abs().amax(-1).clamp_min(1e-8)) - _rms_db(audio)
-
-
 def _lufs(audio: Tensor, sample_rate: int) -> Tensor:
     return loudness_lufs(audio[:, None], sample_rate)
-
-
-def _mfcc_statistics(audio: Tensor, sample_rate: int) -> Tensor:
-    mel = mel_matrix(sample_rate, 2048, 128).to(audio) @ _power(audio, 2048, 512)
-    level_db = 10 * mel.clamp_min(1e-10).log10()
-    level_db = torch.maximum(level_db, level_db.amax((1, 2), keepdim=True) - 80)
-    order = torch.arange(20, dtype=audio.dtype, device=audio.device)[:, None]
-    place = torch.arange(128, dtype=audio.dtype, device=audio.device) + 0.5
-    basis = torch.cos(math.pi / 128 * order * place) * math.sqrt(2 / 128)
-    basis[0] /= math.sqrt(2)
-    coefficients = basis @ level_db
-    return torch.cat([coefficients.mean(-1), coefficients.std(-1, correction=0)], -1)
 
 
 def _paired(d_output: ArrayLike, d_input: ArrayLike) -> tuple[Floats, Floats]:

@@ -14,7 +14,7 @@ import scipy.signal
 import torch
 
 from afxvae.audio import loudness_lufs
-from afxvae.evaluation import baselines, metrics
+from afxvae.evaluation import baselines, metrics, style
 from afxvae.types import UsageError
 
 RATE = 24000
@@ -93,9 +93,9 @@ def test_msd_equals_its_definition():
 
 def test_mel_bands():
     np.testing.assert_allclose(
-        metrics.mel_matrix(RATE, 2048, 128).numpy(), mel_bands(2048, 128), atol=1e-7
+        style.mel_matrix(RATE, 2048, 128).numpy(), mel_bands(2048, 128), atol=1e-7
     )
-    area = metrics.mel_matrix(RATE, 65536, 40).sum(1) * RATE / 65536
+    area = style.mel_matrix(RATE, 65536, 40).sum(1) * RATE / 65536
     torch.testing.assert_close(area, torch.ones(40), atol=2e-3, rtol=0)
 
 
@@ -315,3 +315,28 @@ def test_rule_based_compresses_until_it_is_loud_enough():
     assert crest_db(out) < crest_db(swinging) - 2
     soft = baselines.rule_based(steady, swinging, RATE)  # loud enough: the compressor stays out
     assert crest_db(soft) == pytest.approx(crest_db(steady), abs=0.6)
+
+
+def test_a_style_report_says_what_the_metrics_say() -> None:
+    """A quiet, bright copy of noise, and its low-passed version as the result."""
+    generator = torch.Generator().manual_seed(3)
+    reference, before = torch.randn(2, 2 * RATE, generator=generator) * torch.tensor(
+        [[0.1], [0.01]]
+    )
+    after = torch.nn.functional.avg_pool1d(before[None], 3, 1, 1)[0]
+    report = style.style_report(before, after, reference, RATE)
+    for when, clip in (("before", before), ("after", after)):
+        pair = [
+            audio[None] * 10 ** ((-23 - metrics.loudness_lufs(audio.view(1, 1, -1), RATE)) / 20)
+            for audio in (clip, reference)
+        ]
+        for name, metric in (
+            ("mfcc", metrics.mfcc_error),
+            ("centroid_hz", metrics.spectral_centroid_error),
+            ("crest_db", metrics.crest_factor_error),
+        ):
+            assert report[name][when] == pytest.approx(float(metric(*pair)), abs=1e-3)
+        found = metrics.lufs_error(clip[None], reference[None])
+        assert report["loudness_lu"][when] == pytest.approx(float(found), abs=1e-3)
+    silent = style.style_report(torch.zeros(RATE), before, reference, RATE)
+    assert all(np.isfinite(list(both.values())).all() for both in silent.values())
