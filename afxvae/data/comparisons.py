@@ -8,8 +8,7 @@ import torch
 
 from ..dsp.features import RUN_IN
 from ..dsp.likeness import likeness
-from ..measure import LINEAR, Measured, peel
-from .pairs import clip_features, group_numbers, make_pairs, restore_log_mel
+from .pairs import clip_features, group_numbers, make_pairs, peel_known, restore_log_mel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from .pairs import Protocol
 
 __all__ = ["render_comparisons"]
-
-_FOUND = 0.93  # share of delays and of reverbs that are measured, about
 
 
 def render_comparisons(
@@ -37,18 +34,9 @@ def render_comparisons(
     """
     pairs = make_pairs(recordings, chain, seed, count, protocol, varied=True)
     generator = torch.Generator().manual_seed(seed)
-    columns = {name: chain.names.index(name) for name in LINEAR}
-    switches, bare = pairs.switches.clone(), []
-    for index, reference in enumerate(pairs.reference):
-        measured = {}
-        for name, column in columns.items():
-            found = bool(switches[index, column] & (torch.rand((), generator=generator) < _FOUND))
-            measured[name] = Measured(pairs.controls[index][chain.knobs_of(name)], found)
-            if found:
-                switches[index, column] = False
-        bare.append(peel(chain, reference, measured))
+    bare, switches = peel_known(pairs.reference, chain, pairs.controls, pairs.switches, generator)
     audio_mel, audio_statistics = clip_features(pairs.audio[..., RUN_IN:])
-    reference_mel, reference_statistics = clip_features(torch.stack(bare))
+    reference_mel, reference_statistics = clip_features(bare)
     frames = (restore_log_mel(mel) for mel in (audio_mel, reference_mel))
     return {
         "audio_mel": audio_mel,

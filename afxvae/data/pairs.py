@@ -25,6 +25,7 @@ from ..dsp.features import (
     extract_features,
 )
 from ..loudness import normalize_loudness
+from ..measure import LINEAR, Measured, peel
 from ..types import AudioError
 from .treatments import random_treatments
 
@@ -42,6 +43,7 @@ __all__ = [
     "draw_crop",
     "group_numbers",
     "make_pairs",
+    "peel_known",
     "quantize_log_mel",
     "render_pool",
     "restore_log_mel",
@@ -53,6 +55,8 @@ _BATCH = 12
 _MOST_MISSES = 50  # draws for each crop or pair that is wanted
 _COLOURED = 0.6  # share of crops whose source gets another microphone's colour
 _NARROW = 0.3  # share of those whose bandwidth is cut
+_FOUND = 0.93  # share of delays and of reverbs that are measured, about
+_PEELED = 0.5  # share of treated clips in pools off which these are taken
 _SPEEDS = range(16, 26)  # twentieths: other speakers and instruments are taller and smaller
 _SPED = 0.7  # share of crops that are played at one of them
 
@@ -106,6 +110,42 @@ def treat(audio: Tensor, chain: Chain, controls: Tensor, switches: Tensor) -> Te
         on = dict(zip(chain.names, switches[rows].unbind(1), strict=True))
         done.append(chain.process(audio[rows], settings, on, SAMPLE_RATE)[..., RUN_IN:])
     return torch.cat(done)
+
+
+def peel_known(
+    wet: Tensor,
+    chain: Chain,
+    controls: Tensor,
+    switches: Tensor,
+    generator: torch.Generator,
+    share: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Take most delays and reverbs off, as where they were measured.
+
+    Args:
+        wet: ``(clip, 1, 131072)``.
+        chain: Of the treatments.
+        controls: ``(clip, control)``.
+        switches: ``(clip, effect)``.
+        generator: Draws which are known.
+        share: Of the clips off which anything is taken.
+
+    Returns:
+        The clips, and switches without what was taken off.
+    """
+    bare, left = wet.clone(), switches.clone()
+    columns = {name: chain.names.index(name) for name in LINEAR if name in chain.names}
+    for index in range(len(wet)):
+        if float(torch.rand((), generator=generator)) >= share:
+            continue
+        measured = {}
+        for name, column in columns.items():
+            found = bool(left[index, column] & (torch.rand((), generator=generator) < _FOUND))
+            measured[name] = Measured(controls[index][chain.knobs_of(name)], found)
+            if found:
+                left[index, column] = False
+        bare[index] = peel(chain, wet[index], measured)
+    return bare, left
 
 
 def draw_crop(
@@ -188,7 +228,7 @@ def render_pool(
     """One shard of features: crops, both halves dry, and `treatments` random ones on each half.
 
     Any dry clip and any treated clip make a training pair: the other half of the crop gives P1, a
-    crop of the same kind P2.
+    crop of the same kind P2. Half of the treated clips are peeled, see `peel_known`.
 
     Returns:
         ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
@@ -209,6 +249,7 @@ def render_pool(
             continue
         controls, switches = random_treatments(chain, 2 * treatments, generator)
         wet = treat(halves.repeat_interleave(treatments, dim=0), chain, controls, switches)
+        wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED)
         mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], wet]))
         shape = (2, treatments)
         row = {

@@ -17,6 +17,7 @@ from afxvae.data.pairs import (
     Protocol,
     draw_crop,
     make_pairs,
+    peel_known,
     quantize_log_mel,
     render_pool,
     restore_log_mel,
@@ -336,3 +337,23 @@ def test_bands_and_cuts_of_the_equaliser_are_often_flat(
 
 def test_ranges_are_those_of_knobs_that_exist() -> None:
     assert set(USUAL_RANGES) <= {(effect, param.name) for effect, param in CHAIN.knobs}
+
+
+def test_what_is_known_is_taken_off(recordings: list[Recording]) -> None:
+    """A peeled reference is nearer to the one without delay; what is not taken off stays on."""
+    pairs = make_pairs(recordings, CHAIN, 11, 6, "P1")
+    delay = CHAIN.names.index("delay")
+    switches = torch.zeros_like(pairs.switches)
+    plain = treat(pairs.audio, CHAIN, pairs.controls, switches)
+    switches[:, delay] = True
+    wet = treat(pairs.audio, CHAIN, pairs.controls, switches)
+    generator = torch.Generator().manual_seed(0)
+    bare, left = peel_known(wet, CHAIN, pairs.controls, switches, generator)
+    kept = left[:, delay]
+    assert not bool(kept.all())
+    assert torch.equal(bare[kept], wet[kept])
+    before, after = ((audio - plain).norm(dim=(1, 2)) for audio in (wet, bare))
+    assert bool((after < before)[~kept].all())
+    same, untouched = peel_known(wet, CHAIN, pairs.controls, switches, generator, share=0.0)
+    assert torch.equal(same, wet)
+    assert torch.equal(untouched, switches)
