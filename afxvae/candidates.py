@@ -40,8 +40,8 @@ __all__ = [
 _ON_ABOVE = {"eq": 0.8, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
-_CERTAINLY = 0.95
-"""Probability that one effect at least must have: else a treatment is more likely none at all."""
+_NOTHING = 0.01
+"""Probability that no effect is on, from which on none is proposed."""
 _SAMPLES = 2
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -51,7 +51,7 @@ _COPIES = ("chorus", "reverb")
 _SOUGHT, _UNSOUGHT = 0.999, 0.9
 """Least probabilities of these, if they were looked for in vain and if they were not: a copy of the
 sound that is nearly right is further from the truth than none."""
-_CLEARLY = 0.8  # doubts by which a candidate must beat the posterior mean
+_CLEARLY = 1.0  # doubts by which a candidate must beat the posterior mean
 _FIT_ROUNDS = 4
 _FIT_DAMPING = 1.0
 
@@ -69,7 +69,7 @@ class Candidate:
         advantage: What the critic expects it to gain, in MR-STFT; 0 for doing nothing.
         spread: The critic's scale of doubt about that.
         sure: Whether it is what was measured and nothing else; no echo, which content can feign.
-        likely: Whether it is the posterior mean, one of whose effects at least is certain.
+        likely: Whether it is the posterior mean, some of whose effects are almost certainly on.
     """
 
     name: str
@@ -164,7 +164,7 @@ def _from_estimate(
     switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     least = torch.tensor([on_above.get(effect, 0.5) for effect in ESTIMATED])
     likely = torch.sigmoid(logits)
-    if float(likely.max()) > _CERTAINLY:
+    if float((1.0 - likely).prod()) < _NOTHING:
         switches[estimated_columns(model.chain)] = likely > least
     return Candidate(name, controls, switches)
 
@@ -214,7 +214,7 @@ def propose(
         if abs(logit) < _DOUBTFUL or (logit > 0.0 and not mean.switches[column]):
             toggled = mean.switches.clone()
             toggled[column] = ~toggled[column]
-            if float((likely * toggled[list(columns.values())]).max()) > _CERTAINLY:
+            if float((1.0 - likely * toggled[list(columns.values())]).prod()) < _NOTHING:
                 found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
     only = {name: off.clone() for name in ("eq", "measured")}
     only["eq"][columns["eq"]] = True
@@ -229,8 +229,6 @@ def propose(
     )
     less = torch.where(amounts, defaults + _SHRUNK * (controls - defaults), controls)
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
-    plainly = with_measured(model, model.decode(posterior.mean, embedded).estimate, measured)
-    found.append(_from_estimate(model, "posterior mean, unrefined", plainly, on_above))
     for index in range(_SAMPLES):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
         drawn = with_measured(model, refined(latent), measured)
@@ -317,8 +315,8 @@ def with_opinions(candidates: list[Candidate], mean: Tensor, log_scale: Tensor) 
 def choose(candidates: list[Candidate], margin: float) -> int:
     """Index of the chosen candidate, 0 for "nothing".
 
-    The posterior mean stands, as it is only proposed where one effect at least is certain, unless
-    the critic expects it to do harm. The best of many looks better than it is, so another
+    The posterior mean stands, as it is only proposed where something was almost certainly done,
+    unless the critic expects it to do harm. The best of many looks better than it is, so another
     candidate must be clearly better, and its advantage must exceed `margin` times the critic's
     doubt about it; so must any where the mean does not stand. If none does, what was measured and
     is sure stands.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from dataclasses import dataclass
@@ -18,14 +19,14 @@ from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_
 from .pool import PairBatch, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
 
     from ..effects import Chain
 
-__all__ = ["Leg", "SupervisedEncoder", "train_encoder", "validate"]
+__all__ = ["Leg", "SupervisedEncoder", "forgetful", "regularize", "train_encoder", "validate"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,30 @@ class Leg:
     weight_decay: float = 0.12
 
 
+def regularize(module: nn.Module, leg: Leg) -> None:
+    """Set what keeps training from learning recordings by heart; weights are unchanged."""
+    for part in module.modules():
+        if isinstance(part, Encoder):
+            part.blur = leg.blur
+        if isinstance(part, nn.Dropout):
+            part.p = leg.dropout
+
+
+@contextlib.contextmanager
+def forgetful(encoder: Encoder, leg: Leg) -> Iterator[None]:
+    """While this lasts, an encoder leaves out as much as it did in training.
+
+    Recordings of its training it knows by heart, and what is trained on such embeddings believes
+    them too much: of others it knows less, as much less as this makes it.
+    """
+    regularize(encoder, leg)
+    encoder.train()
+    try:
+        yield
+    finally:
+        encoder.eval()
+
+
 class SupervisedEncoder(nn.Module):
     """Encoder and comparator with a head that is thrown away after this stage."""
 
@@ -59,13 +84,6 @@ class SupervisedEncoder(nn.Module):
         self.encoder = Encoder(statistics, embedding_dim)
         self.comparator = Comparator(embedding_dim, difference_dim)
         self.head = TreatmentHead(chain, difference_dim)
-
-    def regularize(self, dropout: float, blur: float) -> None:
-        """Set what keeps training from learning recordings by heart; weights are unchanged."""
-        self.encoder.blur = blur
-        for module in self.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
 
     def forward(self, batch: PairBatch) -> Estimate:
         """Estimate of every pair of a batch."""
@@ -119,7 +137,7 @@ def train_encoder(
     """
     pool, held_out = Pool(shards, "train"), Pool(shards, "valid", 6)
     generator = torch.Generator().manual_seed(seed)
-    model.regularize(leg.dropout, leg.blur)
+    regularize(model, leg)
     optimizer = optimizer_for(model, leg.rate, leg.weight_decay)
     checkpoint = Checkpoint(checkpoint_path, model, optimizer)
     step = checkpoint.resume()

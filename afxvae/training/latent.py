@@ -62,9 +62,8 @@ class EmbeddedPool:
 
 @torch.no_grad()
 def embed_pool(model: AFXStyleVAE, pool: Pool) -> EmbeddedPool:
-    """Embed every clip of a pool once."""
+    """Embed every clip of a pool once, with the encoder as it is."""
     parts: dict[str, list[Tensor]] = {name: [] for name in EmbeddedPool.__dataclass_fields__}
-    model.eval()
     for shard in pool.shards:
         for side, axes in (("dry", 2), ("wet", 3)):
             mel, statistics = shard[f"{side}_mel"], shard[f"{side}_statistics"]

@@ -21,7 +21,7 @@ from ..effects import default_chain
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .critic import calibrate, train_critic
-from .encoder import Leg, SupervisedEncoder, train_encoder
+from .encoder import Leg, SupervisedEncoder, forgetful, train_encoder
 from .latent import embed_pool, latent_figures, train_latent
 from .listening import load_pairs, train_listening
 from .pool import Pool
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["Recipe", "Stage", "load_recipe", "run", "train_stages", "write_manifest"]
-
-_SPLITS = ("train", "valid")
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,9 @@ def train_stages(
     model.comparator.load_state_dict(supervised.comparator.state_dict())
     model.encoder.requires_grad_(False)
     model.comparator.requires_grad_(False)
-    pool = embed_pool(model, Pool(shards, "train"))
+    model.eval()
+    with forgetful(model.encoder, recipe.encoder[-1]):
+        pool = embed_pool(model, Pool(shards, "train"))
     held_out = embed_pool(model, Pool(shards, "valid"))
     stage = recipe.latent
     train_latent(model, pool, held_out, out, steps=stage.steps, crops=stage.batch, rate=stage.rate,
@@ -217,7 +217,9 @@ def train_stages(
                         rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out))}")
     stage = recipe.refiner
-    compared, others = (load_comparisons(model, paths["comparisons", split]) for split in _SPLITS)
+    with forgetful(model.encoder, recipe.encoder[-1]):
+        compared = load_comparisons(model, paths["comparisons", "train"])
+    others = load_comparisons(model, paths["comparisons", "valid"])
     train_refiner(model, compared, others, out, steps=stage.steps, batch=stage.batch,
                   rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     train_judge(model, others, seed=recipe.seed, log=log)

@@ -15,12 +15,12 @@ from safetensors import safe_open
 from afxvae import processes, training
 from afxvae.data.corpus import load_manifest
 from afxvae.data.shards import ShardPlan
-from afxvae.dsp.features import SAMPLE_RATE
+from afxvae.dsp.features import SAMPLE_RATE, Features
 from afxvae.effects import default_chain
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.training import Recipe, Stage, load_recipe, recipe
 from afxvae.training.critic import Trial, calibrate
-from afxvae.training.encoder import Leg, SupervisedEncoder, train_encoder
+from afxvae.training.encoder import Leg, SupervisedEncoder, forgetful, train_encoder
 from afxvae.training.pool import Pool, pair_up
 from afxvae.types import UsageError
 from tests.sounds import recording, sound, untrained
@@ -302,3 +302,14 @@ def test_a_manifest_is_read_back_as_it_was(tmp_path: Path) -> None:
     made = [recording(tmp_path, 0)]
     path = recipe.write_manifest(made, tmp_path / "sub" / "manifest.jsonl")
     assert load_manifest(path) == made
+
+
+def test_a_forgetful_encoder_recovers() -> None:
+    """It hears something else every time while it lasts, and the same as before afterwards."""
+    model = untrained().eval()
+    features = Features(torch.randn(3, 64, 80), torch.randn(3, model.config["statistics"]))
+    before = model.embed_features(features)
+    with forgetful(model.encoder, Leg(1)):
+        first, second = (model.embed_features(features) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(model.embed_features(features), before)
