@@ -213,7 +213,9 @@ def train(
     """Train a model; go on where a run in --out stopped. Prints the folder of the model."""
     from . import training
 
-    print(training.run(config, data=_corpus_in(data), out=out, workers=workers, log=_log(quiet)))
+    manifest = data / "manifest.jsonl"
+    data = manifest if manifest.is_file() else data
+    print(training.run(config, data=data, out=out, workers=workers, log=_log(quiet)))
 
 
 @app.command()
@@ -221,6 +223,8 @@ def evaluate(
     data: opt.Data,
     items: opt.Items = 300,
     protocol: opt.Protocols = None,
+    row: opt.Rows = None,
+    split: opt.WhichSplit = opt.Split.test,
     out: opt.ReportFolder = None,
     pool: opt.PoolFolder = None,
     model: opt.Model = None,
@@ -235,14 +239,16 @@ def evaluate(
 
     results = report.run(
         _model(model, revision, opt.Device.cpu)(),
-        _corpus_in(data),
+        data,
         out,
         items,
         [which.value for which in protocol or opt.Protocol],
         seed,
         workers,
+        rows=row,
         log=_log(quiet),
         pool=pool,
+        split=split.value,
     )
     markdown = results.pop("markdown")
     if as_json:
@@ -299,14 +305,6 @@ def _say_error(error: Exception) -> int:
     code, text = console.explain(error)
     print(f"afxvae: {text}", file=sys.stderr)
     return code
-
-
-def _corpus_in(data: Path) -> Path:
-    """The manifest in a folder that `afxvae corpus` made, otherwise `data` itself."""
-    if not data.exists():
-        raise UsageError(f"There is no folder and no manifest {data}.")
-    manifest = data / "manifest.jsonl"
-    return manifest if manifest.is_file() else data
 
 
 def _model(name: str | None, revision: str | None, device: opt.Device) -> Callable[[], AFXStyleVAE]:

@@ -35,6 +35,13 @@ class Protocol(str, Enum):
     P2 = "P2"
 
 
+class Split(str, Enum):
+    """Recordings of a corpus that are measured."""
+
+    valid = "valid"
+    test = "test"
+
+
 InputFile = Annotated[
     Path, typer.Argument(metavar="INPUT", help="The recording to change.", readable=False)
 ]
@@ -139,3 +146,10 @@ Protocols = Annotated[
     list[Protocol] | None,
     typer.Option("--protocol", help="May be repeated.", show_default="both"),
 ]
+Rows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--row", metavar="NAME", help="As the tables call it; may be repeated.", show_default="all"
+    ),
+]
+WhichSplit = Annotated[Split, typer.Option("--split", help="Of the corpus.")]

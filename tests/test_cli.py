@@ -206,8 +206,11 @@ def test_evaluate_passes_its_options_on(
         "protocols": ["P2"],
         "seed": 4,
     }
-    assert main(["evaluate", "--data", ".", "--json"]) == 0
+    assert asked["split"] == "test"
+    rows = ["--row", "input", "--row", "ours (fast)", "--split", "valid"]
+    assert main(["evaluate", "--data", ".", "--json", *rows]) == 0
     assert asked["protocols"] == ["P1", "P2"]
+    assert (asked["rows"], asked["split"]) == (["input", "ours (fast)"], "valid")
     assert json.loads(capsys.readouterr().out) == {"seed": 4}
 
 

@@ -82,7 +82,7 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
     "demo over a file": (["demo", "--out", "voice.wav"], list, "voice.wav cannot be made a folder"),
     "train without data": (["train", "--out", "x"], list, "--data"),
     "train on nothing": (["train", "--data", "no", "--out", "x"], list, "There is no folder"),
-    "evaluate on nothing": (["evaluate", "--data", "no"], list, "no folder and no manifest no"),
+    "evaluate on nothing": (["evaluate", "--data", "no"], list, "no manifest and no folder no"),
     "train with no recipe": (
         ["train", "--data", ".", "--out", "x", "--config", "no.toml"],
         list,
