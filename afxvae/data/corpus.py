@@ -86,7 +86,7 @@ def folder_corpus(folder: str | Path, min_seconds: float = 12.0) -> list[Recordi
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder.")
+        raise FileNotFoundError(f"There is no folder {folder}.")
     recordings = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         try:

@@ -147,7 +147,7 @@ def test_folder_corpus(tmp_path: Path) -> None:
 def test_folder_without_audio_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No readable audio of at least 12 s"):
         folder_corpus(tmp_path)
-    with pytest.raises(FileNotFoundError, match="is not a folder"):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
         folder_corpus(tmp_path / "nowhere")
 
 

@@ -289,7 +289,7 @@ def test_a_recipe_that_cannot_be_followed_is_refused(
 
 
 def test_data_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a folder"):
+    with pytest.raises(UsageError, match="There is no folder"):
         training.run(data=tmp_path / "nowhere", out=tmp_path / "out")
     with pytest.raises(UsageError, match="No readable audio"):
         training.run(data=tmp_path, out=tmp_path / "out")
