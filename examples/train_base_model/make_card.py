@@ -10,15 +10,17 @@ from afxvae import AFXStyleVAE, __version__
 from afxvae.hub import CARD_FILE, model_card
 
 TRAINING = """Recordings from ordinary package registries, treated by random chains
-(`examples/train_base_model/` has the recipe): 103,680 treated clips as features, seen as pairs
-with input from the same recording (P1) and from another one of the same kind (P2); the encoder
-in three legs, then the conditional VAE on frozen embeddings, then the critic on the candidates
-of 2,816 pairs. Refiner and judge came after that and are not known to the critic: the refiner
-learned from 20,192 pairs of the training recordings, two references to an input, 7 % of their
-delays and reverbs left in; the judge from 1,792 pairs of the validation recordings. While the
-encoder trained, its pools grew from 135 to 270 shards, and the first 135 were rendered before
-the two halves of a crop were coloured differently. Stage 3 of the recipe, the audio loss, was
-left out. None of the recordings is part of the weights or of the package."""
+(`examples/train_base_model/` has the recipe): 132,864 treated clips as features, seen as pairs
+with input from the same recording (P1) and from another one of the same kind (P2). The encoder
+was trained in four legs: three on 103,680 clips at the recordings' own speed (135 and then 270
+pools; in the first 135 the two halves of a crop had one colour), the fourth, 2,868 steps from
+those weights with a new head, on 29,184 clips at speeds from .8 to 1.25, off half of which delay
+and reverb had been taken. Then the conditional VAE, on embeddings of those 29,184 clips, and the
+refiner, on 21,920 pairs of the training recordings, both with the encoder's dropout on. The judge
+learned from 2,880 pairs of the validation recordings. The critic learned from the candidates of
+2,816 pairs under earlier weights, and then, 300 steps more, from all settings of three switches
+on 736 pairs of the validation recordings. Stage 3 of the recipe, the audio loss, was left out.
+None of the recordings is part of the weights or of the package."""
 
 
 def main() -> None:
