@@ -37,7 +37,7 @@ __all__ = [
     "with_opinions",
 ]
 
-_ON_ABOVE = {"eq": 0.8, "compressor": 0.9, "overdrive": 0.6}
+_ON_ABOVE = {"eq": 0.7, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
 _NOTHING = 0.01

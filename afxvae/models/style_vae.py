@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["AFXStyleVAE"]
 
 _LEAST_SHARE = 0.02  # of a fitted equaliser, to be worth a blend
+_UNMEASURED = 1.5  # log odds taken off an equaliser as far as it was not measured: a microphone
 
 
 class AFXStyleVAE(
@@ -171,7 +172,7 @@ class AFXStyleVAE(
             mixed = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
             blended = blend(self.chain["eq"], mixed, fitted.controls)
             controls[0, self.chain.knobs_of("eq")] = blended.to(controls)
-        likely[0, ESTIMATED.index("eq")] += float(odds[0])
+        likely[0, ESTIMATED.index("eq")] += float(odds[0] - _UNMEASURED * (1.0 - shares[0, 0]))
         return Estimate(controls, likely)
 
     def weigh_fits(
