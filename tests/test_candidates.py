@@ -16,7 +16,7 @@ from afxvae.effects.responses import eq_curve_db
 from afxvae.measure import MEASURED, EqualizerFit, Measured
 from afxvae.measure.equalizer import FIT_FIGURES
 from afxvae.models.estimate import ESTIMATED, Estimate
-from afxvae.models.style_vae import AFXStyleVAE
+from afxvae.models.style_vae import _UNMEASURED, AFXStyleVAE
 from afxvae.models.vae import EVIDENCE, Posterior
 from tests.sounds import untrained
 
@@ -34,13 +34,17 @@ def on(candidate: Candidate) -> set[str]:
 
 
 def believing(log_odds: float = -6.0, **others: float) -> AFXStyleVAE:
-    """A model that gives effects these log odds, whatever it hears; its samples differ a little."""
+    """A model that gives effects these log odds, whatever it hears; its samples differ a little.
+
+    Its judge never takes what was measured, so the equaliser starts from more.
+    """
     model = untrained()
     last = model.vae.head.last
     knobs = len(last.bias) - len(ESTIMATED)
     last.weight.data[knobs:] = 0.0
     for index, effect in enumerate(ESTIMATED):
-        last.bias.data[knobs + index] = others.get(effect, log_odds)
+        unmeasured = _UNMEASURED if effect == "eq" else 0.0
+        last.bias.data[knobs + index] = others.get(effect, log_odds) + unmeasured
     return model
 
 
@@ -116,7 +120,7 @@ def test_the_estimate_itself_is_left_as_it_is() -> None:
 
 
 def test_switches_follow_the_thresholds() -> None:
-    model = believing(eq=4.0, compressor=2.0, overdrive=0.5)  # 98 %, 88 %, 62 %
+    model = believing(eq=4.8, compressor=2.0, overdrive=0.5)  # 99 %, 88 %, 62 %
     found = proposed(model)
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
     assert on(found["posterior mean, compressor toggled"]) == {"eq", "compressor", "overdrive"}
@@ -167,7 +171,7 @@ def test_copies_that_were_not_looked_for_must_be_nearly_certain(effect: str) -> 
 
 def test_only_what_is_in_doubt_is_tried_the_other_way() -> None:
     """Log odds of 4 are 98 %; a copy that was looked for in vain is tried from even odds on."""
-    odds = {"eq": 3.9, "compressor": -3.9, "overdrive": 4.1, "chorus": 3.0, "reverb": -4.1}
+    odds = {"eq": 3.9, "compressor": -3.9, "overdrive": 4.8, "chorus": 3.0, "reverb": -4.1}
     found = proposed(believing(**odds))
     mean = on(found["posterior mean"])
     toggled = {name: on(one) ^ mean for name, one in found.items() if name.endswith("toggled")}
@@ -218,7 +222,7 @@ def test_candidates_carry_what_is_known_of_the_pair() -> None:
     known = torch.cat([torch.sigmoid(odds), flags])
     assert known.shape == (EVIDENCE,)
     for one in found.values():
-        torch.testing.assert_close(one.evidence, known)
+        torch.testing.assert_close(one.evidence, known, atol=1e-4, rtol=0.0)
 
 
 def test_the_equaliser_alone_is_tried_where_it_is_on() -> None:
@@ -278,9 +282,9 @@ def test_the_best_candidate_that_passes_the_margin_is_chosen() -> None:
 def test_a_likely_mean_stands_unless_another_is_clearly_better() -> None:
     mean = (0.5, 0.2)
     assert choose(candidates(mean, (0.6, 0.2), likely=True), 1.0) == 1
-    assert choose(candidates(mean, (0.7, 0.2), likely=True), 1.0) == 2
+    assert choose(candidates(mean, (0.75, 0.2), likely=True), 1.0) == 2
     assert choose(candidates(mean, (0.7, 0.6), likely=True), 1.0) == 1
-    assert choose(candidates(mean, (0.7, 0.2), likely=True), 4.0) == 1  # the other does not pass
+    assert choose(candidates(mean, (0.75, 0.2), likely=True), 4.0) == 1  # the other does not pass
     assert choose(candidates(mean, (0.6, 0.2)), 1.0) == 2  # nothing tells for the first
 
 
