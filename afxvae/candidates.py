@@ -187,7 +187,8 @@ def propose(
         plain: Clips of the input ``(clip, 131072)``.
         measured: What `measure_settings` found; empty to leave everything to the posterior.
         generator: For samples of the posterior.
-        effort: ``"fast"`` proposes the posterior mean alone, ``"normal"`` everything.
+        effort: ``"fast"`` proposes the posterior mean alone, ``"normal"`` everything, unless it is
+            not improbable that nothing was done.
     """
     defaults = model.chain.default_controls()
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
@@ -206,7 +207,7 @@ def propose(
     evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), certain])
     mean = _from_estimate(model, "posterior mean", (controls, logits), on_above)
     found.append(replace(mean, likely=True))
-    if effort == "fast":
+    if effort == "fast" or not bool(mean.switches.any()):
         return _distinct(model, found, evidence)
     columns = dict(zip(ESTIMATED, estimated_columns(model.chain), strict=True))
     for effect, column in columns.items():

@@ -19,8 +19,9 @@ and reverb had been taken. Then the conditional VAE, on embeddings of those 29,1
 refiner, on 21,920 pairs of the training recordings, both with the encoder's dropout on. The judge
 learned from 2,880 pairs of the validation recordings. The critic learned from the candidates of
 2,816 pairs under earlier weights, and then, 300 steps more, on 736 pairs of the validation
-recordings, from all settings of three switches and from the candidates themselves. Stage 3 of the recipe, the audio loss, was left out.
-None of the recordings is part of the weights or of the package."""
+recordings, from all settings of three switches and from the candidates themselves. Stage 3 of the
+recipe, the audio loss, was left out. None of the recordings is part of the weights or of the
+package."""
 
 
 def main() -> None:
