@@ -60,8 +60,8 @@ def regularize(module: nn.Module, leg: Leg) -> None:
 
 
 @contextlib.contextmanager
-def forgetful(encoder: Encoder, leg: Leg) -> Iterator[None]:
-    """While this lasts, an encoder leaves out as much as it did in training.
+def forgetful(encoder: Encoder, leg: Leg, seed: int = 0) -> Iterator[None]:
+    """While this lasts, an encoder leaves out as much as it did in training, by `seed`.
 
     Recordings of its training it knows by heart, and what is trained on such embeddings believes
     them too much: of others it knows less, as much less as this makes it.
@@ -69,7 +69,9 @@ def forgetful(encoder: Encoder, leg: Leg) -> Iterator[None]:
     regularize(encoder, leg)
     encoder.train()
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
     finally:
         encoder.eval()
 

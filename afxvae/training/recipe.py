@@ -203,7 +203,7 @@ def train_stages(
     model.encoder.requires_grad_(False)
     model.comparator.requires_grad_(False)
     model.eval()
-    with forgetful(model.encoder, recipe.encoder[-1]):
+    with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         pool = embed_pool(model, Pool(shards, "train"))
     held_out = embed_pool(model, Pool(shards, "valid"))
     stage = recipe.latent
@@ -217,7 +217,7 @@ def train_stages(
                         rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out))}")
     stage = recipe.refiner
-    with forgetful(model.encoder, recipe.encoder[-1]):
+    with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         compared = load_comparisons(model, paths["comparisons", "train"])
     others = load_comparisons(model, paths["comparisons", "valid"])
     train_refiner(model, compared, others, out, steps=stage.steps, batch=stage.batch,
