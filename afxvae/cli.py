@@ -212,10 +212,10 @@ def train(
 ) -> None:
     """Train a model; go on where a run in --out stopped. Prints the folder of the model."""
     from . import training
+    from .data.corpus import manifest_in
 
-    manifest = data / "manifest.jsonl"
-    data = manifest if manifest.is_file() else data
-    print(training.run(config, data=data, out=out, workers=workers, log=_log(quiet)))
+    found = manifest_in(data)
+    print(training.run(config, data=found, out=out, workers=workers, log=_log(quiet)))
 
 
 @app.command()

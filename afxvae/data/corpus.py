@@ -74,6 +74,12 @@ def load_manifest(path: str | Path) -> list[Recording]:
     return recordings
 
 
+def manifest_in(data: Path) -> Path:
+    """The manifest in a folder that `prepare_corpus` made, otherwise `data` itself."""
+    manifest = data / "manifest.jsonl"
+    return manifest if manifest.is_file() else data
+
+
 def folder_corpus(folder: str | Path, min_seconds: float = 12.0) -> list[Recording]:
     """Make recordings of a folder of audio files, split 80/10/10 by a checksum of the group.
 

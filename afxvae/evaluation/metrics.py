@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..audio import loudness_lufs, resample
 from ..types import UsageError, check_shape
-from .style import apart, centroid_hz, crest_db, mel_matrix, mfcc_statistics, power
+from .style import apart, centroid_hz, crest_db, mel_matrix, mfcc_statistics, power, rms_db
 
 __all__ = [
     "METRICS",
@@ -117,12 +117,12 @@ def rms_error_db(output: Tensor, truth: Tensor) -> Tensor:
 
     Levels are 20 log10, floored at -160 dB. (Older tables used 20 ln.)
     """
-    return (_rms_db(output) - _rms_db(truth)).abs()
+    return apart(rms_db(output), rms_db(truth))
 
 
 def lufs_error(output: Tensor, truth: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
     """Difference of the BS.1770 loudnesses in LU, `(batch, time)` twice to `(batch,)`."""
-    return (_lufs(output, sample_rate) - _lufs(truth, sample_rate)).abs()
+    return apart(_lufs(output, sample_rate), _lufs(truth, sample_rate))
 
 
 def crest_factor_error(output: Tensor, truth: Tensor) -> Tensor:
@@ -271,10 +271,6 @@ def _powers(audio: Tensor, sizes: Sequence[int], hop_length: int | None = None) 
 
 def _mean_abs(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).abs().mean((1, 2))
-
-
-def _rms_db(audio: Tensor) -> Tensor:
-    return 10 * torch.log10(audio.square().mean(-1).clamp_min(1e-16))
 
 
 def _lufs(audio: Tensor, sample_rate: int) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .. import __version__
-from ..data.corpus import Recording, Split, folder_corpus, load_manifest
+from ..data.corpus import Recording, Split, folder_corpus, load_manifest, manifest_in
 from ..files import replacing
 from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
@@ -128,12 +128,9 @@ def find_recordings(data: Path, split: Split | None = "test") -> list[Recording]
     Raises:
         UsageError: there is no such file or folder, or it has no such recordings.
     """
-    manifest = data / "manifest.jsonl" if data.is_dir() else data
+    manifest = manifest_in(data)
     try:
-        if data.is_dir() and not manifest.is_file():
-            recordings = folder_corpus(data)
-        else:
-            recordings = load_manifest(manifest)
+        recordings = folder_corpus(data) if manifest.is_dir() else load_manifest(manifest)
     except FileNotFoundError as error:
         raise UsageError(f"There is no manifest and no folder {data}.") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..dsp.features import ANALYSIS_LUFS
 from ..loudness import loudness_lufs
 
 __all__ = [
@@ -22,11 +23,11 @@ __all__ = [
     "mel_matrix",
     "mfcc_statistics",
     "power",
+    "rms_db",
     "style_report",
 ]
 
 _SIZE, _HOP = 2048, 512
-_LUFS = -23.0
 _SILENT_LUFS = -70.0
 _WHEN = ("before", "after")
 
@@ -73,8 +74,12 @@ def centroid_hz(spectrogram: Tensor, sample_rate: int) -> Tensor:
 
 def crest_db(audio: Tensor) -> Tensor:
     """Peak over RMS ``(batch,)`` of ``(batch, time)``."""
-    rms_db = 10 * torch.log10(audio.square().mean(-1).clamp_min(1e-16))
-    return 20 * torch.log10(audio.abs().amax(-1).clamp_min(1e-8)) - rms_db
+    return 20 * torch.log10(audio.abs().amax(-1).clamp_min(1e-8)) - rms_db(audio)
+
+
+def rms_db(audio: Tensor) -> Tensor:
+    """RMS level in dB ``(batch,)`` of ``(batch, time)``, at least -160."""
+    return 10 * torch.log10(audio.square().mean(-1).clamp_min(1e-16))
 
 
 def mfcc_statistics(spectrogram: Tensor, sample_rate: int) -> Tensor:
@@ -120,7 +125,7 @@ def style_report(
 def _style(audio: Tensor, sample_rate: int) -> dict[str, Tensor]:
     lufs = loudness_lufs(audio.view(1, 1, -1), sample_rate)
     # no gain makes silence as loud as sound
-    gain_db = torch.where(lufs > _SILENT_LUFS, _LUFS - lufs, 0.0)
+    gain_db = torch.where(lufs > _SILENT_LUFS, ANALYSIS_LUFS - lufs, 0.0)
     levelled = audio.unsqueeze(0) * 10.0 ** (gain_db / 20.0)
     spectrogram = power(levelled)
     return {
