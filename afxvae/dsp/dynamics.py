@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import pad
 
+from . import sequential
 from .units import db_to_gain, gain_to_db, per_item, time_constant_to_pole
 
 if TYPE_CHECKING:
@@ -205,6 +206,8 @@ class _AttackRelease(torch.autograd.Function):
 
 def _smooth(x: Tensor, attack: Tensor, release: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
     """Output ``(batch, time)`` and its end ``(batch,)`` in double; see `attack_release`."""
+    if sequential.can_run(x):
+        return sequential.attack_release(x, attack, release, initial)
     result: tuple[Tensor, Tensor] = _AttackRelease.apply(x, attack, release, initial)
     return result
 
@@ -259,9 +262,24 @@ def compress(
         ``(batch,)`` gain in dB at its end, without the make-up gain, in double.
     """
     last = state[0] if state else torch.zeros_like(release_ms).double()
-    curve = [knob.unsqueeze(1) for knob in (threshold_db, ratio, knee_db)]
     attack = time_constant_to_pole(attack_ms.double(), sample_rate)
     release = time_constant_to_pole(release_ms.double(), sample_rate)
+    way = sequential.compress if sequential.can_run(audio) else _compress_in_blocks
+    output, last = way(audio, threshold_db, ratio, knee_db, attack, release, makeup_db, last)
+    return output, (last,)
+
+
+def _compress_in_blocks(
+    audio: Tensor,
+    threshold_db: Tensor,
+    ratio: Tensor,
+    knee_db: Tensor,
+    attack: Tensor,
+    release: Tensor,
+    makeup_db: Tensor,
+    last: Tensor,
+) -> tuple[Tensor, Tensor]:
+    curve = [knob.unsqueeze(1) for knob in (threshold_db, ratio, knee_db)]
     done = []
     for piece in audio.split(max(1, _PIECE // len(audio)), dim=-1):
         if piece.shape[-1]:
@@ -270,4 +288,4 @@ def compress(
             smooth, last = _smooth(wanted, release, attack, last)  # upside down
             piece = piece * db_to_gain(per_item(makeup_db) + smooth.unsqueeze(1))
         done.append(piece)
-    return torch.cat(done, dim=-1), (last,)
+    return torch.cat(done, dim=-1), last

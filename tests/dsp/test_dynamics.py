@@ -1,4 +1,7 @@
-"""The compressor does what its labels say, and its smoother is the sequential one exactly."""
+"""The compressor does what its labels say, and its smoother is the sequential one exactly.
+
+All of it in both ways to compute them: sample by sample in compiled loops, and in blocks.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,19 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
-from afxvae.dsp import dynamics
+from afxvae.dsp import dynamics, sequential
 from afxvae.dsp.units import time_constant_to_pole
 from afxvae.effects.dynamics import COMPRESSOR
 
 RATES = [44100, 48000, 96000]
 ONE_TIME_CONSTANT = 1.0 - math.exp(-1.0)  # 63 %
+
+
+@pytest.fixture(params=["compiled", "blocks"], autouse=True)
+def way(request, monkeypatch):
+    if request.param == "blocks":
+        monkeypatch.setattr(sequential, "can_run", lambda x: False)
+    return request.param
 
 
 def tensors(*values: float, dtype=torch.float64) -> list[torch.Tensor]:
@@ -233,7 +243,7 @@ def test_equal_poles_are_one_linear_filter():
 
 @pytest.mark.parametrize("name", ["noise", "sine", "bursts", "constant", "square", "falling"])
 @pytest.mark.parametrize("times", [(0.1, 10.0), (10.0, 100.0), (0.1, 1000.0)])
-def test_smoother_settles_within_few_rounds(name, times, monkeypatch):
+def test_blocks_settle_within_few_rounds(name, times, monkeypatch):
     """In float32 too, where a signal that the output has caught up with could flicker for ever."""
     follow, rounds = dynamics._follow, []
 
@@ -242,6 +252,7 @@ def test_smoother_settles_within_few_rounds(name, times, monkeypatch):
         return follow(*arguments)
 
     monkeypatch.setattr(dynamics, "_follow", counted)
+    monkeypatch.setattr(sequential, "can_run", lambda x: False)
     x = torch.from_numpy(examples(22050)[name]).float()[None]
     poles = [time_constant_to_pole(torch.tensor([ms]), 44100) for ms in times]
     dynamics.attack_release(x, *poles)
@@ -296,3 +307,35 @@ def test_ratio_1_is_gain_only():
     assert torch.equal(compress(x, 48000, ratio=1.0), x)
     louder = compress(x, 48000, ratio=1.0, makeup_db=20.0)
     torch.testing.assert_close(louder, 10.0 * x)
+
+
+def test_compiled_loops_equal_blocks():
+    """Output, end and gradients, with channels that share a peak, silence and the lowest level."""
+    generator = torch.Generator().manual_seed(1)
+    audio = torch.randn(4, 2, 3000, generator=generator, dtype=torch.float64).mul_(0.3)
+    audio[1] = audio[1, :1]
+    audio[2, :, 100:400] = 0.0
+    audio[3, :, 5] = 1e-6
+    knobs = [
+        torch.tensor(row, dtype=torch.float64)
+        for row in (
+            [-20.0, -30.0, -10.0, -40.0], [4.0, 1.0, 20.0, 2.0], [6.0, 0.0, 24.0, 5e-4],
+            [0.99, 0.9, 0.5, 0.0], [0.999, 0.99, 0.9, 0.9], [3.0, 0.0, 0.0, 12.0],
+            [0.0, -1.0, -20.0, 0.0],
+        )
+    ]  # fmt: skip
+
+    def run(compress):
+        inputs = [value.clone().requires_grad_() for value in (audio, *knobs)]
+        output, end = compress(*inputs)
+        loss = output.sin().sum() + 2.0 * end.sum()
+        return output, end, *torch.autograd.grad(loss, inputs)
+
+    compiled, blocks = run(sequential.compress), run(dynamics._compress_in_blocks)
+    for found, want in zip(compiled, blocks, strict=True):
+        torch.testing.assert_close(found, want, rtol=1e-11, atol=1e-12)
+
+
+def test_without_a_compiler_blocks_are_used(monkeypatch):
+    monkeypatch.setattr(sequential, "_numba", lambda: None)
+    assert not sequential.can_run(torch.zeros(1))
