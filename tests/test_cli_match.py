@@ -200,7 +200,7 @@ def test_apply_goes_through_long_files_in_blocks(
 ) -> None:
     """With the samples of `Preset.apply`, lowered if need be, and word of how far it is."""
     monkeypatch.setattr("afxvae.presets.BLOCK", 5000)
-    monkeypatch.setattr(jobs, "BLOCK", 5000)
+    monkeypatch.setattr("afxvae.jobs.apply.BLOCK", 5000)
     preset = Preset().changed("overdrive", {"drive_db": 20.0}).changed("delay", {"mix": 0.4})
     preset = preset.changed("gain", {"gain_db": gain_db})
     preset.save("preset.json")

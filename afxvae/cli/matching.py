@@ -1,0 +1,127 @@
+"""Commands that do something to recordings, or listen to them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from .. import options as opt
+from .app import app
+from .output import bar, load_model, print_json, say_error, show_match
+
+__all__ = ["apply", "demo", "embed", "match"]
+
+
+@app.command()
+def match(
+    input_path: opt.InputFile,
+    reference_path: opt.ReferenceFile,
+    output: opt.Output = None,
+    preset: opt.PresetOutput = None,
+    effort: opt.OneEffort = opt.Effort.normal,
+    loudness: opt.Loudness = "reference",
+    model: opt.Model = None,
+    revision: opt.Revision = None,
+    seed: opt.Seed = 0,
+    device: opt.OnDevice = opt.Device.auto,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Give INPUT the production of REFERENCE; write the result and the preset that did it."""
+    with bar("Matching", quiet) as progress:
+        from .. import jobs
+
+        wanted = jobs.parse_loudness(loudness)
+        matched = jobs.match_files(
+            input_path,
+            reference_path,
+            output=output,
+            preset=preset,
+            model=load_model(model, revision, device),
+            effort=effort.value,
+            loudness=wanted,
+            seed=seed,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    show_match(matched, as_json, quiet)
+
+
+@app.command()
+def apply(
+    preset_path: opt.PresetFile,
+    input_path: opt.InputFile,
+    output: opt.Output = None,
+    device: opt.OnDevice = opt.Device.auto,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Run a preset on a recording, the one it was made for or any other."""
+    with bar("Applying", quiet) as progress:
+        from .. import console, jobs
+
+        applied = jobs.apply_file(
+            preset_path,
+            input_path,
+            output=output,
+            device=device.value,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if as_json:
+        print_json(console.apply_document(applied))
+    elif not quiet:
+        print(*applied.notes, f"Wrote {applied.output}.", sep="\n", file=sys.stderr)
+
+
+@app.command()
+def embed(
+    files: opt.AudioFiles,
+    output: opt.EmbeddingOutput = None,
+    model: opt.Model = None,
+    revision: opt.Revision = None,
+    device: opt.OnDevice = opt.Device.auto,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Print style embeddings of recordings as CSV, or write them to a file."""
+    with bar("Embedding", quiet):
+        from .. import embeddings
+
+        if output is not None:
+            embeddings.check_output(output, overwrite)
+        found, failures = embeddings.embed_files(files, load_model(model, revision, device))
+    for error in failures.values():
+        say_error(error)
+    if not found:
+        raise typer.Exit(next(iter(failures.values())).exit_code)
+    if output is not None:
+        embeddings.write_embeddings(output, found)
+    if as_json:
+        failed = {name: str(error) for name, error in failures.items()}
+        print_json({"embeddings": found, "failed": failed})
+    elif output is None:
+        print(embeddings.embeddings_csv(found), end="")
+    raise typer.Exit(1 if failures else 0)
+
+
+@app.command()
+def demo(
+    out: opt.OutFolder = Path("afxvae-demo"),
+    device: opt.OnDevice = opt.Device.auto,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Do the main job on two bundled recordings; the results are in afxvae-demo/."""
+    with bar("Matching", quiet) as progress:
+        from .. import jobs
+
+        model = load_model(None, None, device)
+        matched = jobs.demo(out, model=model, overwrite=overwrite, progress=progress)
+    show_match(matched, as_json, quiet)

@@ -1,0 +1,24 @@
+"""What the commands do with files, without printing: match, apply, demo.
+
+Outputs are checked before any work is done, and are either all written or none.
+"""
+
+from __future__ import annotations
+
+from .apply import Applied, apply_file
+from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
+from .match import Matched, match_files, parse_loudness
+from .parts import Progress, load_model
+
+__all__ = [
+    "DEMO_INPUT",
+    "DEMO_REFERENCE",
+    "Applied",
+    "Matched",
+    "Progress",
+    "apply_file",
+    "demo",
+    "load_model",
+    "match_files",
+    "parse_loudness",
+]

@@ -1,0 +1,134 @@
+"""Match one file to another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from .. import audio
+from ..files import kept_unless_done
+from ..recordings import Recording, Spool
+from ..types import UsageError
+from .parts import Counter, Progress, check_outputs, output_of, same_file
+
+if TYPE_CHECKING:
+    from ..matching import Finding
+    from ..models.style_vae import AFXStyleVAE
+
+__all__ = ["Matched", "match_files", "parse_loudness"]
+
+_LOUDEST_LUFS, _QUIETEST_LUFS = 0.0, -60.0
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A match that was written: what was found, where it is, and by which model."""
+
+    match: Finding
+    output: Path
+    preset: Path
+    model: str
+    model_checksum: str
+    notes: list[str] = field(default_factory=list)
+
+
+def parse_loudness(text: str) -> str | float:
+    """`keep`, `reference`, or a number of LUFS from -60 to 0.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if text in ("keep", "reference"):
+        return text
+    with suppress(ValueError):
+        if _QUIETEST_LUFS <= (lufs := float(text)) <= _LOUDEST_LUFS:
+            return lufs
+    raise UsageError(
+        f"--loudness is {text!r}, but it must be keep, reference, or a number from "
+        f"{_QUIETEST_LUFS:g} to {_LOUDEST_LUFS:g} LUFS."
+    )
+
+
+def match_files(
+    input_path: Path,
+    reference_path: Path,
+    *,
+    output: Path | None = None,
+    preset: Path | None = None,
+    model: Callable[[], AFXStyleVAE],
+    effort: str = "normal",
+    loudness: str | float = "reference",
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Matched:
+    """Match one file to another, block by block; write the result and its preset.
+
+    What is rendered is kept beside the output, in a file without a name, until its gain is known.
+
+    Args:
+        input_path: The recording to change.
+        reference_path: The recording whose style is wanted.
+        output: Where the result goes, `<stem>.matched` beside the input if not given.
+        preset: Where the preset goes, beside the output if not given.
+        model: Called for the model once files and outputs are known to be usable.
+        effort: `fast` or `normal`.
+        loudness: See `parse_loudness`.
+        seed: Of the candidates that are drawn at random.
+        overwrite: Replace outputs that exist.
+        progress: Called with the work done and all there may be, in frames.
+
+    Raises:
+        AfxError: anything that is wrong, in one sentence.
+    """
+    since = time.perf_counter()
+    info = audio.info(input_path)
+    reference_info = audio.info(reference_path)
+    if same_file(input_path, reference_path):
+        raise UsageError(f"The reference {reference_path} is the input: it has no style to lend.")
+    output, notes = output_of(info, output)
+    if preset is None:
+        stem = output.stem.removesuffix(".matched")
+        preset = output.with_name(f"{stem}.afx.json")
+    outputs = {"output": output, "preset": preset}
+    check_outputs(outputs, {"input": input_path, "reference": reference_path}, overwrite)
+    # both are listened to and then cut; the input is also rendered and written
+    counter = Counter(4 * info.frames + 2 * reference_info.frames, progress)
+    source = Recording.of_file(input_path, counter.watch)
+    reference = Recording.of_file(reference_path, counter.watch)
+    if source.same_samples(reference):
+        raise UsageError(f"{reference_path} has the samples of the input: it has no style to lend.")
+    loaded = model()
+    from ..matching import match_recordings
+
+    form = (info.sample_rate, info.channels, info)
+    with (
+        kept_unless_done(preset),
+        audio.writing(output, *form, overwrite=overwrite) as put,
+        Spool(output.resolve().parent) as spool,
+    ):
+
+        def write(block: Tensor) -> None:
+            put(block)
+            counter.add(block)
+
+        match = match_recordings(
+            loaded,
+            source,
+            reference,
+            spool=spool,
+            put=write,
+            effort=effort,
+            loudness=loudness,
+            seed=seed,
+            since=since,
+        )
+        match.preset.save(preset, overwrite)
+    notes += match.notes
+    return Matched(match, output, preset, loaded.identifier, loaded.checksum, notes)
