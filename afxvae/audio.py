@@ -6,6 +6,7 @@ writing is atomic, keeps the bit depth, never clips and never overwrites unasked
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ __all__ = [
     "read_blocks",
     "read_segment",
     "resample",
+    "through_codec",
     "true_peak",
     "write",
     "writing",
@@ -256,6 +258,22 @@ def resample(audio: Tensor, from_rate: int, to_rate: int) -> Tensor:
     if from_rate == to_rate:
         return audio
     return change_rate(audio, from_rate, to_rate)
+
+
+def through_codec(audio: Tensor, sample_rate: int, loss: float) -> Tensor:
+    """MP3 and back, in memory: ``(channel, time)`` in full scale to the same.
+
+    `loss` is from 0, the best there is, to 1.
+    """
+    coded = io.BytesIO()
+    form = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": loss}
+    soundfile.write(coded, audio.mT.numpy(), sample_rate, **form)
+    coded.seek(0)
+    decoded = soundfile.read(coded, dtype="float32", always_2d=True)[0]
+    back = torch.zeros_like(audio)
+    length = min(len(decoded), audio.shape[1])
+    back[:, :length] = torch.from_numpy(decoded[:length].T)
+    return back
 
 
 def _check_samples(path: Path, samples: np.ndarray[Any, Any], subtype: str) -> None:

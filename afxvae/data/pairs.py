@@ -1,9 +1,4 @@
-"""Training material: crops of recordings, treated by random chains, as features or as audio.
-
-A *crop* is two neighbouring clips A and B of 131,072 samples at 24 kHz. Each is brought to one
-loudness with one second of run-in before it, and treatments are rendered after that cut, so that
-the true settings reproduce the truth exactly.
-"""
+"""Training material: crops of recordings, treated by random chains, as features or as audio."""
 
 from __future__ import annotations
 
@@ -14,10 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import torch
 
-from ..audio import info, read_segment, resample
 from ..dsp.features import (
     ANALYSIS_LUFS,
-    CLIP_SAMPLES,
     DB_PER_STEP,
     FLOOR_DB,
     RUN_IN,
@@ -27,6 +20,7 @@ from ..dsp.features import (
 from ..loudness import normalize_loudness
 from ..measure import LINEAR, Measured, peel
 from ..types import AudioError
+from .crops import deliver, draw_crop, draw_varied
 from .treatments import random_treatments
 
 if TYPE_CHECKING:
@@ -40,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Pairs",
     "clip_features",
-    "draw_crop",
     "group_numbers",
     "make_pairs",
     "peel_known",
@@ -50,15 +43,10 @@ __all__ = [
     "treat",
 ]
 
-_CROP = RUN_IN + 2 * CLIP_SAMPLES
 _BATCH = 12
 _MOST_MISSES = 50  # draws for each crop or pair that is wanted
-_COLOURED = 0.6  # share of crops whose source gets another microphone's colour
-_NARROW = 0.3  # share of those whose bandwidth is cut
 _FOUND = 0.93  # share of delays and of reverbs that are measured, about
 _PEELED = 0.5  # share of treated clips in pools off which these are taken
-_SPEEDS = range(16, 26)  # twentieths: other speakers and instruments are taller and smaller
-_SPED = 0.7  # share of crops that are played at one of them
 
 Protocol: TypeAlias = Literal["P1", "P2"]
 
@@ -148,73 +136,6 @@ def peel_known(
     return bare, left
 
 
-def draw_crop(
-    recording: Recording, rng: np.random.Generator, twentieths: int = 20
-) -> Tensor | None:
-    """Halves A and B with their run-ins, ``(2, 1, run-in + 131072)``, or None if one is silent.
-
-    `twentieths` is the speed at which the recording is played, 20 as it was recorded.
-    """
-    source = info(recording.path)
-    rate = source.sample_rate * twentieths // 20
-    needed = -(-_CROP * rate // SAMPLE_RATE) + 1
-    if source.frames < needed:
-        return None
-    start = int(rng.integers(0, source.frames - needed + 1))
-    samples = read_segment(recording.path, start, needed).mean(0)
-    samples = resample(samples, rate, SAMPLE_RATE)[:_CROP]
-    halves = samples.unfold(0, RUN_IN + CLIP_SAMPLES, CLIP_SAMPLES).unsqueeze(1)
-    return _level(halves)
-
-
-def _level(halves: Tensor) -> Tensor | None:
-    """Bring the clips, without their run-ins, to the analysis loudness."""
-    clips, gain_db = normalize_loudness(halves[..., RUN_IN:], SAMPLE_RATE, ANALYSIS_LUFS)
-    if not bool((clips.abs().amax(dim=(1, 2)) > 1e-3).all()) or float(gain_db.max()) > 30.0:
-        return None
-    return halves * (10.0 ** (gain_db / 20.0)).view(-1, 1, 1)
-
-
-def _draw_varied(
-    recording: Recording, chain: Chain, rng: np.random.Generator, generator: torch.Generator
-) -> Tensor | None:
-    """`draw_crop` of a recording as if another had spoken, into another microphone."""
-    twentieths = int(rng.choice(_SPEEDS)) if rng.random() < _SPED else 20
-    halves = draw_crop(recording, rng, twentieths)
-    if halves is not None and rng.random() < _COLOURED:
-        halves = _colour(halves, chain, generator)
-    return halves
-
-
-def _colour(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
-    """Give a source another microphone: a noise floor, a bandwidth and gentle equalisation.
-
-    The halves differ a little, as if the speaker had moved.
-    """
-
-    def draw(low: float, high: float, count: int = 1) -> Tensor:
-        return low + (high - low) * torch.rand(count, generator=generator)
-
-    noise = torch.randn(halves.shape, generator=generator) * 10.0 ** (draw(-85.0, -55.0) / 20.0)
-    moved_db = float(draw(0.0, 2.0))
-    settings = {name: value.expand(2) for name, value in chain["eq"].defaults(1).items()}
-    for band in ("low_shelf", "peak2", "peak3", "high_shelf"):
-        settings[f"{band}_gain_db"] = draw(-5.0, 5.0) + moved_db * draw(-1.0, 1.0, 2)
-    coloured = chain["eq"].process(halves + noise, settings, SAMPLE_RATE)
-    if float(draw(0.0, 1.0)) < _NARROW:
-        coloured = _narrow(coloured, 4000.0 * 3.0 ** float(draw(0.0, 1.0)))
-    return _level(coloured)
-
-
-def _narrow(audio: Tensor, edge_hz: float) -> Tensor:
-    """Cut what is above `edge_hz` steeply, as codecs and low sample rates do."""
-    spectrum = torch.fft.rfft(audio)
-    octaves = torch.linspace(1e-3, SAMPLE_RATE / 2, spectrum.shape[-1]).div(edge_hz).log2()
-    kept = torch.sigmoid(-60.0 * octaves)
-    narrow: Tensor = torch.fft.irfft(spectrum * kept, audio.shape[-1])
-    return narrow
-
-
 def clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:
     """Log-mels as they are stored, and statistics, of ``(clip, 1, 131072)`` at one loudness."""
     levelled, _ = normalize_loudness(clips, SAMPLE_RATE, ANALYSIS_LUFS)
@@ -228,7 +149,8 @@ def render_pool(
     """One shard of features: crops, both halves dry, and `treatments` random ones on each half.
 
     Any dry clip and any treated clip make a training pair: the other half of the crop gives P1, a
-    crop of the same kind P2. Half of the treated clips are peeled, see `peel_known`.
+    crop of the same kind P2. Treated clips arrive as `deliver` leaves them, and half of them are
+    peeled, see `peel_known`.
 
     Returns:
         ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
@@ -244,11 +166,12 @@ def render_pool(
         if len(rows.get("kind", [])) == crops:
             break
         recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
-        halves = _draw_varied(recording, chain, rng, generator)
+        halves = draw_varied(recording, chain, rng, generator)
         if halves is None:
             continue
         controls, switches = random_treatments(chain, 2 * treatments, generator)
         wet = treat(halves.repeat_interleave(treatments, dim=0), chain, controls, switches)
+        wet = deliver(wet, generator)
         wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED)
         mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], wet]))
         shape = (2, treatments)
@@ -293,7 +216,7 @@ def make_pairs(
 
     def draw(recording: Recording) -> Tensor | None:
         if varied:
-            return _draw_varied(recording, chain, rng, generator)
+            return draw_varied(recording, chain, rng, generator)
         return draw_crop(recording, rng)
 
     while len(inputs) < count:

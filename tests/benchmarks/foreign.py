@@ -24,7 +24,7 @@ import torch
 
 from afxvae import AFXStyleVAE
 from afxvae.data.corpus import Recording, load_manifest
-from afxvae.data.pairs import draw_crop
+from afxvae.data.crops import draw_crop
 from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
 from afxvae.evaluation.metrics import bootstrap_interval, closure, share_worse
 from afxvae.evaluation.rows import Item, measure, render_rows

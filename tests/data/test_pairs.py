@@ -10,11 +10,12 @@ import pytest
 import soundfile
 import torch
 
+from afxvae.audio import through_codec
 from afxvae.data.corpus import Recording
+from afxvae.data.crops import deliver, draw_crop
 from afxvae.data.pairs import (
     Pairs,
     Protocol,
-    draw_crop,
     make_pairs,
     peel_known,
     quantize_log_mel,
@@ -284,3 +285,22 @@ def test_what_is_known_is_taken_off(recordings: list[Recording]) -> None:
     same, untouched = peel_known(wet, CHAIN, pairs.controls, switches, generator, share=0.0)
     assert torch.equal(same, wet)
     assert torch.equal(untouched, switches)
+
+
+def test_deliveries_keep_the_length_and_most_of_them_the_samples():
+    generator = torch.Generator().manual_seed(0)
+    wet = 0.1 * torch.randn(40, 1, CLIP_SAMPLES, generator=generator)
+    arrived = deliver(wet, generator)
+    assert arrived.shape == wet.shape
+    assert bool(arrived.isfinite().all())
+    same = [torch.equal(one, other) for one, other in zip(arrived, wet, strict=True)]
+    assert 20 <= sum(same) < 40
+    level_db = 10.0 * torch.log10(arrived.square().mean((1, 2)) / wet.square().mean((1, 2)))
+    assert float(level_db.abs().median()) < 0.1
+
+
+def test_a_codec_loses_a_little():
+    audio = 0.1 * torch.sin(torch.arange(24000) * 0.1)[None]
+    for loss in (0.0, 0.7):
+        error = (through_codec(audio, 24000, loss) - audio)[:, 2000:-2000].square().mean()
+        assert 0.0 < float(error / audio.square().mean()) < 1e-2
