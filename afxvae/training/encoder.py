@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
+    from ..models.style_vae import AFXStyleVAE
 
 __all__ = ["Leg", "SupervisedEncoder", "forgetful", "regularize", "train_encoder", "validate"]
 
@@ -86,6 +87,11 @@ class SupervisedEncoder(nn.Module):
         self.encoder = Encoder(statistics, embedding_dim)
         self.comparator = Comparator(embedding_dim, difference_dim)
         self.head = TreatmentHead(chain, difference_dim)
+
+    def begin_with(self, model: AFXStyleVAE) -> None:
+        """Take encoder and comparator of a model; the head stays new."""
+        self.encoder.load_state_dict(model.encoder.state_dict())
+        self.comparator.load_state_dict(model.comparator.state_dict())
 
     def forward(self, batch: PairBatch) -> Estimate:
         """Estimate of every pair of a batch."""

@@ -54,6 +54,8 @@ class Recipe:
 
     Attributes:
         name: Of the model.
+        start: Model whose encoder is trained further, a folder, owner/name on the Hub, or
+            ``"bundled"``; a new one if empty.
         seed: Of everything random.
         train_shards: Pools of 64 crops with 3 treatments of each half.
         valid_shards: The same of held-out recordings.
@@ -72,6 +74,7 @@ class Recipe:
     """
 
     name: str = "afxvae-base"
+    start: str = ""
     seed: int = 0
     train_shards: int = 150
     valid_shards: int = 12
@@ -193,8 +196,7 @@ def train_stages(
     chain = default_chain()
     statistics = int(load_file(paths["pool", "valid"][0])["dry_statistics"].shape[-1])
     model = AFXStyleVAE(statistics, name=recipe.name)
-    sizes = (model.config["embedding_dim"], model.config["difference_dim"])
-    supervised = SupervisedEncoder(chain, statistics, *sizes)
+    supervised = _supervised(recipe, model, statistics)
     for number, leg in enumerate(recipe.encoder, start=1):
         checkpoint = out / f"encoder-{number}.safetensors"
         train_encoder(supervised, chain, shards, checkpoint, leg, seed=recipe.seed, log=log)
@@ -234,3 +236,13 @@ def train_stages(
     for row in calibrate(model, held, recipe.most_worse, recipe.most_touched):
         log(json.dumps(row))
     return model
+
+
+def _supervised(recipe: Recipe, model: AFXStyleVAE, statistics: int) -> SupervisedEncoder:
+    """What stage 1 trains, for the sizes of `model`."""
+    sizes = (model.config["embedding_dim"], model.config["difference_dim"])
+    supervised = SupervisedEncoder(model.chain, statistics, *sizes)
+    if recipe.start:
+        name = None if recipe.start == "bundled" else recipe.start
+        supervised.begin_with(AFXStyleVAE.from_pretrained(name))
+    return supervised

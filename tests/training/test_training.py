@@ -313,3 +313,14 @@ def test_a_forgetful_encoder_recovers() -> None:
         first, second = (model.embed_features(features) for _ in range(2))
     assert not torch.equal(first, second)
     assert torch.equal(model.embed_features(features), before)
+
+
+def test_a_recipe_can_train_the_encoder_of_another_model_further(tmp_path):
+    model = untrained()
+    model.save_pretrained(tmp_path / "first")
+    statistics = len(model.encoder.statistics_mean)
+    other = AFXStyleVAE(statistics)
+    first = next(model.encoder.parameters())
+    for start in ("", str(tmp_path / "first")):
+        found = recipe._supervised(Recipe(start=start), other, statistics)
+        assert torch.equal(next(found.encoder.parameters()), first) == bool(start)
