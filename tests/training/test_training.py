@@ -323,4 +323,5 @@ def test_a_recipe_can_train_the_encoder_of_another_model_further(tmp_path):
     first = next(model.encoder.parameters())
     for start in ("", str(tmp_path / "first")):
         found = recipe._supervised(Recipe(start=start), other, statistics)
-        assert torch.equal(next(found.encoder.parameters()), first) == bool(start)
+        alike = torch.allclose(next(found.encoder.parameters()), first, atol=1e-3)
+        assert alike == bool(start)
