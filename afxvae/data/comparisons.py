@@ -1,4 +1,4 @@
-"""Pairs for the refiner: features of inputs, and of references freed of what can be measured."""
+"""Pairs of a pool that were compared where they sound alike, for the refiner."""
 
 from __future__ import annotations
 
@@ -6,45 +6,55 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..dsp.features import RUN_IN
 from ..dsp.likeness import likeness
-from .pairs import clip_features, group_numbers, make_pairs, peel_known, restore_log_mel
+from ..measure import LINEAR
+from .pairs import pair_up, restore_log_mel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from ..effects import Chain
-    from .corpus import Recording
-    from .pairs import Protocol
 
-__all__ = ["render_comparisons"]
+__all__ = ["compare_pool"]
+
+_AT_ONCE = 32
+_MISSED = 0.1  # share of the references with a delay or reverb left on them that are kept, about as
+# many as of those that are measured are not found
 
 
-def render_comparisons(
-    recordings: Sequence[Recording], chain: Chain, seed: int, count: int, protocol: Protocol
+@torch.no_grad()
+def compare_pool(
+    pool: Mapping[str, Tensor], chain: Chain, seed: int, count: int
 ) -> dict[str, Tensor]:
-    """One shard of `make_pairs` as features; most delays and reverbs are peeled off the reference.
+    """Draw pairs of a shard of `render_pool`, P1 and P2, and find where they sound alike.
+
+    Args:
+        pool: The shard.
+        chain: Of its treatments.
+        seed: Of the pairs.
+        count: Number of pairs; fewer if the shard has no more.
 
     Returns:
-        ``audio_mel (pair, frame, mel)``, ``audio_statistics``, ``reference_mel``,
-        ``reference_statistics``, ``likeness``, ``controls``, ``switches`` of what is left, and
-        ``groups (pair, 2)``, see `group_numbers`.
+        ``audio (pair,)`` and ``reference (pair,)``, indices of clips as in `pair_up`, and
+        ``likeness (pair, N_LIKENESS)``.
     """
-    pairs = make_pairs(recordings, chain, seed, count, protocol, varied=True)
     generator = torch.Generator().manual_seed(seed)
-    bare, switches = peel_known(pairs.reference, chain, pairs.controls, pairs.switches, generator)
-    audio_mel, audio_statistics = clip_features(pairs.audio[..., RUN_IN:])
-    reference_mel, reference_statistics = clip_features(bare)
-    frames = (restore_log_mel(mel) for mel in (audio_mel, reference_mel))
+    treatments = pool["wet_mel"].shape[2]
+    audio, reference = pair_up(pool["kind"], treatments, generator)
+    left = pool["switches"].flatten(0, 2)[:, [chain.names.index(name) for name in LINEAR]]
+    chance = torch.rand(len(reference), generator=generator)
+    kept = ~left.any(1).repeat(2) | (chance < _MISSED)
+    drawn = torch.randperm(len(reference), generator=generator)
+    drawn = drawn[kept[drawn]][:count]
+    clips = torch.cat([pool["dry_mel"].flatten(0, 1), pool["wet_mel"].flatten(0, 2)])
+    alike = [
+        likeness(restore_log_mel(clips[audio[rows]]), restore_log_mel(clips[reference[rows]]))
+        for rows in drawn.split(_AT_ONCE)
+    ]
     return {
-        "audio_mel": audio_mel,
-        "audio_statistics": audio_statistics,
-        "reference_mel": reference_mel,
-        "reference_statistics": reference_statistics,
-        "likeness": likeness(*frames).half(),
-        "controls": pairs.controls,
-        "switches": switches,
-        "groups": group_numbers(pairs.groups),
+        "audio": audio[drawn],
+        "reference": reference[drawn],
+        "likeness": torch.cat(alike).half(),
     }

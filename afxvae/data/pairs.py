@@ -36,6 +36,7 @@ __all__ = [
     "clip_features",
     "group_numbers",
     "make_pairs",
+    "pair_up",
     "peel_known",
     "quantize_log_mel",
     "render_pool",
@@ -74,9 +75,9 @@ class Pairs:
     groups: tuple[tuple[str, str], ...]
 
 
-def group_numbers(groups: Sequence[tuple[str, str]]) -> Tensor:
-    """Groups as numbers ``(item, 2)``, for storage."""
-    return torch.tensor([[zlib.crc32(name.encode()) for name in pair] for pair in groups])
+def group_numbers(groups: Sequence[str]) -> Tensor:
+    """Names of groups as numbers, for storage."""
+    return torch.tensor([zlib.crc32(name.encode()) for name in groups])
 
 
 def quantize_log_mel(log_mel: Tensor) -> Tensor:
@@ -154,8 +155,9 @@ def render_pool(
 
     Returns:
         ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
-        mel)``, ``wet_statistics``, ``controls (crop, 2, treatment, control)``, ``switches``, and
-        ``kind (crop,)``, an index into the sorted kinds of the recordings.
+        mel)``, ``wet_statistics``, ``controls (crop, 2, treatment, control)``, ``switches``,
+        ``kind (crop,)``, an index into the sorted kinds of the recordings, and ``group (crop,)``,
+        see `group_numbers`.
     """
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
@@ -183,12 +185,34 @@ def render_pool(
             "controls": controls.unflatten(0, shape),
             "switches": switches.unflatten(0, shape),
             "kind": torch.tensor(kinds.index(recording.kind)),
+            "group": group_numbers([recording.group])[0],
         }
         for name, value in row.items():
             rows.setdefault(name, []).append(value)
     if len(rows.get("kind", [])) < crops:
         raise AudioError("The recordings are too silent or too short to draw crops from.")
     return {name: torch.stack(values) for name, values in rows.items()}
+
+
+def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Indices of inputs and references: every wet clip once as P1, then once as P2.
+
+    P1 takes the other half of the same crop as input; P2 a random half of another crop of the same
+    kind, or of the same crop where there is none.
+    """
+    crops = len(kind)
+    crop = torch.arange(crops).view(-1, 1, 1).expand(crops, 2, treatments).flatten()
+    half = torch.arange(2).view(1, -1, 1).expand(crops, 2, treatments).flatten()
+    wet = 2 * crops + torch.arange(len(crop))
+    same = kind.unsqueeze(0) == kind.unsqueeze(1)
+    same.fill_diagonal_(False)
+    lonely = ~same.any(1)
+    same[lonely, lonely.nonzero().squeeze(1)] = True
+    other = torch.multinomial(same[crop].float(), 1, generator=generator).squeeze(1)
+    either = torch.randint(2, crop.shape, generator=generator)
+    either = torch.where(other == crop, 1 - half, either)
+    audio = torch.cat([2 * crop + 1 - half, 2 * other + either])
+    return audio, torch.cat([wet, wet])
 
 
 def make_pairs(

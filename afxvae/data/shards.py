@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ..effects import default_chain
 from ..processes import spread
-from .comparisons import render_comparisons
+from .comparisons import compare_pool
 from .corpus import load_manifest
 from .pairs import Protocol, group_numbers, make_pairs, render_pool
 
@@ -36,8 +36,8 @@ class ShardPlan:
         split: ``"train"``, ``"valid"`` or ``"test"``.
         folder: Where shards go.
         what: ``"pool"`` (features of crops, see `render_pool`), ``"pairs"`` (audio, see
-            `make_pairs`, P1 and P2 in turns) or ``"comparisons"`` (features of pairs, see
-            `render_comparisons`, in turns too).
+            `make_pairs`, P1 and P2 in turns) or ``"comparisons"`` (of pairs of the pool of the
+            same folder, split and number, see `compare_pool`).
         count: Number of shards.
         size: Crops or pairs in a shard.
         treatments: Treatments of each half of a crop; pools only.
@@ -53,9 +53,9 @@ class ShardPlan:
     treatments: int
     seed: int
 
-    def path(self, index: int) -> Path:
-        """File of shard `index`."""
-        return self.folder / f"{self.what}-{self.split}-{index:05d}.safetensors"
+    def path(self, index: int, what: str | None = None) -> Path:
+        """File of shard `index`, of another kind if need be."""
+        return self.folder / f"{what or self.what}-{self.split}-{index:05d}.safetensors"
 
 
 def _render(plan: ShardPlan, index: int) -> Path:
@@ -66,11 +66,12 @@ def _render(plan: ShardPlan, index: int) -> Path:
     if plan.what == "pool":
         tensors = render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
     elif plan.what == "comparisons":
-        tensors = render_comparisons(recordings, default_chain(), seed, plan.size, protocol)
+        pool = load_file(plan.path(index, "pool"))
+        tensors = compare_pool(pool, default_chain(), seed, plan.size)
     else:
         pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, varied=True)
         tensors = {"controls": pairs.controls, "switches": pairs.switches}
-        tensors["groups"] = group_numbers(pairs.groups)
+        tensors["groups"] = torch.stack([group_numbers(pair) for pair in pairs.groups])
         for name in ("audio", "reference", "truth"):
             tensors[name] = getattr(pairs, name).half()
     path = plan.path(index)

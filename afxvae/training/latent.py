@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..data.pairs import restore_log_mel
+from ..data.pairs import pair_up, restore_log_mel
 from ..dsp.features import Features
 from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from ..regularizers import free_bits, kl
 from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
-from .pool import Pool, pair_up
+from .pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..data.pairs import restore_log_mel
+from ..data.pairs import pair_up, restore_log_mel
 from ..data.shards import load_shard
 from ..dsp.features import Features
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["PairBatch", "Pool", "pair_up"]
+__all__ = ["PairBatch", "Pool"]
 
 
 class Pool:
@@ -81,24 +81,3 @@ class PairBatch:
         self.audio, self.reference = pair_up(batch["kind"], treatments, generator)
         self.controls = batch["controls"].flatten(0, 2).repeat(2, 1)
         self.switches = batch["switches"].flatten(0, 2).repeat(2, 1)
-
-
-def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Indices of inputs and references: every wet clip once as P1, then once as P2.
-
-    P1 takes the other half of the same crop as input; P2 a random half of another crop of the same
-    kind, or of the same crop where there is none.
-    """
-    crops = len(kind)
-    crop = torch.arange(crops).view(-1, 1, 1).expand(crops, 2, treatments).flatten()
-    half = torch.arange(2).view(1, -1, 1).expand(crops, 2, treatments).flatten()
-    wet = 2 * crops + torch.arange(len(crop))
-    same = kind.unsqueeze(0) == kind.unsqueeze(1)
-    same.fill_diagonal_(False)
-    lonely = ~same.any(1)
-    same[lonely, lonely.nonzero().squeeze(1)] = True
-    other = torch.multinomial(same[crop].float(), 1, generator=generator).squeeze(1)
-    either = torch.randint(2, crop.shape, generator=generator)
-    either = torch.where(other == crop, 1 - half, either)
-    audio = torch.cat([2 * crop + 1 - half, 2 * other + either])
-    return audio, torch.cat([wet, wet])

@@ -61,8 +61,7 @@ class Recipe:
         valid_shards: The same of held-out recordings.
         train_pairs: Shards of 32 pairs with audio, P1 and P2 in turns.
         valid_pairs: The same of held-out recordings.
-        train_comparisons: Shards of 32 pairs as features, for the refiner, P1 and P2 in turns.
-        valid_comparisons: The same of held-out recordings.
+        comparisons: Pairs of each pool that are compared where they sound alike, for the refiner.
         candidates: Largest number of candidates a pair is tried with for the critic.
         most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
         most_touched: Share of held-out items without treatment that may be changed, likewise.
@@ -80,8 +79,7 @@ class Recipe:
     valid_shards: int = 12
     train_pairs: int = 150
     valid_pairs: int = 16
-    train_comparisons: int = 300
-    valid_comparisons: int = 16
+    comparisons: int = 192
     candidates: int = 6
     most_worse: float = 0.05
     most_touched: float = 0.05
@@ -172,8 +170,8 @@ def run(
             ("pool", "train", recipe.train_shards, 64, 0),
             ("pairs", "valid", recipe.valid_pairs, 32, 700_000),
             ("pairs", "train", recipe.train_pairs, 32, 500_000),
-            ("comparisons", "valid", recipe.valid_comparisons, 32, 1_500_000),
-            ("comparisons", "train", recipe.train_comparisons, 32, 1_000_000),
+            ("comparisons", "valid", recipe.valid_shards, recipe.comparisons, 1_500_000),
+            ("comparisons", "train", recipe.train_shards, recipe.comparisons, 1_000_000),
         )
     }
     paths = {key: render_shards(plan, workers, log) for key, plan in plans.items()}
@@ -220,8 +218,8 @@ def train_stages(
     log(f"latent {json.dumps(latent_figures(model, held_out))}")
     stage = recipe.refiner
     with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
-        compared = load_comparisons(model, paths["comparisons", "train"])
-    others = load_comparisons(model, paths["comparisons", "valid"])
+        compared = load_comparisons(model, paths["pool", "train"], paths["comparisons", "train"])
+    others = load_comparisons(model, paths["pool", "valid"], paths["comparisons", "valid"])
     train_refiner(model, compared, others, out, steps=stage.steps, batch=stage.batch,
                   rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     train_judge(model, others, seed=recipe.seed, log=log)

@@ -73,21 +73,26 @@ class Comparisons:
 
 
 @torch.no_grad()
-def load_comparisons(model: AFXStyleVAE, paths: Sequence[Path]) -> Comparisons:
-    """Load shards of `render_comparisons` and encode them."""
+def load_comparisons(
+    model: AFXStyleVAE, pools: Sequence[Path], compared: Sequence[Path]
+) -> Comparisons:
+    """Load shards of `compare_pool`, and encode their pairs from the pools that they are of."""
     parts = []
-    for path in paths:
-        shard = load_shard(path)
-        embedded, reference = (
-            model.embed_features(
-                Features(restore_log_mel(shard[f"{who}_mel"]), shard[f"{who}_statistics"].float())
+    for path, pairs in zip(pools, compared, strict=True):
+        pool, chosen = load_shard(path), load_shard(pairs)
+        clips = [
+            model.embed_features(Features(restore_log_mel(mel), statistics.float()))
+            for mel, statistics in (
+                (pool["dry_mel"].flatten(0, 1), pool["dry_statistics"].flatten(0, 1)),
+                (pool["wet_mel"].flatten(0, 2), pool["wet_statistics"].flatten(0, 2)),
             )
-            for who in ("audio", "reference")
-        )
-        code = model.vae.code(model.encode(embedded, reference).mean, embedded)
-        parts.append(
-            Comparisons(shard["likeness"].float(), code, shard["controls"], shard["switches"])
-        )
+        ]
+        embedded = torch.cat(clips)
+        audio, reference = embedded[chosen["audio"]], embedded[chosen["reference"]]
+        code = model.vae.code(model.encode(audio, reference).mean, audio)
+        wet = chosen["reference"] - len(clips[0])
+        controls, switches = (pool[name].flatten(0, 2)[wet] for name in ("controls", "switches"))
+        parts.append(Comparisons(chosen["likeness"].float(), code, controls, switches))
     columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
     return Comparisons(*map(torch.cat, columns))
 

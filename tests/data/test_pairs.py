@@ -214,6 +214,7 @@ def test_pools_have_the_form_that_is_promised_and_follow_their_seed(
         "controls": (*crop, 2, controls),
         "switches": (*crop, 2, effects),
         "kind": (2,),
+        "group": (2,),
     }
     for name, value in first.items():
         assert torch.equal(value, again[name]), name

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from afxvae.data.comparisons import render_comparisons
+from afxvae.data.comparisons import compare_pool
+from afxvae.data.pairs import render_pool, restore_log_mel
 from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
 from afxvae.dsp.likeness import N_LIKENESS, likeness
 from afxvae.effects import default_chain
@@ -83,23 +84,37 @@ def test_the_filter_that_is_added_is_that_of_the_knobs(
 def test_comparisons_of_several_shards_are_all_loaded(tmp_path: Path) -> None:
     """In their order, and what was taken off the reference is off."""
     made = [recording(tmp_path, seed) for seed in (0, 1)]
-    paths = []
+    pools, compared = [], []
     for seed in (5, 6):
-        shard = render_comparisons(made, CHAIN, seed, 2, "P1" if seed == 5 else "P2")
-        again = render_comparisons(made, CHAIN, seed, 2, "P1" if seed == 5 else "P2")
+        pool = render_pool(made, CHAIN, seed, 4, 2)
+        shard, again = (compare_pool(pool, CHAIN, seed, 3) for _ in range(2))
         assert all(torch.equal(shard[name], again[name]) for name in shard)
-        paths.append(tmp_path / f"{seed}.safetensors")
-        save_file({name: value.contiguous() for name, value in shard.items()}, paths[-1])
+        for name, tensors, paths in (("pool", pool, pools), ("pairs", shard, compared)):
+            paths.append(tmp_path / f"{name}-{seed}.safetensors")
+            save_file({key: value.contiguous() for key, value in tensors.items()}, paths[-1])
     model = untrained()
-    together = load_comparisons(model, paths)
-    assert len(together) == 4
-    assert together.likeness.shape == (4, N_LIKENESS)
-    assert len(torch.unique(together.likeness[:, 0])) == 4
-    for place, path in enumerate(paths):
-        alone = load_comparisons(model, [path])
-        rows = torch.arange(2 * place, 2 * place + 2)
+    together = load_comparisons(model, pools, compared)
+    assert len(together) == 6
+    assert together.likeness.shape == (6, N_LIKENESS)
+    for place in range(2):
+        alone = load_comparisons(model, pools[place : place + 1], compared[place : place + 1])
+        rows = torch.arange(3 * place, 3 * place + 3)
         for field in fields(Comparisons):
             assert torch.equal(getattr(together[rows], field.name), getattr(alone, field.name))
+
+
+def test_a_comparison_is_of_the_clips_it_names(tmp_path: Path) -> None:
+    pool = render_pool([recording(tmp_path, seed) for seed in (0, 1)], CHAIN, 5, 4, 2)
+    found = compare_pool(pool, CHAIN, 0, 100)
+    assert len(found["audio"]) > 4
+    assert bool((found["audio"] < 8).all())  # dry clips come first
+    wet = found["reference"] - 8
+    left = pool["switches"].flatten(0, 2)[wet]
+    assert not bool(left[:, [CHAIN.names.index(name) for name in ("delay", "reverb")]].all())
+    mine = restore_log_mel(pool["dry_mel"].flatten(0, 1)[found["audio"][:1]])
+    theirs = restore_log_mel(pool["wet_mel"].flatten(0, 2)[wet[:1]])
+    want = likeness(mine, theirs)[0]
+    torch.testing.assert_close(found["likeness"][0].float(), want, atol=0.05, rtol=1e-2)
 
 
 def test_a_judge_learns_whom_to_believe() -> None:

@@ -14,6 +14,7 @@ from safetensors import safe_open
 
 from afxvae import processes, training
 from afxvae.data.corpus import load_manifest
+from afxvae.data.pairs import pair_up
 from afxvae.data.shards import ShardPlan
 from afxvae.dsp.features import SAMPLE_RATE, Features
 from afxvae.effects import default_chain
@@ -21,7 +22,7 @@ from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.training import Recipe, Stage, load_recipe, recipe
 from afxvae.training.critic import Trial, calibrate
 from afxvae.training.encoder import Leg, SupervisedEncoder, forgetful, train_encoder
-from afxvae.training.pool import Pool, pair_up
+from afxvae.training.pool import Pool
 from afxvae.types import UsageError
 from tests.sounds import recording, sound, untrained
 
@@ -32,8 +33,7 @@ train_shards = 2
 valid_shards = 1
 train_pairs = 2
 valid_pairs = 1
-train_comparisons = 2
-valid_comparisons = 1
+comparisons = 6
 candidates = 2
 encoder = [{ steps = 2, batch = 2 }, { steps = 1, batch = 2, rate = 1e-4, blur = 0.1 }]
 latent = { steps = 2, batch = 2, rate = 1e-3 }
@@ -250,8 +250,7 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         valid_shards=1,
         train_pairs=2,
         valid_pairs=1,
-        train_comparisons=2,
-        valid_comparisons=1,
+        comparisons=6,
         candidates=2,
         encoder=(Leg(2, 2), Leg(1, 2, 1e-4, blur=0.1)),
         latent=Stage(2, 2, 1e-3),
