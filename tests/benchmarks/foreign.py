@@ -25,10 +25,11 @@ import torch
 from afxvae import AFXStyleVAE
 from afxvae.data.corpus import Recording, load_manifest
 from afxvae.data.crops import draw_crop
-from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
+from afxvae.dsp.features import ANALYSIS_LUFS, RUN_IN, SAMPLE_RATE
 from afxvae.evaluation.metrics import bootstrap_interval, closure, share_worse
 from afxvae.evaluation.rows import Item, measure, render_rows
 from afxvae.evaluation.summary import TOLERANCE, paired_p_value
+from afxvae.loudness import normalize_loudness
 from afxvae.processes import spread
 
 from . import plugins
@@ -184,6 +185,33 @@ CELLS: dict[str, Draw] = {
 }
 
 
+# P1-corrupt, as DeepAFx-ST makes its items (Steinmetz et al. 2022): the input is treated too
+
+CORRUPT = "P1-corrupt (SoX)"
+
+
+def _flip(rng: np.random.Generator, probability: float, effect: str) -> str:
+    return effect if rng.random() < probability else ""
+
+
+def _sox_expand(rng: np.random.Generator) -> str:
+    threshold, ratio = rng.uniform(-45, -30), rng.uniform(1.5, 3)
+    low = threshold + ratio * (-100 - threshold)
+    return (f"compand {_log(rng, 0.002, 0.05):.4f},{_log(rng, 0.05, 0.3):.3f} 6:-100,{low:.1f},"
+            f"{threshold:.1f},{threshold:.1f},0,0 0 -90")  # fmt: skip
+
+
+def _sox_corrupt(rng: np.random.Generator) -> Treatment:
+    return _sox(f"{_flip(rng, 0.75, _sox_eq(rng))} {_flip(rng, 0.1, _sox_expand(rng))}")
+
+
+def _sox_production(rng: np.random.Generator) -> Treatment:
+    return _sox(f"{_flip(rng, 0.75, _sox_eq(rng))} {_flip(rng, 0.75, _sox_compand(rng))}")
+
+
+CELLS[CORRUPT] = _sox_production
+
+
 # items
 
 
@@ -215,13 +243,16 @@ def work(job: Job) -> list[dict[str, Any]]:
             if halves is None:
                 continue
             treatment = CELLS[job.cell](rng)
+            given = halves[:1]
+            if job.cell == CORRUPT:
+                given = _levelled(_sox_corrupt(rng)(given[0, 0].numpy().astype(float)))
             wet = np.stack([treatment(half.numpy().astype(float)) for half in halves[:, 0]])
             wet = wet[:, RUN_IN:]
             if np.isfinite(wet).all() and (np.abs(wet).max(1) > 1e-3).all():
                 break
         truth, reference = torch.from_numpy(wet).float().split(1)
         none = _model.chain.default_controls(), torch.zeros(len(_model.chain.names)).bool()
-        item = Item(halves[:1], reference, truth, *none)
+        item = Item(given, reference, truth, *none)
         renderings, decisions = render_rows(_model, item, ROWS)
         best = decisions["ours (normal)"].best
         on = [n for n, s in zip(_model.chain.names, best.switches.tolist(), strict=True) if s]
@@ -230,6 +261,13 @@ def work(job: Job) -> list[dict[str, Any]]:
         found.append({"cell": job.cell, "item": index, "kind": kind, "group": group,
                       "choice": best.name, "on": on, **rows})  # fmt: skip
     return found
+
+
+def _levelled(audio: np.ndarray) -> torch.Tensor:
+    """``(1, 1, time)`` at the loudness of all items: what a level is worth is seen beside it."""
+    whole = torch.from_numpy(audio).float()[None, None]
+    _, gain_db = normalize_loudness(whole[..., RUN_IN:], SAMPLE_RATE, ANALYSIS_LUFS)
+    return whole * 10.0 ** (gain_db.view(1, 1, 1) / 20.0)
 
 
 def table(items: list[dict[str, Any]]) -> str:
