@@ -240,12 +240,15 @@ def test_help_version_and_no_arguments(capsys: Output) -> None:
         assert command in capsys.readouterr().out
 
 
-def test_interrupting_is_130_without_a_trace(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_leaves_no_trace(tmp_path: Path, number: signal.Signals) -> None:
+    """While outputs are being written, and nothing is left of them."""
     write_sound(tmp_path / "a.wav")
     write_sound(tmp_path / "b.wav", seed=1)
     code = (
-        "import sys, time, afxvae.jobs as jobs\n"
-        "jobs.load_model = lambda *_: (print('ready', flush=True), time.sleep(60))\n"
+        "import sys, time, afxvae.matching as matching\n"
+        "work = lambda *_, **__: (print('ready', flush=True), time.sleep(60))\n"
+        "matching.match_recordings = work\n"
         "from afxvae.cli import main\n"
         "sys.exit(main(['match', 'a.wav', 'b.wav']))\n"
     )
@@ -260,9 +263,10 @@ def test_interrupting_is_130_without_a_trace(tmp_path: Path) -> None:
     )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
+    assert len(listing(tmp_path)) > 2
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in err
     assert listing(tmp_path) == ["a.wav", "b.wav"]

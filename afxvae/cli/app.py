@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = bool(os.environ.get("AFXVAE_DEBUG"))
     command = typer.main.get_command(app)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _terminable():
             if not (debug or sys.warnoptions):
                 warnings.simplefilter("ignore")
             given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -56,3 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         return say_error(error)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A request to end is an exit like others: what is unfinished is cleared away."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
