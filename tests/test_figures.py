@@ -1,0 +1,69 @@
+"""Reports show what was done, whatever that was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from afxvae import Preset, audio, figures
+from afxvae.figures import look_at, match_figure, save_report
+from afxvae.types import UsageError
+from tests.sounds import sound
+
+pytest.importorskip("matplotlib")
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def looks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, figures.Look]:
+    folder = tmp_path_factory.mktemp("report")
+    made = {}
+    for seed, name in enumerate(("input", "reference", "result")):
+        audio.write(folder / f"{name}.wav", sound(seed, 2.0 + seed), RATE)
+        made[name] = look_at(folder / f"{name}.wav")
+    return made
+
+
+def test_a_sine_is_seen_where_it_is(tmp_path: Path) -> None:
+    time = torch.arange(3 * RATE) / RATE
+    audio.write(tmp_path / "a.wav", 0.5 * torch.sin(6000.0 * time)[None], RATE)
+    look = look_at(tmp_path / "a.wav")
+    assert float(look.hz[look.spectrum_db.argmax()]) == pytest.approx(955.0, rel=0.04)
+    assert look.seconds == pytest.approx(3.0)
+    assert float(look.picture_db.max()) == 0.0
+    assert int(look.picture_db.mean(0).argmax()) not in (0, look.picture_db.shape[1] - 1)
+
+
+@pytest.mark.parametrize("on", [(), ("eq",), ("compressor", "overdrive"),
+                                ("eq", "compressor", "overdrive", "reverb")])  # fmt: skip
+@pytest.mark.parametrize("suffix", figures.FORMATS)
+def test_every_report_can_be_written(
+    looks: dict[str, figures.Look], on: tuple[str, ...], suffix: str, tmp_path: Path
+) -> None:
+    preset = Preset()
+    for name in on:
+        preset = preset.changed(name, {})
+    figure = match_figure(looks, preset, RATE)
+    drawn = sum(name in on for name in ("eq", "compressor", "overdrive"))
+    assert len(figure.axes) == 4 + drawn
+    path = tmp_path / f"report{suffix}"
+    save_report(figure, path, preset, {"input": "<a> & b.wav"})
+    assert path.stat().st_size > 10_000
+    if suffix == ".html":
+        page = path.read_text(encoding="utf-8")
+        assert "&lt;a&gt; &amp; b.wav" in page
+        assert all(name in page for name in on) or "nothing was done" in page
+
+
+def test_other_endings_and_no_matplotlib_are_said(
+    looks: dict[str, figures.Look], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = match_figure(looks, Preset(), RATE)
+    with pytest.raises(UsageError, match="can be no report"):
+        save_report(figure, tmp_path / "report.doc", Preset(), {})
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(UsageError, match="pip install"):
+        match_figure(looks, Preset(), RATE)
+    assert list(tmp_path.iterdir()) == []
