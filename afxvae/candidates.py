@@ -40,9 +40,8 @@ __all__ = [
 _ON_ABOVE = {"eq": 0.7, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
-_NOTHING, _MEASURED_NOTHING = 0.01, 0.1
-"""Probabilities that no effect is on, from which on none is proposed: if the equaliser is only
-estimated, which some voices feign, and if it was measured."""
+_NOTHING = 0.01
+"""Probability that no effect is on, from which on none is proposed."""
 _SAMPLES = 2
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -159,17 +158,13 @@ def with_measured(
 
 
 def _from_estimate(
-    model: AFXStyleVAE,
-    name: str,
-    estimate: tuple[Tensor, Tensor],
-    on_above: Mapping[str, float],
-    nothing: float,
+    model: AFXStyleVAE, name: str, estimate: tuple[Tensor, Tensor], on_above: Mapping[str, float]
 ) -> Candidate:
     controls, logits = estimate
     switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     least = torch.tensor([on_above.get(effect, 0.5) for effect in ESTIMATED])
     likely = torch.sigmoid(logits)
-    if float((1.0 - likely).prod()) < nothing:
+    if float((1.0 - likely).prod()) < _NOTHING:
         switches[estimated_columns(model.chain)] = likely > least
     return Candidate(name, controls, switches)
 
@@ -210,8 +205,7 @@ def propose(
     likely = torch.sigmoid(logits)
     certain = torch.tensor([float(sure[effect]) for effect in MEASURED])
     evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), certain])
-    nothing = _NOTHING + (_MEASURED_NOTHING - _NOTHING) * estimate.measured
-    mean = _from_estimate(model, "posterior mean", (controls, logits), on_above, nothing)
+    mean = _from_estimate(model, "posterior mean", (controls, logits), on_above)
     found.append(replace(mean, likely=True))
     if effort == "fast" or not bool(mean.switches.any()):
         return _distinct(model, found, evidence)
@@ -221,7 +215,7 @@ def propose(
         if abs(logit) < _DOUBTFUL or (logit > 0.0 and not mean.switches[column]):
             toggled = mean.switches.clone()
             toggled[column] = ~toggled[column]
-            if float((1.0 - likely * toggled[list(columns.values())]).prod()) < nothing:
+            if float((1.0 - likely * toggled[list(columns.values())]).prod()) < _NOTHING:
                 found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
     only = {name: off.clone() for name in ("eq", "measured")}
     only["eq"][columns["eq"]] = True
@@ -239,9 +233,7 @@ def propose(
     for index in range(_SAMPLES):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
         drawn = with_measured(model, refined(latent), measured)
-        found.append(
-            _from_estimate(model, f"posterior sample {index + 1}", drawn, on_above, nothing)
-        )
+        found.append(_from_estimate(model, f"posterior sample {index + 1}", drawn, on_above))
     fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
     found.append(Candidate("spectrum only", fitted, only["eq"]))
     return [

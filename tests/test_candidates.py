@@ -137,14 +137,6 @@ def test_that_nothing_was_done_must_be_improbable() -> None:
     assert "posterior mean, eq toggled" not in found  # the drive alone might be none
 
 
-def test_less_is_asked_where_the_equaliser_was_measured() -> None:
-    """Below 10 %, of which log odds of 2.3 leave 9.1 %; estimated, 1 % are asked."""
-    assert list(proposed(believing(eq=2.3))) == ["nothing"]
-    model = believing(eq=2.3 - _UNMEASURED)
-    model.judge.last.bias.data.copy_(torch.tensor([0.0, 9.0, -9.0]))
-    assert on(proposed(model)["posterior mean"]) == {"eq"}
-
-
 def test_the_refiner_has_its_say() -> None:
     """A code that it moves gives another estimate."""
     model = believing(eq=5.0)

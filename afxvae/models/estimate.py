@@ -50,12 +50,10 @@ class Estimate:
         controls: ``(batch, control)`` in [0, 1]; knobs of effects that are not estimated stand at
             their defaults.
         logits: ``(batch, estimated effect)``: log odds that an effect is on.
-        measured: How far the equaliser was measured and not estimated, from 0 to 1.
     """
 
     controls: Tensor
     logits: Tensor
-    measured: float = 0.0
 
 
 class TreatmentHead(nn.Module):

@@ -173,7 +173,7 @@ class AFXStyleVAE(
             blended = blend(self.chain["eq"], mixed, fitted.controls)
             controls[0, self.chain.knobs_of("eq")] = blended.to(controls)
         likely[0, ESTIMATED.index("eq")] += float(odds[0] - _UNMEASURED * (1.0 - shares[0, 0]))
-        return Estimate(controls, likely, float(shares[0, 0]))
+        return Estimate(controls, likely)
 
     def weigh_fits(
         self, code: Tensor, likeness: Tensor, fits: list[EqualizerFit]
