@@ -91,12 +91,14 @@ class Inference:
         posterior: Over the latent, batch 1.
         likeness: Of input and reference, where they sound alike ``(1, N_LIKENESS)``.
         fitted: The equaliser that lies between those moments.
+        same_source: Probability that both are of one voice or instrument.
     """
 
     bare: Tensor
     posterior: Posterior
     likeness: Tensor
     fitted: EqualizerFit
+    same_source: float
 
 
 def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
@@ -198,7 +200,8 @@ def propose(
     on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _ON_ABOVE
 
     def refined(latent: Tensor) -> Estimate:
-        return model.refine(latent, embedded, inferred.likeness, inferred.fitted)
+        alike = (inferred.likeness, inferred.fitted, inferred.same_source)
+        return model.refine(latent, embedded, *alike)
 
     estimate = refined(posterior.mean)
     controls, logits = with_measured(model, estimate, measured)

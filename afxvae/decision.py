@@ -110,7 +110,9 @@ def infer(
     posterior = model.encode(embedded, model.embed_features(theirs).mean(0, keepdim=True))
     frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
     alike = likeness(*frames)
-    return Inference(bare, posterior, alike, measure_equalizer(model.chain["eq"], alike[0].cpu()))
+    fitted = measure_equalizer(model.chain["eq"], alike[0].cpu())
+    same = model.same_source(heard.log_mel, theirs.log_mel)
+    return Inference(bare, posterior, alike, fitted, same)
 
 
 def _levelled(clips: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from afxvae.effects.responses import eq_curve_db
 from afxvae.measure import MEASURED, EqualizerFit, Measured
 from afxvae.measure.equalizer import FIT_FIGURES
 from afxvae.models.estimate import ESTIMATED, Estimate
-from afxvae.models.style_vae import _UNMEASURED, AFXStyleVAE
+from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.models.vae import EVIDENCE, Posterior
 from tests.sounds import untrained
 
@@ -34,17 +34,13 @@ def on(candidate: Candidate) -> set[str]:
 
 
 def believing(log_odds: float = -6.0, **others: float) -> AFXStyleVAE:
-    """A model that gives effects these log odds, whatever it hears; its samples differ a little.
-
-    Its judge never takes what was measured, so the equaliser starts from more.
-    """
+    """A model that gives effects these log odds, whatever it hears; its samples differ a little."""
     model = untrained()
     last = model.vae.head.last
     knobs = len(last.bias) - len(ESTIMATED)
     last.weight.data[knobs:] = 0.0
     for index, effect in enumerate(ESTIMATED):
-        unmeasured = _UNMEASURED if effect == "eq" else 0.0
-        last.bias.data[knobs + index] = others.get(effect, log_odds) + unmeasured
+        last.bias.data[knobs + index] = others.get(effect, log_odds)
     return model
 
 
@@ -69,7 +65,7 @@ def proposed(
     generator = torch.Generator().manual_seed(0)
     eq = CHAIN["eq"].params
     flat = EqualizerFit(torch.full((len(eq),), 0.5), torch.zeros(80), torch.zeros(FIT_FIGURES))
-    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS), flat)
+    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS), flat, 1.0)
     listed = propose(model, inferred, embedded, noise(1), found, generator, effort)
     names = [candidate.name for candidate in listed]
     assert len(set(names)) == len(names)

@@ -19,7 +19,7 @@ from .encoder import Residual
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Judge", "Refiner"]
+__all__ = ["Judge", "Refiner", "gated"]
 
 _CLIP = 5.0  # standardised inputs are kept within this many deviations
 _FILTER_SCALE_DB = 6.0
@@ -132,6 +132,22 @@ class Judge(nn.Module):
         refined, plain = (part.clamp(-6.0, 6.0) for part in logits)
         rest = [refined[:, 0], plain[:, 0], *apart, refined[:, 1], refined[:, 2]]
         return torch.cat([figures, torch.stack(rest, 1)], 1)
+
+
+def gated(judged: tuple[Tensor, Tensor], same_source: Tensor) -> tuple[Tensor, Tensor]:
+    """What a judge says, as far as two recordings are of one source; else the estimate stands.
+
+    Args:
+        judged: Log odds ``(batch,)`` and shares ``(batch, 2)``, see `Judge`.
+        same_source: Probability ``(batch,)``.
+
+    Returns:
+        Log odds and shares.
+    """
+    odds, shares = judged
+    fitted, own = shares.unbind(1)
+    kept = 1.0 - same_source
+    return odds * same_source, torch.stack([fitted * same_source, kept + own * same_source], 1)
 
 
 def _branch(size: int, width: int, blocks: int) -> nn.Sequential:

@@ -26,7 +26,7 @@ from ..measure.equalizer import blend, eq_bands_db
 from ..types import WeightsError
 from .encoder import Comparator, Encoder
 from .estimate import ESTIMATED, Estimate
-from .refiner import Judge, Refiner
+from .refiner import Judge, Refiner, gated
 from .storage import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -37,6 +37,7 @@ from .storage import (
     weights_checksum,
 )
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
+from .verifier import Verifier
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["AFXStyleVAE"]
 
 _LEAST_SHARE = 0.02  # of a fitted equaliser, to be worth a blend
-_UNMEASURED = 1.5  # log odds taken off an equaliser as far as it was not measured: a microphone
 
 
 class AFXStyleVAE(
@@ -58,7 +58,7 @@ class AFXStyleVAE(
     license="apache-2.0",
     tags=["audio", "audio-effects", "style-transfer", "vae"],
 ):
-    """Encoder, comparator, conditional VAE, refiner and critic over one chain of effects.
+    """Encoder, comparator, conditional VAE, refiner, verifier and critic over one chain of effects.
 
     Args:
         statistics: Number of statistics of the front end.
@@ -99,6 +99,7 @@ class AFXStyleVAE(
         knobs = len(self.chain.knobs) + len(self.chain.effects) + EVIDENCE
         self.refiner = Refiner(self.vae.code_dim)
         self.judge = Judge()
+        self.verifier = Verifier()
         self.critic = Critic(difference_dim, knobs)
 
     @property
@@ -154,7 +155,12 @@ class AFXStyleVAE(
 
     @torch.no_grad()
     def refine(
-        self, latent: Tensor, audio: Tensor, likeness: Tensor, fitted: EqualizerFit
+        self,
+        latent: Tensor,
+        audio: Tensor,
+        likeness: Tensor,
+        fitted: EqualizerFit,
+        same_source: float,
     ) -> Estimate:
         """Treatment of a latent, corrected by moments that sound alike; of one pair.
 
@@ -163,17 +169,30 @@ class AFXStyleVAE(
             audio: Embedding of the input ``(1, embedding)``.
             likeness: See `afxvae.dsp.likeness.likeness`, ``(1, N_LIKENESS)``.
             fitted: The equaliser that `measure_equalizer` fitted to it.
+            same_source: See `same_source`.
         """
         code = self.vae.code(latent, audio)
         refined, own, evidence = self.weigh_fits(code, likeness, [fitted])
-        odds, shares = (part.cpu() for part in self.judge(evidence.to(code)))
+        judged = self.judge(evidence.to(code))
+        same = torch.tensor([same_source]).to(code)
+        odds, shares = (part.cpu() for part in gated(judged, same))
         controls, likely = refined.controls.clone(), refined.logits.clone()
         if float(shares[0, 0]) > _LEAST_SHARE:
             mixed = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
             blended = blend(self.chain["eq"], mixed, fitted.controls)
             controls[0, self.chain.knobs_of("eq")] = blended.to(controls)
-        likely[0, ESTIMATED.index("eq")] += float(odds[0] - _UNMEASURED * (1.0 - shares[0, 0]))
+        likely[0, ESTIMATED.index("eq")] += float(odds[0])
         return Estimate(controls, likely)
+
+    @torch.no_grad()
+    def same_source(self, mine: Tensor, theirs: Tensor) -> float:
+        """Probability that two recordings are of one source, by their clips ``(clip, frame, 80)``.
+
+        Equally many of either kind are expected.
+        """
+        one, other = (self.verifier(clips).mean(0) for clips in (mine, theirs))
+        similarity = nn.functional.cosine_similarity(one, other, dim=0)
+        return float(torch.sigmoid(self.verifier.log_odds(similarity)))
 
     def weigh_fits(
         self, code: Tensor, likeness: Tensor, fits: list[EqualizerFit]

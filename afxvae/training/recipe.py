@@ -27,6 +27,7 @@ from .listening import load_pairs, train_listening
 from .pool import Pool
 from .refiner import load_comparisons, train_judge, train_refiner
 from .trials import load_trials, render_trials
+from .verifier import train_verifier
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,8 +69,9 @@ class Recipe:
         encoder: Stage 1, in legs.
         latent: Stage 2.
         listening: Stage 3, left out if it has no steps.
-        refiner: Stage 4.
-        critic: Stage 5.
+        verifier: Stage 4.
+        refiner: Stage 5.
+        critic: Stage 6.
     """
 
     name: str = "afxvae-base"
@@ -90,6 +92,7 @@ class Recipe:
     )
     latent: Stage = field(default_factory=lambda: Stage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
+    verifier: Stage = field(default_factory=lambda: Stage(1500, 64, 2e-3))
     refiner: Stage = field(default_factory=lambda: Stage(800, 384, 1e-3))
     critic: Stage = field(default_factory=lambda: Stage(2000, 512, 1e-3))
 
@@ -190,7 +193,7 @@ def train_stages(
     workers: int,
     log: Callable[[str], None],
 ) -> AFXStyleVAE:
-    """Stages 1 to 5 on rendered shards."""
+    """Stages 1 to 6 on rendered shards."""
     chain = default_chain()
     statistics = int(load_file(paths["pool", "valid"][0])["dry_statistics"].shape[-1])
     model = AFXStyleVAE(statistics, name=recipe.name)
@@ -216,6 +219,9 @@ def train_stages(
         train_listening(model, pairs, heard, pool, out, steps=stage.steps, batch=stage.batch,
                         rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out))}")
+    stage = recipe.verifier
+    train_verifier(model, Pool(shards, "train"), Pool(shards, "valid"), out, steps=stage.steps,
+                   batch=stage.batch, rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     stage = recipe.refiner
     with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         compared = load_comparisons(model, paths["pool", "train"], paths["comparisons", "train"])

@@ -1,4 +1,4 @@
-"""Stage 4: the refiner, on pairs whose reference was freed of what can be measured.
+"""Stage 5: the refiner, on pairs whose reference was freed of what can be measured.
 
 Half of a batch knows the code, and learns everything. The other half does not, and learns the
 equaliser from frames of like content alone. There a filter can be added to the likeness as if the
@@ -21,6 +21,7 @@ from ..dsp.features import Features
 from ..dsp.likeness import FILTERS, LOUD, SOFT
 from ..measure.equalizer import eq_bands_db, measure_equalizer
 from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
+from ..models.refiner import gated
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ __all__ = [
 _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
 _EQ = ESTIMATED.index("eq")
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class Comparisons:
 
     Attributes:
         likeness: ``(pair, N_LIKENESS)``.
+        same_source: Probability ``(pair,)``, by the verifier.
         code: What the VAE makes of the pair ``(pair, code)``.
         controls: ``(pair, control)``.
         switches: ``(pair, effect)``: without what was taken off the reference.
     """
 
     likeness: Tensor
+    same_source: Tensor
     code: Tensor
     controls: Tensor
     switches: Tensor
@@ -91,8 +95,14 @@ def load_comparisons(
         audio, reference = embedded[chosen["audio"]], embedded[chosen["reference"]]
         code = model.vae.code(model.encode(audio, reference).mean, audio)
         wet = chosen["reference"] - len(clips[0])
+        sources = [
+            torch.cat([model.verifier(restore_log_mel(part)) for part in mel.split(_AT_ONCE)])
+            for mel in (pool["dry_mel"].flatten(0, 1), pool["wet_mel"].flatten(0, 2))
+        ]
+        similarity = (sources[0][chosen["audio"]] * sources[1][wet]).sum(1)
+        same = torch.sigmoid(model.verifier.log_odds(similarity))
         controls, switches = (pool[name].flatten(0, 2)[wet] for name in ("controls", "switches"))
-        parts.append(Comparisons(chosen["likeness"].float(), code, controls, switches))
+        parts.append(Comparisons(chosen["likeness"].float(), same, code, controls, switches))
     columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
     return Comparisons(*map(torch.cat, columns))
 
@@ -127,7 +137,7 @@ class Equalizers:
         seen[free] = own
         controls[free.unsqueeze(1) & self.knobs] = self.controls[drawn].flatten()
         switches[free, self.column] = True
-        return Comparisons(seen, pairs.code, controls, switches)
+        return Comparisons(seen, pairs.same_source, pairs.code, controls, switches)
 
 
 @torch.no_grad()
@@ -188,20 +198,26 @@ def train_refiner(
 
 @torch.no_grad()
 def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
-    """Evidence, refined log odds, and the fitted, the refined and the true curve of each pair."""
+    """What `fit_judge` takes of each pair.
+
+    Evidence, the probability of one source, the refined log odds, whether there is an equaliser,
+    and the fitted, the refined and the true curve.
+    """
     effect = model.chain["eq"]
     fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
     estimate, curve, evidence = model.weigh_fits(pairs.code, pairs.likeness, fits)
     on = pairs.switches[:, model.chain.names.index("eq")].unsqueeze(1)
     true = eq_bands_db(effect, pairs.controls[:, model.chain.knobs_of("eq")]) * on
     fitted = torch.stack([fit.curve_db for fit in fits])
-    return evidence, estimate.logits[:, _EQ], on.squeeze(1).float(), fitted, curve, true
+    on_or_off = on.squeeze(1).float()
+    logit = estimate.logits[:, _EQ]
+    return evidence, pairs.same_source, logit, on_or_off, fitted, curve, true
 
 
 def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
     """Cross entropy of the switch, and the error of the blended curve in dB."""
-    evidence, logit, on, fitted, refined, true = known
-    odds, shares = model.judge(evidence)
+    evidence, same, logit, on, fitted, refined, true = known
+    odds, shares = gated(model.judge(evidence), same)
     error = shares[:, :1] * fitted + shares[:, 1:] * refined - true
     error = (error - error.mean(1, keepdim=True)).abs().mean()
     return nn.functional.binary_cross_entropy_with_logits(logit + odds, on), error

@@ -39,7 +39,7 @@ def pairs() -> Comparisons:
     switches[0, CHAIN.names.index("compressor")] = True
     controls = CHAIN.default_controls().repeat(COUNT, 1)
     seen = likeness(mine, theirs).repeat(COUNT, 1)
-    return Comparisons(seen, torch.zeros(COUNT, 4), controls, switches)
+    return Comparisons(seen, torch.ones(COUNT), torch.zeros(COUNT, 4), controls, switches)
 
 
 def added(equalizers: Equalizers, pairs: Comparisons, *chosen: int) -> Comparisons:
@@ -126,7 +126,16 @@ def test_a_judge_learns_whom_to_believe() -> None:
     side = fit_is_right.unsqueeze(1)
     evidence = torch.randn(count, FIT_FIGURES + 6, generator=generator)
     evidence[:, 0] = fit_is_right
-    known = (evidence, torch.zeros(count), fit_is_right, side * true, (1.0 - side) * true, true)
+    same = torch.ones(count)
+    known = (
+        evidence,
+        same,
+        torch.zeros(count),
+        fit_is_right,
+        side * true,
+        (1.0 - side) * true,
+        true,
+    )
     fit_judge(model, known, 300, 64, 1e-2, 0)
     odds, shares = (part.detach() for part in model.judge(evidence))
     assert bool(((odds > 0.0) == (fit_is_right > 0.5)).float().mean() > 0.95)
