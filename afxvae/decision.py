@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, Inference, choose, propose, weigh
+from .candidates import Candidate, choose, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .dsp.likeness import likeness
 from .loudness import normalize_loudness
 from .measure import measure_equalizer, peel
 from .models.estimate import ESTIMATED
+from .proposals import Inference, propose
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +53,11 @@ class Decision:
         """The chosen candidate."""
         return self.candidates[self.index]
 
+    def others(self, most: int) -> list[Candidate]:
+        """The best of what was not chosen and is not "nothing", by expected advantage."""
+        left = [one for place, one in enumerate(self.candidates) if place not in (0, self.index)]
+        return sorted(left, key=lambda one: -one.advantage)[:most]
+
 
 @torch.no_grad()
 def decide(
@@ -61,6 +67,7 @@ def decide(
     measured: dict[str, Measured],
     effort: str = "normal",
     seed: int = 0,
+    allowed: Tensor | None = None,
 ) -> Decision:
     """Propose treatments and let the critic choose.
 
@@ -71,6 +78,7 @@ def decide(
         measured: What `measure_settings` found; empty to leave everything to the model's estimate.
         effort: See `match`.
         seed: Of the posterior's samples.
+        allowed: Effects that may be on, ``(effect,)`` boolean; all if omitted.
     """
     clips = _levelled(clips)
     wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
@@ -81,7 +89,7 @@ def decide(
     target = model.embed_features(theirs).mean(0, keepdim=True)
     inferred = infer(model, heard, embedded, (wanted, theirs), measured)
     generator = torch.Generator().manual_seed(seed)
-    found = propose(model, inferred, embedded, plain, measured, generator, effort)
+    found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
     return Decision(found, choose(found, float(model.critic.margin)), inferred.posterior)
 

@@ -7,7 +7,6 @@ The report measures style distances that took no part in the choice.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,14 +16,15 @@ import torch
 from .analysis import Cutter, as_audio
 from .decision import decide
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter
+from .finishing import finish, through
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
-from .recordings import Recording, SideMeter, Spool
+from .recordings import Recording, Spool
 from .types import UsageError
+from .wishes import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
@@ -32,15 +32,8 @@ if TYPE_CHECKING:
     from .decision import Decision
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
-    from .recordings import Blocks
 
-__all__ = ["EFFORTS", "Finding", "Match", "match", "match_recordings"]
-
-EFFORTS = ("fast", "normal")
-SAME_LOUDNESS_DB = 0.5
-"""Below this a change of level is not worth touching the samples."""
-_SAME_WIDTH_DB = 4.0  # below this a difference in stereo width is content, not production
-_NARROWEST_DB = -40.0  # side against mid; below this a recording counts as mono
+__all__ = ["Finding", "Match", "match", "match_recordings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +83,8 @@ def match(
     effort: str = "normal",
     loudness: str | float = "reference",
     seed: int = 0,
+    only: str | Iterable[str] | None = None,
+    without: str | Iterable[str] | None = None,
 ) -> Match:
     """Make `audio` sound as if it had gone through the production of `reference`.
 
@@ -103,14 +98,17 @@ def match(
         loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS. The true peak stays
             below full scale whatever is asked for.
         seed: Of the samples drawn from the posterior.
+        only: Names of the effects that may be used, or one text with commas between them; all if
+            omitted. The gain at the end, which `loudness` is about, is always among them.
+        without: Names of effects that may not be used, in the same way.
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
-        UsageError: An unknown effort or loudness, or the reference is the input.
+        UsageError: An unknown effort, loudness or effect, or the reference is the input.
     """
     since = time.perf_counter()
     audio, reference = as_audio(audio), as_audio(reference)
-    _check(effort, loudness)
+    wishes = Wishes(effort=effort, loudness=loudness, seed=seed, only=only, without=without)
     mine = Recording.of_array(audio, sample_rate, "The input")
     theirs = Recording.of_array(reference, reference_rate or sample_rate, "The reference")
     if mine.same_samples(theirs):
@@ -123,9 +121,7 @@ def match(
             theirs,
             spool=spool,
             put=done.append,
-            effort=effort,
-            loudness=loudness,
-            seed=seed,
+            wishes=wishes,
             since=since,
         )
     return Match(**vars(found), audio=torch.cat(done, 1).to(audio.device))
@@ -139,9 +135,7 @@ def match_recordings(
     *,
     spool: Spool,
     put: Callable[[Tensor], None],
-    effort: str = "normal",
-    loudness: str | float = "reference",
-    seed: int = 0,
+    wishes: Wishes | None = None,
     since: float | None = None,
 ) -> Finding:
     """`match` for recordings of any length, in memory that does not grow with it.
@@ -154,16 +148,11 @@ def match_recordings(
         reference: The recording whose style is wanted.
         spool: Keeps the rendered input until its gain is known.
         put: Takes the result block by block, each ``(channel, time)`` on the device of `model`.
-        effort: See `match`.
-        loudness: See `match`.
-        seed: See `match`.
+        wishes: How; the defaults if omitted.
         since: When the work began, by `time.perf_counter`; now if omitted.
-
-    Raises:
-        UsageError: An unknown effort or loudness.
     """
     since = time.perf_counter() if since is None else since
-    _check(effort, loudness)
+    wishes = wishes or Wishes()
     device = next(model.parameters()).device
     (clips, own), (wanted, first) = (
         [part.to(device) for part in r.clips()] for r in (source, reference)
@@ -176,43 +165,36 @@ def match_recordings(
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first[:, 0, RUN_IN:])
     if any(measured[effect].found for effect in LINEAR):
         wanted = first  # the channel that was measured
-    decision = decide(model, clips, wanted[:, 0, RUN_IN:], measured, effort, seed)
+    allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
+    wanted = wanted[:, 0, RUN_IN:]
+    decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed)
     preset = _preset(model, decision.best, source)
     rendered = source.blocks
     if not preset.is_empty:
-        spool.fill(_through(preset, source, source.blocks, device))
+        spool.fill(through(preset, source, source.blocks, device))
         rendered = spool.blocks
-    level = {"reference": reference.lufs, "keep": source.lufs}.get(str(loudness), loudness)
-    finish, notes = _finish(preset, source, rendered, reference.side_db, float(level), device)
+    level = {"reference": reference.lufs, "keep": source.lufs}.get(str(wishes.loudness))
+    lufs = float(wishes.loudness) if level is None else level
+    side_db = reference.side_db if wishes.allows("width") else None
+    end, notes = finish(preset, source, rendered, side_db, lufs, device)
     cutter = Cutter(source.mixed)
-    for block in _through(finish, source, rendered, device):
+    for block in through(end, source, rendered, device):
         put(block)
         cutter.add(block.mean(0).cpu())
-    for effect, knobs in finish.settings.items():
+    for effect, knobs in end.settings.items():
         preset = preset.changed(effect, knobs)
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
     seconds = time.perf_counter() - since
     return Finding(
         preset=preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
-        decision=_name(decision, finish),
+        decision=_name(decision, end),
         candidates=_rows(decision),
         notes=notes,
         posterior=decision.posterior,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
     )
-
-
-def _check(effort: str, loudness: str | float) -> None:
-    if effort not in EFFORTS:
-        raise UsageError(f"effort is {effort!r}, but it must be one of {', '.join(EFFORTS)}.")
-    if isinstance(loudness, str) and loudness not in ("reference", "keep"):
-        raise UsageError(
-            f"loudness is {loudness!r}, but it must be reference, keep or a LUFS value."
-        )
-    if not isinstance(loudness, str) and not -60.0 <= loudness <= 0.0:
-        raise UsageError(f"loudness is {loudness:g} LUFS, outside its range -60 to 0 LUFS.")
 
 
 def _preset(model: AFXStyleVAE, best: Candidate, source: Recording) -> Preset:
@@ -226,76 +208,11 @@ def _preset(model: AFXStyleVAE, best: Candidate, source: Recording) -> Preset:
     )
 
 
-def _through(
-    preset: Preset, form: Recording, blocks: Blocks, device: torch.device
-) -> Iterator[Tensor]:
-    """Blocks that have the form of a recording, through a preset."""
-    stream = preset.stream(form.sample_rate, form.channels, device)
-    return stream.render(block.to(device) for block in blocks())
-
-
-def _finish(
-    preset: Preset,
-    form: Recording,
-    rendered: Blocks,
-    side_db: float | None,
-    lufs: float,
-    device: torch.device,
-) -> tuple[Preset, list[str]]:
-    """The end of the chain, set by measurement of what was rendered: width, then gain.
-
-    Args:
-        preset: What it was rendered with.
-        form: Of the rendered blocks.
-        rendered: Gives them.
-        side_db: Level of the reference's side signal against its mid.
-        lufs: The wanted loudness.
-        device: Of the blocks.
-    """
-    side = SideMeter()
-    for block in rendered():
-        side.add(block)
-    width, notes = _width(side.side_db(), side_db)
-    finish = Preset() if width is None else Preset().changed("width", {"width": width})
-    loudness, peak = LoudnessMeter(form.sample_rate), PeakMeter()
-    for block in _through(finish, form, rendered, device):
-        loudness.add(block)
-        peak.add(block)
-    untouched = preset.is_empty and finish.is_empty
-    gain_db, more = _gain_db(lufs - loudness.lufs(), peak, untouched)
-    if gain_db is not None:
-        finish = finish.changed("gain", {"gain_db": gain_db})
-    return finish, notes + more
-
-
-def _width(mine_db: float | None, theirs_db: float | None) -> tuple[float | None, list[str]]:
-    """By what to scale the side signal if the reference is clearly wider or narrower."""
-    if mine_db is None or theirs_db is None or min(mine_db, theirs_db) < _NARROWEST_DB:
-        return None, []
-    if abs(theirs_db - mine_db) < _SAME_WIDTH_DB:
-        return None, []
-    width = min(10.0 ** ((theirs_db - mine_db) / 20.0), 2.0)
-    return width, [f"Stereo width set to {width:.2f}: measured, not estimated."]
-
-
-def _gain_db(wanted_db: float, peak: PeakMeter, untouched: bool) -> tuple[float | None, list[str]]:
-    """The output gain for a change of loudness; the true peak stays in full scale."""
-    if untouched and abs(wanted_db) < SAME_LOUDNESS_DB:
-        return None, []
-    room_db = 20.0 * math.log10(peak.limit_gain(PEAK_CEILING_DB - wanted_db))
-    notes: list[str] = []
-    if room_db < 0.0:
-        if untouched and wanted_db + room_db < 0.0 < wanted_db:
-            return None, ["No louder: the peaks of the input already reach full scale."]
-        notes.append(f"{-room_db:.1f} dB below the wanted loudness, so that no peak clips.")
-    return min(max(wanted_db + room_db, -60.0), 60.0), notes
-
-
-def _name(decision: Decision, finish: Preset) -> str:
+def _name(decision: Decision, end: Preset) -> str:
     """Of what was done: the chosen candidate, or what was measured in place of it."""
-    if decision.index > 0 or finish.is_empty:
+    if decision.index > 0 or end.is_empty:
         return decision.best.name
-    return "width and loudness only" if "width" in finish.settings else "loudness only"
+    return "width and loudness only" if "width" in end.settings else "loudness only"
 
 
 def _rows(decision: Decision) -> list[dict[str, Any]]:

@@ -114,6 +114,24 @@ Loudness = Annotated[
     str,
     typer.Option("--loudness", metavar="keep|reference|LUFS", help="Loudness of the result."),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="EFFECT,...",
+        help="Effects that may be used; the loudness is a matter of --loudness.",
+        show_default="all",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="EFFECT,...",
+        help="Effects that may not be used.",
+        show_default="none",
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -125,6 +125,7 @@ def quick_model(monkeypatch: pytest.MonkeyPatch) -> type[QuickModel]:
 
     def match_recordings(model: QuickModel, *pair: Recording, **options: Any) -> Finding:
         del options["spool"], options["since"]
+        options |= vars(options.pop("wishes"))
         return model.match_recordings(*pair, **options)
 
     monkeypatch.setattr("afxvae.models.style_vae.AFXStyleVAE", Fresh)

@@ -77,6 +77,7 @@ def test_match_passes_its_options_on(
         "owner/name",
     ]
     command += ["--preset", "out/p.json", "--effort", "fast", "--loudness", "-16.5", "--seed", "7"]
+    command += ["--only", "eq, compressor", "--only", "gain", "--without", "reverb"]
     assert main([*command, "--revision", "v1", "--device", "cpu", "--quiet"]) == 0
     assert listing(files.folder / "out") == ["p.json", "take.flac"]
     assert quick_model.asked == {
@@ -88,6 +89,8 @@ def test_match_passes_its_options_on(
         "effort": "fast",
         "loudness": -16.5,
         "seed": 7,
+        "only": ("eq", "compressor", "gain"),
+        "without": ("reverb",),
     }
     assert capsys.readouterr() == ("", "")
 

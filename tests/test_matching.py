@@ -13,10 +13,11 @@ from afxvae import Preset
 from afxvae.dsp.features import SAMPLE_RATE
 from afxvae.effects import default_chain
 from afxvae.loudness import loudness_lufs, normalize_loudness, true_peak
-from afxvae.matching import EFFORTS, Match
+from afxvae.matching import Match
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.types import AudioError, UsageError
+from afxvae.wishes import EFFORTS
 from tests.sounds import sound, untrained
 
 
@@ -298,6 +299,34 @@ def test_a_critic_that_expects_harm_refuses() -> None:
         careful = untrained(expectation)
         match = careful.match(audio, 0.2 * style, sample_rate=SAMPLE_RATE, effort="fast")
         assert match.decision.startswith(name)
+
+
+# what may be used
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_what_is_not_allowed_is_off(
+    effort: str, bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    audio, style = sound(3, 4.0, channels=2), torch.cat([reference, 0.8 * reference])
+    free = bold.match(audio, style, sample_rate=SAMPLE_RATE, effort=effort)
+    every = {"only": default_chain().names, "without": []}
+    whole = bold.match(audio, style, sample_rate=SAMPLE_RATE, effort=effort, **every)
+    assert same(free, whole)
+    used = {name for name, on in free.preset.switches.items() if on}
+    assert used >= {"eq", "compressor", "reverb", "width", "gain"}
+    for options, left in (
+        ({"only": "eq, compressor"}, {"eq", "compressor", "gain"}),
+        ({"only": ["width", "reverb"]}, {"width", "reverb", "gain"}),
+        ({"without": "reverb,width"}, used - {"reverb", "width"}),
+        ({"only": ["gain"]}, {"gain"}),
+    ):
+        match = bold.match(audio, style, sample_rate=SAMPLE_RATE, effort=effort, **options)
+        on = {name for name, switch in match.preset.switches.items() if switch}
+        assert on <= left
+        assert on == left or effort == "normal"
+        assert torch.equal(match.preset.apply(audio, SAMPLE_RATE), match.audio)
+    assert match.decision == "loudness only"
 
 
 # what cannot be done

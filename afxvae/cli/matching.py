@@ -22,6 +22,8 @@ def match(
     preset: opt.PresetOutput = None,
     effort: opt.OneEffort = opt.Effort.normal,
     loudness: opt.Loudness = "reference",
+    only: opt.Only = None,
+    without: opt.Without = None,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
@@ -33,17 +35,22 @@ def match(
     """Give INPUT the production of REFERENCE; write the result and the preset that did it."""
     with bar("Matching", quiet) as progress:
         from .. import jobs
+        from ..wishes import Wishes
 
-        wanted = jobs.parse_loudness(loudness)
+        wishes = Wishes(
+            effort=effort.value,
+            loudness=jobs.parse_loudness(loudness),
+            seed=seed,
+            only=",".join(only) if only else None,
+            without=",".join(without) if without else None,
+        )
         matched = jobs.match_files(
             input_path,
             reference_path,
             output=output,
             preset=preset,
             model=load_model(model, revision, device),
-            effort=effort.value,
-            loudness=wanted,
-            seed=seed,
+            wishes=wishes,
             overwrite=overwrite,
             progress=progress,
         )

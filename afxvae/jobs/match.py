@@ -15,6 +15,7 @@ from .. import audio
 from ..files import kept_unless_done
 from ..recordings import Recording, Spool
 from ..types import UsageError
+from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes
 from .parts import Counter, Progress, check_outputs, output_of, same_file
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from ..models.style_vae import AFXStyleVAE
 
 __all__ = ["Matched", "match_files", "parse_loudness"]
-
-_LOUDEST_LUFS, _QUIETEST_LUFS = 0.0, -60.0
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,11 @@ def parse_loudness(text: str) -> str | float:
     if text in ("keep", "reference"):
         return text
     with suppress(ValueError):
-        if _QUIETEST_LUFS <= (lufs := float(text)) <= _LOUDEST_LUFS:
+        if QUIETEST_LUFS <= (lufs := float(text)) <= LOUDEST_LUFS:
             return lufs
     raise UsageError(
         f"--loudness is {text!r}, but it must be keep, reference, or a number from "
-        f"{_QUIETEST_LUFS:g} to {_LOUDEST_LUFS:g} LUFS."
+        f"{QUIETEST_LUFS:g} to {LOUDEST_LUFS:g} LUFS."
     )
 
 
@@ -62,9 +61,7 @@ def match_files(
     output: Path | None = None,
     preset: Path | None = None,
     model: Callable[[], AFXStyleVAE],
-    effort: str = "normal",
-    loudness: str | float = "reference",
-    seed: int = 0,
+    wishes: Wishes | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Matched:
@@ -78,9 +75,7 @@ def match_files(
         output: Where the result goes, `<stem>.matched` beside the input if not given.
         preset: Where the preset goes, beside the output if not given.
         model: Called for the model once files and outputs are known to be usable.
-        effort: `fast` or `normal`.
-        loudness: See `parse_loudness`.
-        seed: Of the candidates that are drawn at random.
+        wishes: How it is made; the defaults if not given.
         overwrite: Replace outputs that exist.
         progress: Called with the work done and all there may be, in frames.
 
@@ -88,6 +83,7 @@ def match_files(
         AfxError: anything that is wrong, in one sentence.
     """
     since = time.perf_counter()
+    wishes = wishes or Wishes()
     info = audio.info(input_path)
     reference_info = audio.info(reference_path)
     if same_file(input_path, reference_path):
@@ -124,9 +120,7 @@ def match_files(
             reference,
             spool=spool,
             put=write,
-            effort=effort,
-            loudness=loudness,
-            seed=seed,
+            wishes=wishes,
             since=since,
         )
         match.preset.save(preset, overwrite)

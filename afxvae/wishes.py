@@ -1,0 +1,82 @@
+"""`Wishes`: what a person may ask for in a match, checked before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .effects import default_chain
+from .types import UsageError
+
+__all__ = ["EFFORTS", "LOUDEST_LUFS", "QUIETEST_LUFS", "Wishes"]
+
+EFFORTS = ("fast", "normal")
+QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """How a match is to be made.
+
+    Attributes:
+        effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates.
+        loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS.
+        seed: Of the samples drawn from the posterior.
+        only: Names of the effects that may be used, or one text with commas between them; all if
+            None. The gain at the end, which `loudness` is about, is always among them.
+        without: Names of effects that may not be used, in the same way; not the gain.
+
+    Raises:
+        UsageError: An unknown effort, loudness or effect, or effects that contradict each other.
+    """
+
+    effort: str = "normal"
+    loudness: str | float = "reference"
+    seed: int = 0
+    only: str | Iterable[str] | None = None
+    without: str | Iterable[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.effort not in EFFORTS:
+            raise UsageError(f"effort is {self.effort!r}, but it must be one of fast, normal.")
+        if isinstance(self.loudness, str):
+            if self.loudness not in ("reference", "keep"):
+                raise UsageError(
+                    f"loudness is {self.loudness!r}, but it must be reference, keep or a LUFS "
+                    "value."
+                )
+        elif not QUIETEST_LUFS <= self.loudness <= LOUDEST_LUFS:
+            raise UsageError(
+                f"loudness is {self.loudness:g} LUFS, outside its range {QUIETEST_LUFS:g} to "
+                f"{LOUDEST_LUFS:g} LUFS."
+            )
+        for field in ("only", "without"):
+            object.__setattr__(self, field, _names(getattr(self, field)))
+        self._check_effects()
+
+    def allows(self, effect: str) -> bool:
+        """Whether an effect may be used."""
+        named = self.only is None or effect == "gain" or effect in self.only
+        return named and effect not in (self.without or ())
+
+    def _check_effects(self) -> None:
+        if self.only == ():
+            raise UsageError("only names no effect, so there is nothing to match with.")
+        both = [name for name in self.only or () if name in (self.without or ())]
+        if both:
+            raise UsageError(f"{both[0]} is both in only and in without: it can be in one of them.")
+        if "gain" in (self.without or ()):
+            raise UsageError(
+                "gain can not be left out, as it keeps peaks from clipping; for the loudness of "
+                "the input there is loudness keep."
+            )
+
+
+def _names(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Names of effects as a tuple, once each; `UsageError` if one is unknown."""
+    if given is None:
+        return None
+    parts = given.split(",") if isinstance(given, str) else given
+    names = tuple(dict.fromkeys(name.strip() for name in parts))
+    default_chain().check_names(names)
+    return names
