@@ -32,6 +32,7 @@ def finish(
     side_db: float | None,
     lufs: float,
     device: torch.device,
+    amount: float = 1.0,
 ) -> tuple[Preset, list[str]]:
     """The end of the chain, set by measurement of what was rendered: width, then gain.
 
@@ -39,11 +40,12 @@ def finish(
 
     Args:
         preset: What it was rendered with.
-        form: Of the rendered blocks.
+        form: Of the rendered blocks: the input.
         rendered: Gives them.
         side_db: Level of the reference's side signal against its mid; None to leave the width.
         lufs: The wanted loudness.
         device: Of the blocks.
+        amount: How much of the treatment was rendered.
 
     Returns:
         A preset of what there is to do, and sentences about it.
@@ -51,7 +53,7 @@ def finish(
     side = SideMeter()
     for block in rendered():
         side.add(block)
-    width, notes = _width(side.side_db(), side_db)
+    width, notes = _width(side.side_db(), side_db, form.side_db, amount)
     end = Preset() if width is None else Preset().changed("width", {"width": width})
     loudness, peak = LoudnessMeter(form.sample_rate), PeakMeter()
     for block in through(end, form, rendered, device):
@@ -72,13 +74,22 @@ def through(
     return stream.render(block.to(device) for block in blocks())
 
 
-def _width(mine_db: float | None, theirs_db: float | None) -> tuple[float | None, list[str]]:
-    """By what to scale the side signal if the reference is clearly wider or narrower."""
+def _width(
+    mine_db: float | None, theirs_db: float | None, own_db: float | None, amount: float
+) -> tuple[float | None, list[str]]:
+    """By what to scale the side signal if the reference is clearly wider or narrower.
+
+    With an `amount` other than 1, the side is wanted at a share of its way from where the input
+    had it, `own_db`, and a difference is clear in proportion.
+    """
     if mine_db is None or theirs_db is None or min(mine_db, theirs_db) < _NARROWEST_DB:
         return None, []
-    if abs(theirs_db - mine_db) < _SAME_WIDTH_DB:
+    if own_db is None or own_db < _NARROWEST_DB:  # what has no side is on no way
+        own_db = mine_db
+    change_db = amount * theirs_db + (1.0 - amount) * own_db - mine_db
+    if not amount or abs(change_db) < amount * _SAME_WIDTH_DB:
         return None, []
-    width = min(10.0 ** ((theirs_db - mine_db) / 20.0), 2.0)
+    width = min(10.0 ** (change_db / 20.0), 2.0)
     return width, [f"Stereo width set to {width:.2f}: measured, not estimated."]
 
 

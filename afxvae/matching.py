@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .analysis import Cutter, as_audio
+from .candidates import scale_amounts
 from .decision import decide
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import finish, through
@@ -85,6 +86,7 @@ def match(
     seed: int = 0,
     only: str | Iterable[str] | None = None,
     without: str | Iterable[str] | None = None,
+    amount: float = 1.0,
 ) -> Match:
     """Make `audio` sound as if it had gone through the production of `reference`.
 
@@ -101,14 +103,19 @@ def match(
         only: Names of the effects that may be used, or one text with commas between them; all if
             omitted. The gain at the end, which `loudness` is about, is always among them.
         without: Names of effects that may not be used, in the same way.
+        amount: How much of the found treatment is applied, 0 to 1.5; stereo width and the loudness
+            of the reference are approached as far.
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
-        UsageError: An unknown effort, loudness or effect, or the reference is the input.
+        UsageError: An unknown effort, loudness or effect, an amount out of range, or the reference
+            is the input.
     """
     since = time.perf_counter()
     audio, reference = as_audio(audio), as_audio(reference)
-    wishes = Wishes(effort=effort, loudness=loudness, seed=seed, only=only, without=without)
+    wishes = Wishes(
+        effort=effort, loudness=loudness, seed=seed, only=only, without=without, amount=amount
+    )
     mine = Recording.of_array(audio, sample_rate, "The input")
     theirs = Recording.of_array(reference, reference_rate or sample_rate, "The reference")
     if mine.same_samples(theirs):
@@ -168,15 +175,16 @@ def match_recordings(
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     wanted = wanted[:, 0, RUN_IN:]
     decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed)
-    preset = _preset(model, decision.best, source)
+    preset = _preset(model, decision.best, source, wishes.amount)
     rendered = source.blocks
     if not preset.is_empty:
         spool.fill(through(preset, source, source.blocks, device))
         rendered = spool.blocks
-    level = {"reference": reference.lufs, "keep": source.lufs}.get(str(wishes.loudness))
-    lufs = float(wishes.loudness) if level is None else level
+    lufs = wishes.wanted_lufs(source.lufs, reference.lufs)
     side_db = reference.side_db if wishes.allows("width") else None
-    end, notes = finish(preset, source, rendered, side_db, lufs, device)
+    end, notes = finish(preset, source, rendered, side_db, lufs, device, wishes.amount)
+    if wishes.amount != 1.0:
+        notes.insert(0, f"{100.0 * wishes.amount:g} % of it applied.")
     cutter = Cutter(source.mixed)
     for block in through(end, source, rendered, device):
         put(block)
@@ -197,12 +205,14 @@ def match_recordings(
     )
 
 
-def _preset(model: AFXStyleVAE, best: Candidate, source: Recording) -> Preset:
-    """The candidate as a preset whose input gain brings this input to the analysis loudness."""
+def _preset(model: AFXStyleVAE, best: Candidate, source: Recording, amount: float) -> Preset:
+    """A candidate as a preset whose input gain brings this input to the analysis loudness."""
+    controls = scale_amounts(model.chain, best.controls, amount)
+    switches = best.switches if amount else torch.zeros_like(best.switches)
     return Preset.from_tensors(
-        model.chain.to_settings(best.controls.unsqueeze(0)),
-        dict(zip(model.chain.names, best.switches.unsqueeze(1), strict=True)),
-        input_gain_db=ANALYSIS_LUFS - source.lufs if bool(best.switches.any()) else 0.0,
+        model.chain.to_settings(controls.unsqueeze(0)),
+        dict(zip(model.chain.names, switches.unsqueeze(1), strict=True)),
+        input_gain_db=ANALYSIS_LUFS - source.lufs if bool(switches.any()) else 0.0,
         model=model.identifier,
         model_checksum=model.checksum,
     )

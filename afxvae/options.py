@@ -132,6 +132,10 @@ Without = Annotated[
         show_default="none",
     ),
 ]
+Amount = Annotated[
+    float,
+    typer.Option("--amount", metavar="PERCENT", help="How much of what is found to do, 0 to 150."),
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from .effects import default_chain
 from .types import UsageError
 
-__all__ = ["EFFORTS", "LOUDEST_LUFS", "QUIETEST_LUFS", "Wishes"]
+__all__ = ["EFFORTS", "LOUDEST_LUFS", "MOST", "QUIETEST_LUFS", "Wishes"]
 
 EFFORTS = ("fast", "normal")
 QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
+MOST = 1.5  # of a treatment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +26,12 @@ class Wishes:
         only: Names of the effects that may be used, or one text with commas between them; all if
             None. The gain at the end, which `loudness` is about, is always among them.
         without: Names of effects that may not be used, in the same way; not the gain.
+        amount: How much of the treatment is applied, 0 to 1.5: 0 leaves the input as it is, 1 is
+            the treatment as found, and in between and beyond the amounts of all effects move.
 
     Raises:
-        UsageError: An unknown effort, loudness or effect, or effects that contradict each other.
+        UsageError: An unknown effort, loudness or effect, an amount out of range, or effects that
+            contradict each other.
     """
 
     effort: str = "normal"
@@ -35,6 +39,7 @@ class Wishes:
     seed: int = 0
     only: str | Iterable[str] | None = None
     without: str | Iterable[str] | None = None
+    amount: float = 1.0
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:
@@ -50,6 +55,10 @@ class Wishes:
                 f"loudness is {self.loudness:g} LUFS, outside its range {QUIETEST_LUFS:g} to "
                 f"{LOUDEST_LUFS:g} LUFS."
             )
+        if not 0.0 <= self.amount <= MOST:  # also true of NaN
+            raise UsageError(
+                f"amount is {100.0 * self.amount:g} %, outside its range 0 to {100.0 * MOST:g} %."
+            )
         for field in ("only", "without"):
             object.__setattr__(self, field, _names(getattr(self, field)))
         self._check_effects()
@@ -58,6 +67,17 @@ class Wishes:
         """Whether an effect may be used."""
         named = self.only is None or effect == "gain" or effect in self.only
         return named and effect not in (self.without or ())
+
+    def wanted_lufs(self, mine: float, theirs: float) -> float:
+        """Loudness of the result, if the input and the reference have these; in LUFS.
+
+        A part of a treatment goes a part of the way to the reference; more than all of it, no
+        further.
+        """
+        share = min(self.amount, 1.0)
+        reference = share * theirs + (1.0 - share) * mine
+        named = {"reference": reference, "keep": mine}.get(str(self.loudness))
+        return float(self.loudness) if named is None else named
 
     def _check_effects(self) -> None:
         if self.only == ():

@@ -74,6 +74,8 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
     "only what is not there": ([*MATCH, "--only", "eq,revreb"], list, "there are reverb."),
     "without nothing": ([*MATCH, "--without", ""], list, "no effect ''; there are eq"),
     "both": ([*MATCH, "--only", "eq", "--without", "eq"], list, "both in only and in without"),
+    "amount": ([*MATCH, "--amount", "151"], list, "amount is 151 %, outside its range 0 to 150 %"),
+    "amount a word": ([*MATCH, "--amount", "much"], list, "--amount"),
     "seed": ([*MATCH, "--seed", "-1"], list, "--seed"),
     "option": ([*MATCH, "--nope"], list, "--nope"),
     "command": (["mtach"], list, "mtach"),

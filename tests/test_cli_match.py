@@ -78,6 +78,7 @@ def test_match_passes_its_options_on(
     ]
     command += ["--preset", "out/p.json", "--effort", "fast", "--loudness", "-16.5", "--seed", "7"]
     command += ["--only", "eq, compressor", "--only", "gain", "--without", "reverb"]
+    command += ["--amount", "50"]
     assert main([*command, "--revision", "v1", "--device", "cpu", "--quiet"]) == 0
     assert listing(files.folder / "out") == ["p.json", "take.flac"]
     assert quick_model.asked == {
@@ -91,6 +92,7 @@ def test_match_passes_its_options_on(
         "seed": 7,
         "only": ("eq", "compressor", "gain"),
         "without": ("reverb",),
+        "amount": 0.5,
     }
     assert capsys.readouterr() == ("", "")
 

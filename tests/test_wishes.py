@@ -27,6 +27,13 @@ def test_only_and_without_restrict_the_effects() -> None:
     assert [name for name in names if not wishes.allows(name)] == ["reverb", "width"]
 
 
+def test_a_part_of_a_treatment_goes_a_part_of_the_way_to_the_reference() -> None:
+    for amount, lufs in ((0.0, -30.0), (0.25, -27.5), (1.0, -20.0), (1.5, -20.0)):
+        assert Wishes(amount=amount).wanted_lufs(-30.0, -20.0) == lufs
+        assert Wishes(amount=amount, loudness="keep").wanted_lufs(-30.0, -20.0) == -30.0
+        assert Wishes(amount=amount, loudness=-16).wanted_lufs(-30.0, -20.0) == -16.0
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt": ({"only": "eq,revreb"}, "no effect 'revreb'; there are reverb."),
     "not of the chain": ({"without": ["phaser"]}, "no effect 'phaser'; there are eq, "),
@@ -34,6 +41,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "blank": ({"without": " "}, "no effect ''; there are eq, "),
     "a gap": ({"only": "eq,,gain"}, "no effect ''; there are eq, "),
     "contradiction": ({"only": "eq,delay", "without": "delay"}, "delay is both in only and in"),
+    "too much": ({"amount": 2.0}, "amount is 200 %, outside its range 0 to 150 %."),
+    "less than nothing": ({"amount": -0.01}, "amount is -1 %, outside its range"),
+    "no amount": ({"amount": float("nan")}, "amount is nan %, outside its range"),
     "without gain": ({"without": "gain"}, "gain can not be left out"),
 }
 

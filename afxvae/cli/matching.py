@@ -24,6 +24,7 @@ def match(
     loudness: opt.Loudness = "reference",
     only: opt.Only = None,
     without: opt.Without = None,
+    amount: opt.Amount = 100.0,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
@@ -43,6 +44,7 @@ def match(
             seed=seed,
             only=",".join(only) if only else None,
             without=",".join(without) if without else None,
+            amount=amount / 100.0,
         )
         matched = jobs.match_files(
             input_path,
