@@ -1,10 +1,18 @@
-"""The end of the chain, which is measured and not estimated: stereo width, then gain."""
+"""From a candidate to a whole preset: the end of the chain is measured on what it makes.
+
+That end is stereo width, then gain.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
+from .candidates import scale_amounts
+from .dsp.features import ANALYSIS_LUFS
 from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter
 from .presets import Preset
 from .recordings import SideMeter
@@ -12,12 +20,14 @@ from .recordings import SideMeter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
     from torch import Tensor
 
-    from .recordings import Blocks, Recording
+    from .candidates import Candidate
+    from .models.style_vae import AFXStyleVAE
+    from .recordings import Blocks, Recording, Spool
+    from .wishes import Wishes
 
-__all__ = ["SAME_LOUDNESS_DB", "finish", "through"]
+__all__ = ["SAME_LOUDNESS_DB", "Rendering", "render", "through"]
 
 SAME_LOUDNESS_DB = 0.5
 """Below this a change of level is not worth touching the samples."""
@@ -25,38 +35,85 @@ _SAME_WIDTH_DB = 4.0  # below this a difference in stereo width is content, not 
 _NARROWEST_DB = -40.0  # side against mid; below this a recording counts as mono
 
 
-def finish(
-    preset: Preset,
-    form: Recording,
-    rendered: Blocks,
-    side_db: float | None,
-    lufs: float,
-    device: torch.device,
-    amount: float = 1.0,
-) -> tuple[Preset, list[str]]:
-    """The end of the chain, set by measurement of what was rendered: width, then gain.
+@dataclass(frozen=True)
+class Rendering:
+    """What a candidate makes of the input.
+
+    Attributes:
+        preset: All that is done to the input.
+        end: The part of it that comes last, and that `blocks` do not have yet.
+        blocks: Give the input through the rest.
+        notes: Sentences about the end.
+    """
+
+    preset: Preset
+    end: Preset
+    blocks: Blocks
+    notes: list[str]
+
+
+def render(
+    model: AFXStyleVAE,
+    candidate: Candidate,
+    source: Recording,
+    reference: Recording,
+    wishes: Wishes,
+    spool: Spool,
+) -> Rendering:
+    """Render the input once, and set the end of the chain by measurement of that.
 
     The true peak of what comes out of it is below full scale.
 
     Args:
-        preset: What it was rendered with.
-        form: Of the rendered blocks: the input.
-        rendered: Gives them.
-        side_db: Level of the reference's side signal against its mid; None to leave the width.
-        lufs: The wanted loudness.
-        device: Of the blocks.
-        amount: How much of the treatment was rendered.
-
-    Returns:
-        A preset of what there is to do, and sentences about it.
+        model: Whose chain it is.
+        candidate: What is done.
+        source: The input.
+        reference: Whose width and loudness may be wanted.
+        wishes: See there.
+        spool: Takes the rendering, in place of what it holds, unless nothing is done.
     """
+    device = next(model.parameters()).device
+    preset, blocks = _preset(model, candidate, source, wishes.amount), source.blocks
+    if not preset.is_empty:
+        spool.fill(through(preset, source, source.blocks, device))
+        blocks = spool.blocks
+    end, notes = _finish(preset, source, blocks, reference, wishes, device)
+    for effect, knobs in end.settings.items():
+        preset = preset.changed(effect, knobs)
+    return Rendering(preset, end, blocks, notes)
+
+
+def _preset(model: AFXStyleVAE, best: Candidate, source: Recording, amount: float) -> Preset:
+    """A candidate as a preset whose input gain brings this input to the analysis loudness."""
+    controls = scale_amounts(model.chain, best.controls, amount)
+    switches = best.switches if amount else torch.zeros_like(best.switches)
+    return Preset.from_tensors(
+        model.chain.to_settings(controls.unsqueeze(0)),
+        dict(zip(model.chain.names, switches.unsqueeze(1), strict=True)),
+        input_gain_db=ANALYSIS_LUFS - source.lufs if bool(switches.any()) else 0.0,
+        model=model.identifier,
+        model_checksum=model.checksum,
+    )
+
+
+def _finish(
+    preset: Preset,
+    source: Recording,
+    rendered: Blocks,
+    reference: Recording,
+    wishes: Wishes,
+    device: torch.device,
+) -> tuple[Preset, list[str]]:
+    """What there is to do at the end, width and gain, and sentences about it."""
+    theirs_db = reference.side_db if wishes.allows("width") else None
+    lufs = wishes.wanted_lufs(source.lufs, reference.lufs)
     side = SideMeter()
     for block in rendered():
         side.add(block)
-    width, notes = _width(side.side_db(), side_db, form.side_db, amount)
+    width, notes = _width(side.side_db(), theirs_db, source.side_db, wishes.amount)
     end = Preset() if width is None else Preset().changed("width", {"width": width})
-    loudness, peak = LoudnessMeter(form.sample_rate), PeakMeter()
-    for block in through(end, form, rendered, device):
+    loudness, peak = LoudnessMeter(source.sample_rate), PeakMeter()
+    for block in through(end, source, rendered, device):
         loudness.add(block)
         peak.add(block)
     untouched = preset.is_empty and end.is_empty

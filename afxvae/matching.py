@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .analysis import Cutter, as_audio
-from .candidates import scale_amounts
 from .decision import decide
-from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from .finishing import finish, through
+from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from .finishing import render, through
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, Spool
@@ -34,7 +33,26 @@ if TYPE_CHECKING:
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["Finding", "Match", "match", "match_recordings"]
+__all__ = ["Alternative", "Finding", "Match", "match", "match_recordings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """A candidate that was not chosen, as complete as the one that was.
+
+    Attributes:
+        preset: The chain with its settings.
+        name: Of the candidate.
+        advantage: What the critic expects it to gain over doing nothing, in MR-STFT.
+        doubt: The critic's scale of doubt about that.
+        notes: Sentences about what else was done.
+    """
+
+    preset: Preset
+    name: str
+    advantage: float
+    doubt: float
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +65,7 @@ class Finding:
         decision: Name of the chosen candidate; ``"nothing"`` when the input was left as it is.
         candidates: Every candidate's name, expected advantage and doubt, the chosen one marked.
         notes: Sentences about what else was done.
+        alternatives: The best of the other candidates, as many as were asked for and are there.
         posterior: Over the latent of treatments.
         seconds: Time taken.
         real_time_factor: That over the input's duration.
@@ -57,6 +76,7 @@ class Finding:
     decision: str
     candidates: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    alternatives: list[Alternative] = field(default_factory=list)
     posterior: Posterior | None = None
     seconds: float = 0.0
     real_time_factor: float = 0.0
@@ -87,6 +107,7 @@ def match(
     only: str | Iterable[str] | None = None,
     without: str | Iterable[str] | None = None,
     amount: float = 1.0,
+    alternatives: int = 0,
 ) -> Match:
     """Make `audio` sound as if it had gone through the production of `reference`.
 
@@ -105,6 +126,8 @@ def match(
         without: Names of effects that may not be used, in the same way.
         amount: How much of the found treatment is applied, 0 to 1.5; stereo width and the loudness
             of the reference are approached as far.
+        alternatives: How many presets to make of candidates that were not chosen, the best by the
+            critic's opinion; the input is rendered with each, for its loudness.
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
@@ -114,7 +137,13 @@ def match(
     since = time.perf_counter()
     audio, reference = as_audio(audio), as_audio(reference)
     wishes = Wishes(
-        effort=effort, loudness=loudness, seed=seed, only=only, without=without, amount=amount
+        effort=effort,
+        loudness=loudness,
+        seed=seed,
+        only=only,
+        without=without,
+        amount=amount,
+        alternatives=alternatives,
     )
     mine = Recording.of_array(audio, sample_rate, "The input")
     theirs = Recording.of_array(reference, reference_rate or sample_rate, "The reference")
@@ -123,13 +152,7 @@ def match(
     done: list[Tensor] = []
     with Spool() as spool:
         found = match_recordings(
-            model,
-            mine,
-            theirs,
-            spool=spool,
-            put=done.append,
-            wishes=wishes,
-            since=since,
+            model, mine, theirs, spool=spool, put=done.append, wishes=wishes, since=since
         )
     return Match(**vars(found), audio=torch.cat(done, 1).to(audio.device))
 
@@ -147,13 +170,14 @@ def match_recordings(
 ) -> Finding:
     """`match` for recordings of any length, in memory that does not grow with it.
 
-    The result is rendered once; how loud it then is decides about the gain at its end.
+    The result is rendered once; how loud it then is decides about the gain at its end. So is every
+    alternative.
 
     Args:
         model: Estimates and chooses.
         source: The input.
         reference: The recording whose style is wanted.
-        spool: Keeps the rendered input until its gain is known.
+        spool: Keeps the rendered input until its gain is known, one rendering at a time.
         put: Takes the result block by block, each ``(channel, time)`` on the device of `model`.
         wishes: How; the defaults if omitted.
         since: When the work began, by `time.perf_counter`; now if omitted.
@@ -175,47 +199,39 @@ def match_recordings(
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     wanted = wanted[:, 0, RUN_IN:]
     decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed)
-    preset = _preset(model, decision.best, source, wishes.amount)
-    rendered = source.blocks
-    if not preset.is_empty:
-        spool.fill(through(preset, source, source.blocks, device))
-        rendered = spool.blocks
-    lufs = wishes.wanted_lufs(source.lufs, reference.lufs)
-    side_db = reference.side_db if wishes.allows("width") else None
-    end, notes = finish(preset, source, rendered, side_db, lufs, device, wishes.amount)
-    if wishes.amount != 1.0:
-        notes.insert(0, f"{100.0 * wishes.amount:g} % of it applied.")
+    chosen = render(model, decision.best, source, reference, wishes, spool)
     cutter = Cutter(source.mixed)
-    for block in through(end, source, rendered, device):
+    for block in through(chosen.end, source, chosen.blocks, device):
         put(block)
         cutter.add(block.mean(0).cpu())
-    for effect, knobs in end.settings.items():
-        preset = preset.changed(effect, knobs)
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
+    others = []
+    for other in decision.others(wishes.alternatives):
+        made = render(model, other, source, reference, wishes, spool)
+        others.append(Alternative(preset=made.preset, notes=made.notes, **_opinion(other)))
     seconds = time.perf_counter() - since
     return Finding(
-        preset=preset,
+        preset=chosen.preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
-        decision=_name(decision, end),
+        decision=_name(decision, chosen.end),
         candidates=_rows(decision),
-        notes=notes,
+        notes=chosen.notes + _about(wishes, len(others)),
+        alternatives=others,
         posterior=decision.posterior,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
     )
 
 
-def _preset(model: AFXStyleVAE, best: Candidate, source: Recording, amount: float) -> Preset:
-    """A candidate as a preset whose input gain brings this input to the analysis loudness."""
-    controls = scale_amounts(model.chain, best.controls, amount)
-    switches = best.switches if amount else torch.zeros_like(best.switches)
-    return Preset.from_tensors(
-        model.chain.to_settings(controls.unsqueeze(0)),
-        dict(zip(model.chain.names, switches.unsqueeze(1), strict=True)),
-        input_gain_db=ANALYSIS_LUFS - source.lufs if bool(switches.any()) else 0.0,
-        model=model.identifier,
-        model_checksum=model.checksum,
-    )
+def _about(wishes: Wishes, alternatives: int) -> list[str]:
+    """What else there is to say of how it was made."""
+    notes = []
+    if wishes.amount != 1.0:
+        notes.append(f"{100.0 * wishes.amount:g} % of it applied.")
+    if alternatives < wishes.alternatives:
+        why = "; effort fast weighs one candidate" if wishes.effort == "fast" else ""
+        notes.append(f"Alternatives: {alternatives}, as no more were weighed{why}.")
+    return notes
 
 
 def _name(decision: Decision, end: Preset) -> str:
@@ -225,14 +241,18 @@ def _name(decision: Decision, end: Preset) -> str:
     return "width and loudness only" if "width" in end.settings else "loudness only"
 
 
+def _opinion(candidate: Candidate) -> dict[str, Any]:
+    """Of the critic."""
+    return {
+        "name": candidate.name,
+        "advantage": round(candidate.advantage, 4),
+        "doubt": round(candidate.spread, 4),
+    }
+
+
 def _rows(decision: Decision) -> list[dict[str, Any]]:
     return [
-        {
-            "name": candidate.name,
-            "advantage": round(candidate.advantage, 4),
-            "doubt": round(candidate.spread, 4),
-            "chosen": place == decision.index,
-        }
+        {**_opinion(candidate), "chosen": place == decision.index}
         for place, candidate in enumerate(decision.candidates)
     ]
 

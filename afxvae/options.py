@@ -136,6 +136,12 @@ Amount = Annotated[
     float,
     typer.Option("--amount", metavar="PERCENT", help="How much of what is found to do, 0 to 150."),
 ]
+Alternatives = Annotated[
+    int,
+    typer.Option(
+        "--alternatives", metavar="K", help="Presets of the next best candidates to write, 0 to 20."
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -151,7 +151,9 @@ class Spool:
         self._file.close()
 
     def fill(self, blocks: Iterable[Tensor]) -> None:
-        """Put blocks ``(channel, time)`` aside."""
+        """Put blocks ``(channel, time)`` aside, in place of what was there."""
+        self._file.seek(0)
+        self._file.truncate()
         for block in blocks:
             self._channels = len(block)
             self._file.write(block.cpu().to(torch.float32).mT.contiguous().numpy().tobytes())

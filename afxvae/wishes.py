@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from .effects import default_chain
 from .types import UsageError
 
-__all__ = ["EFFORTS", "LOUDEST_LUFS", "MOST", "QUIETEST_LUFS", "Wishes"]
+__all__ = ["EFFORTS", "LOUDEST_LUFS", "MOST", "MOST_ALTERNATIVES", "QUIETEST_LUFS", "Wishes"]
 
 EFFORTS = ("fast", "normal")
 QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
 MOST = 1.5  # of a treatment
+MOST_ALTERNATIVES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,11 @@ class Wishes:
         without: Names of effects that may not be used, in the same way; not the gain.
         amount: How much of the treatment is applied, 0 to 1.5: 0 leaves the input as it is, 1 is
             the treatment as found, and in between and beyond the amounts of all effects move.
+        alternatives: How many presets to make of the best candidates that were not chosen.
 
     Raises:
-        UsageError: An unknown effort, loudness or effect, an amount out of range, or effects that
-            contradict each other.
+        UsageError: An unknown effort, loudness or effect, an amount or a number out of range, or
+            effects that contradict each other.
     """
 
     effort: str = "normal"
@@ -40,6 +42,7 @@ class Wishes:
     only: str | Iterable[str] | None = None
     without: str | Iterable[str] | None = None
     amount: float = 1.0
+    alternatives: int = 0
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:
@@ -58,6 +61,10 @@ class Wishes:
         if not 0.0 <= self.amount <= MOST:  # also true of NaN
             raise UsageError(
                 f"amount is {100.0 * self.amount:g} %, outside its range 0 to {100.0 * MOST:g} %."
+            )
+        if not 0 <= self.alternatives <= MOST_ALTERNATIVES:
+            raise UsageError(
+                f"alternatives is {self.alternatives}, outside its range 0 to {MOST_ALTERNATIVES}."
             )
         for field in ("only", "without"):
             object.__setattr__(self, field, _names(getattr(self, field)))

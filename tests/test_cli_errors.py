@@ -76,6 +76,17 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
     "both": ([*MATCH, "--only", "eq", "--without", "eq"], list, "both in only and in without"),
     "amount": ([*MATCH, "--amount", "151"], list, "amount is 151 %, outside its range 0 to 150 %"),
     "amount a word": ([*MATCH, "--amount", "much"], list, "--amount"),
+    "alternatives": ([*MATCH, "--alternatives", "-1"], list, "outside its range 0 to 20"),
+    "an alternative exists": (
+        [*MATCH, "--alternatives", "2"],
+        in_the_way("voice.alt2.afx.json"),
+        "voice.alt2.afx.json already exists; use --overwrite",
+    ),
+    "an alternative is the preset": (
+        [*MATCH, "--alternatives", "1", "--preset", "a.alt1.afx.json", "-o", "a.matched.wav"],
+        lambda: os.symlink("a.alt1.afx.json", "a.alt1.alt1.afx.json"),
+        "would replace the",
+    ),
     "seed": ([*MATCH, "--seed", "-1"], list, "--seed"),
     "option": ([*MATCH, "--nope"], list, "--nope"),
     "command": (["mtach"], list, "mtach"),

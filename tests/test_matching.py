@@ -329,6 +329,43 @@ def test_what_is_not_allowed_is_off(
     assert match.decision == "loudness only"
 
 
+# what else might be done
+
+
+def test_alternatives_are_whole_presets_of_the_next_best_candidates(
+    bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    audio = sound(1, 4.0, channels=2)
+    options = {"sample_rate": SAMPLE_RATE, "loudness": -30.0}
+    plain = bold.match(audio, reference, **options)
+    match = bold.match(audio, reference, **options, alternatives=3)
+    assert same(plain, match)
+    assert plain.alternatives == []
+    rows = [row for row in match.candidates[1:] if not row["chosen"]]
+    ranked = sorted(rows, key=lambda row: -row["advantage"])[:3]
+    assert [one.name for one in match.alternatives] == [row["name"] for row in ranked]
+    assert [one.advantage for one in match.alternatives] == [row["advantage"] for row in ranked]
+    presets = [match.preset, *(one.preset for one in match.alternatives)]
+    for place, preset in enumerate(presets):
+        assert preset not in presets[:place]
+        assert preset.model_checksum == bold.checksum
+        output = preset.apply(audio, SAMPLE_RATE)
+        assert lufs(output, SAMPLE_RATE) == pytest.approx(-30.0, abs=0.2)
+        assert float(true_peak(output.unsqueeze(0))) < 1.0
+
+
+def test_alternatives_that_are_not_there_are_not_made_up(
+    bold: AFXStyleVAE, timid: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    options = {"sample_rate": SAMPLE_RATE, "effort": "fast", "alternatives": 2}
+    match = bold.match(sound(1, 3.0), reference, **options)
+    assert match.alternatives == []
+    said = "Alternatives: 0, as no more were weighed; effort fast weighs one candidate."
+    assert said in match.notes
+    refused = timid.match(sound(1, 3.0), reference, **options)
+    assert [one.name for one in refused.alternatives] == ["posterior mean"]
+
+
 # what cannot be done
 
 

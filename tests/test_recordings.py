@@ -127,6 +127,8 @@ def test_what_is_put_aside_comes_back_bit_for_bit(on_disk: bool, tmp_path: Path)
             blocks = list(spool.blocks())
             assert max(block.shape[1] for block in blocks) <= BLOCK
             assert torch.equal(torch.cat(blocks, 1), made)
+        spool.fill([made[:1, :100]])  # in place of it
+        assert torch.equal(torch.cat(list(spool.blocks()), 1), made[:1, :100])
     assert not list(tmp_path.iterdir())
 
 

@@ -44,6 +44,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "too much": ({"amount": 2.0}, "amount is 200 %, outside its range 0 to 150 %."),
     "less than nothing": ({"amount": -0.01}, "amount is -1 %, outside its range"),
     "no amount": ({"amount": float("nan")}, "amount is nan %, outside its range"),
+    "alternatives": ({"alternatives": 21}, "alternatives is 21, outside its range 0 to 20."),
+    "fewer than none": ({"alternatives": -1}, "alternatives is -1, outside its range 0 to 20."),
     "without gain": ({"without": "gain"}, "gain can not be left out"),
 }
 

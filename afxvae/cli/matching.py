@@ -25,6 +25,7 @@ def match(
     only: opt.Only = None,
     without: opt.Without = None,
     amount: opt.Amount = 100.0,
+    alternatives: opt.Alternatives = 0,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
@@ -45,6 +46,7 @@ def match(
             only=",".join(only) if only else None,
             without=",".join(without) if without else None,
             amount=amount / 100.0,
+            alternatives=alternatives,
         )
         matched = jobs.match_files(
             input_path,

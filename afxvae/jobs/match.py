@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,10 @@ __all__ = ["Matched", "match_files", "parse_loudness"]
 
 @dataclass(frozen=True)
 class Matched:
-    """A match that was written: what was found, where it is, and by which model."""
+    """A match that was written: what was found, where it is, and by which model.
+
+    `alternatives` are the presets of those of `match`, in the same order.
+    """
 
     match: Finding
     output: Path
@@ -35,6 +38,7 @@ class Matched:
     model: str
     model_checksum: str
     notes: list[str] = field(default_factory=list)
+    alternatives: list[Path] = field(default_factory=list)
 
 
 def parse_loudness(text: str) -> str | float:
@@ -92,10 +96,13 @@ def match_files(
     if preset is None:
         stem = output.stem.removesuffix(".matched")
         preset = output.with_name(f"{stem}.afx.json")
+    others = _alternatives_of(preset, wishes.alternatives)
     outputs = {"output": output, "preset": preset}
+    outputs |= {f"alternative {place}": path for place, path in enumerate(others, 1)}
     check_outputs(outputs, {"input": input_path, "reference": reference_path}, overwrite)
-    # both are listened to and then cut; the input is also rendered and written
-    counter = Counter(4 * info.frames + 2 * reference_info.frames, progress)
+    # both are listened to and then cut; the input is also rendered and written, and rendered again
+    # for every alternative
+    counter = Counter((4 + len(others)) * info.frames + 2 * reference_info.frames, progress)
     source = Recording.of_file(input_path, counter.watch)
     reference = Recording.of_file(reference_path, counter.watch)
     if source.same_samples(reference):
@@ -105,10 +112,12 @@ def match_files(
 
     form = (info.sample_rate, info.channels, info)
     with (
-        kept_unless_done(preset),
+        ExitStack() as kept,
         audio.writing(output, *form, overwrite=overwrite) as put,
         Spool(output.resolve().parent) as spool,
     ):
+        for path in (preset, *others):
+            kept.enter_context(kept_unless_done(path))
 
         def write(block: Tensor) -> None:
             put(block)
@@ -124,5 +133,14 @@ def match_files(
             since=since,
         )
         match.preset.save(preset, overwrite)
+        for path, other in zip(others, match.alternatives, strict=False):
+            other.preset.save(path, overwrite)
     notes += match.notes
-    return Matched(match, output, preset, loaded.identifier, loaded.checksum, notes)
+    others = others[: len(match.alternatives)]
+    return Matched(match, output, preset, loaded.identifier, loaded.checksum, notes, others)
+
+
+def _alternatives_of(preset: Path, count: int) -> list[Path]:
+    """Where alternatives to a preset go: `NAME.alt1.afx.json` beside `NAME.afx.json`."""
+    name = preset.name.removesuffix(preset.suffix).removesuffix(".afx")
+    return [preset.with_name(f"{name}.alt{place}.afx.json") for place in range(1, count + 1)]
