@@ -16,6 +16,7 @@ from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.presets import BLOCK, Preset
 from afxvae.recordings import Recording, SideMeter, Spool
 from afxvae.types import AudioError
+from afxvae.wishes import Wishes
 from tests.sounds import sound, untrained
 
 
@@ -166,8 +167,7 @@ def test_files_match_as_arrays_do_and_apply_gives_the_same(
         tmp_path / "voice.wav",
         tmp_path / "reference.flac",
         model=lambda: model,
-        effort="fast",
-        loudness=loudness,
+        wishes=Wishes(effort="fast", loudness=loudness),
     )
     voice, _ = audio.read(tmp_path / "voice.wav")
     reference, info = audio.read(tmp_path / "reference.flac")
@@ -215,7 +215,7 @@ def test_no_block_is_longer_than_a_block(
         tmp_path / "voice.wav",
         tmp_path / "reference.flac",
         model=lambda: model,
-        effort="fast",
+        wishes=Wishes(effort="fast"),
         progress=lambda *done: told.append(done),
     )
     assert max(sizes) == BLOCK
@@ -244,6 +244,6 @@ def test_what_is_broken_off_leaves_nothing(
             tmp_path / "voice.wav",
             tmp_path / "reference.flac",
             model=lambda: model,
-            effort="fast",
+            wishes=Wishes(effort="fast"),
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == before
