@@ -117,6 +117,7 @@ def match_document(matched: Matched) -> dict[str, Any]:
         "real_time_factor": match.real_time_factor,
         "model": {"name": matched.model, "checksum": matched.model_checksum},
         "notes": matched.notes,
+        "ab": [str(path) for path in matched.ab],
         "candidates": match.candidates,
         "alternatives": [
             {"preset": str(path), **{name: getattr(other, name) for name in _OF_ALTERNATIVES}}

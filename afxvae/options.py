@@ -142,6 +142,9 @@ Alternatives = Annotated[
         "--alternatives", metavar="K", help="Presets of the next best candidates to write, 0 to 20."
     ),
 ]
+Comparison = Annotated[
+    bool, typer.Option("--ab", help="Write before and after at one loudness: .a.wav and .b.wav.")
+]
 Model = Annotated[
     str | None,
     typer.Option(

@@ -87,6 +87,12 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
         lambda: os.symlink("a.alt1.afx.json", "a.alt1.alt1.afx.json"),
         "would replace the",
     ),
+    "a comparison exists": ([*MATCH, "--ab"], in_the_way("voice.b.wav"), "voice.b.wav already"),
+    "a comparison is the output": (
+        [*MATCH, "--ab", "-o", "voice.a.wav", "--preset", "voice.a.a.wav"],
+        list,
+        "would replace the",
+    ),
     "seed": ([*MATCH, "--seed", "-1"], list, "--seed"),
     "option": ([*MATCH, "--nope"], list, "--nope"),
     "command": (["mtach"], list, "mtach"),

@@ -121,6 +121,7 @@ def test_match_json_is_one_document(
         "real_time_factor": 0.5,
         "model": {"name": "quick", "checksum": "c0ffee"},
         "notes": ["A note."],
+        "ab": [],
         "candidates": [{"name": "posterior mean", "chosen": True}],
         "alternatives": [],
     }

@@ -26,6 +26,7 @@ def match(
     without: opt.Without = None,
     amount: opt.Amount = 100.0,
     alternatives: opt.Alternatives = 0,
+    ab: opt.Comparison = False,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
@@ -55,6 +56,7 @@ def match(
             preset=preset,
             model=load_model(model, revision, device),
             wishes=wishes,
+            ab=ab,
             overwrite=overwrite,
             progress=progress,
         )

@@ -16,6 +16,7 @@ from ..files import kept_unless_done
 from ..recordings import Recording, Spool
 from ..types import UsageError
 from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes
+from .ab import Comparison, ab_paths
 from .parts import Counter, Progress, check_outputs, output_of, same_file
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ __all__ = ["Matched", "match_files", "parse_loudness"]
 class Matched:
     """A match that was written: what was found, where it is, and by which model.
 
-    `alternatives` are the presets of those of `match`, in the same order.
+    `alternatives` are the presets of those of `match`, in the same order; `ab` are the two files
+    to compare, if they were asked for.
     """
 
     match: Finding
@@ -39,6 +41,7 @@ class Matched:
     model_checksum: str
     notes: list[str] = field(default_factory=list)
     alternatives: list[Path] = field(default_factory=list)
+    ab: tuple[Path, ...] = ()
 
 
 def parse_loudness(text: str) -> str | float:
@@ -66,6 +69,7 @@ def match_files(
     preset: Path | None = None,
     model: Callable[[], AFXStyleVAE],
     wishes: Wishes | None = None,
+    ab: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Matched:
@@ -80,6 +84,8 @@ def match_files(
         preset: Where the preset goes, beside the output if not given.
         model: Called for the model once files and outputs are known to be usable.
         wishes: How it is made; the defaults if not given.
+        ab: Write input and result at one loudness too, `<stem>.a.wav` and `<stem>.b.wav` beside the
+            result; see `Comparison`.
         overwrite: Replace outputs that exist.
         progress: Called with the work done and all there may be, in frames.
 
@@ -97,12 +103,18 @@ def match_files(
         stem = output.stem.removesuffix(".matched")
         preset = output.with_name(f"{stem}.afx.json")
     others = _alternatives_of(preset, wishes.alternatives)
-    outputs = {"output": output, "preset": preset}
-    outputs |= {f"alternative {place}": path for place, path in enumerate(others, 1)}
+    pair = ab_paths(output) if ab else ()
+    outputs = {
+        "output": output,
+        "preset": preset,
+        **{f"alternative {place}": path for place, path in enumerate(others, 1)},
+        **dict(zip(("file a", "file b"), pair, strict=False)),
+    }
     check_outputs(outputs, {"input": input_path, "reference": reference_path}, overwrite)
-    # both are listened to and then cut; the input is also rendered and written, and rendered again
-    # for every alternative
-    counter = Counter((4 + len(others)) * info.frames + 2 * reference_info.frames, progress)
+    # both are listened to and then cut; the input is also rendered and written, rendered again for
+    # every alternative, and measured and written with the result for a comparison
+    passes = 4 + len(others) + 3 * ab
+    counter = Counter(passes * info.frames + 2 * reference_info.frames, progress)
     source = Recording.of_file(input_path, counter.watch)
     reference = Recording.of_file(reference_path, counter.watch)
     if source.same_samples(reference):
@@ -115,29 +127,37 @@ def match_files(
         ExitStack() as kept,
         audio.writing(output, *form, overwrite=overwrite) as put,
         Spool(output.resolve().parent) as spool,
+        Spool(output.resolve().parent) as aside,
     ):
-        for path in (preset, *others):
+        for path in (preset, *others, *pair):
             kept.enter_context(kept_unless_done(path))
+        comparison = Comparison(source, info, aside)
 
         def write(block: Tensor) -> None:
             put(block)
             counter.add(block)
+            if ab:
+                comparison.add(block)
 
         match = match_recordings(
-            loaded,
-            source,
-            reference,
-            spool=spool,
-            put=write,
-            wishes=wishes,
-            since=since,
+            loaded, source, reference, spool=spool, put=write, wishes=wishes, since=since
         )
         match.preset.save(preset, overwrite)
         for path, other in zip(others, match.alternatives, strict=False):
             other.preset.save(path, overwrite)
-    notes += match.notes
-    others = others[: len(match.alternatives)]
-    return Matched(match, output, preset, loaded.identifier, loaded.checksum, notes, others)
+        notes += match.notes
+        if ab:
+            notes.append(comparison.write(pair, counter, overwrite))
+    return Matched(
+        match,
+        output,
+        preset,
+        loaded.identifier,
+        loaded.checksum,
+        notes,
+        others[: len(match.alternatives)],
+        pair,
+    )
 
 
 def _alternatives_of(preset: Path, count: int) -> list[Path]:
