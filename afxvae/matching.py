@@ -8,7 +8,7 @@ The report measures style distances that took no part in the choice.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,10 +21,10 @@ from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, Spool
 from .types import UsageError
-from .wishes import Wishes
+from .wishes import Wishes, check_weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
@@ -114,7 +114,8 @@ def match(
     Args:
         model: Estimates and chooses.
         audio: ``(channel, time)`` or ``(time,)`` tensor or array, full scale +-1, any length.
-        reference: Another recording, ``(channel, time)`` or ``(time,)``.
+        reference: Another recording, ``(channel, time)`` or ``(time,)``, or a list of tuples
+            ``(recording, weight)``: see `match_recordings`.
         sample_rate: Of `audio`, Hz.
         reference_rate: Of `reference`, the same if omitted.
         effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates.
@@ -135,7 +136,7 @@ def match(
             is the input.
     """
     since = time.perf_counter()
-    audio, reference = as_audio(audio), as_audio(reference)
+    audio = as_audio(audio)
     wishes = Wishes(
         effort=effort,
         loudness=loudness,
@@ -146,13 +147,20 @@ def match(
         alternatives=alternatives,
     )
     mine = Recording.of_array(audio, sample_rate, "The input")
-    theirs = Recording.of_array(reference, reference_rate or sample_rate, "The reference")
-    if mine.same_samples(theirs):
+    theirs = _references(reference, reference_rate or sample_rate)
+    if any(mine.same_samples(one) for one, _ in theirs):
         raise UsageError("The reference is the input itself, so there is nothing to match.")
     done: list[Tensor] = []
     with Spool() as spool:
         found = match_recordings(
-            model, mine, theirs, spool=spool, put=done.append, wishes=wishes, since=since
+            model,
+            mine,
+            theirs[0][0],
+            also=[(one, weight / theirs[0][1]) for one, weight in theirs[1:]],
+            spool=spool,
+            put=done.append,
+            wishes=wishes,
+            since=since,
         )
     return Match(**vars(found), audio=torch.cat(done, 1).to(audio.device))
 
@@ -165,6 +173,7 @@ def match_recordings(
     *,
     spool: Spool,
     put: Callable[[Tensor], None],
+    also: Sequence[tuple[Recording, float]] = (),
     wishes: Wishes | None = None,
     since: float | None = None,
 ) -> Finding:
@@ -179,6 +188,9 @@ def match_recordings(
         reference: The recording whose style is wanted.
         spool: Keeps the rendered input until its gain is known, one rendering at a time.
         put: Takes the result block by block, each ``(channel, time)`` on the device of `model`.
+        also: Other references, and how much each weighs beside the first. Style, loudness in LUFS
+            and width in dB are the weighted means; what can be measured (echo, room, chorus, the
+            equaliser between moments that sound alike), and the report, are of the first.
         wishes: How; the defaults if omitted.
         since: When the work began, by `time.perf_counter`; now if omitted.
     """
@@ -198,29 +210,59 @@ def match_recordings(
         wanted = first  # the channel that was measured
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     wanted = wanted[:, 0, RUN_IN:]
-    decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed)
+    others = [(one.clips()[0][:, 0, RUN_IN:].to(device), weight) for one, weight in also]
+    decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed, others)
+    reference = _levels(reference, also)
     chosen = render(model, decision.best, source, reference, wishes, spool)
     cutter = Cutter(source.mixed)
     for block in through(chosen.end, source, chosen.blocks, device):
         put(block)
         cutter.add(block.mean(0).cpu())
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
-    others = []
+    alternatives = []
     for other in decision.others(wishes.alternatives):
         made = render(model, other, source, reference, wishes, spool)
-        others.append(Alternative(preset=made.preset, notes=made.notes, **_opinion(other)))
+        alternatives.append(Alternative(preset=made.preset, notes=made.notes, **_opinion(other)))
     seconds = time.perf_counter() - since
     return Finding(
         preset=chosen.preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
         decision=_name(decision, chosen.end),
         candidates=_rows(decision),
-        notes=chosen.notes + _about(wishes, len(others)),
-        alternatives=others,
+        notes=chosen.notes + _about(wishes, len(alternatives)),
+        alternatives=alternatives,
         posterior=decision.posterior,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
     )
+
+
+def _references(given: Any, sample_rate: int) -> list[tuple[Recording, float]]:
+    """One recording, or a list of tuples of a recording and its weight."""
+    several = isinstance(given, list) and bool(given)
+    if not several or not all(isinstance(one, tuple) and len(one) == 2 for one in given):
+        given = [(given, 1.0)]
+    found = []
+    for place, (audio, weight) in enumerate(given, 1):
+        name = "The reference" if len(given) == 1 else f"Reference {place}"
+        check_weight(weight, name[0].lower() + name[1:])
+        found.append((Recording.of_array(as_audio(audio), sample_rate, name), float(weight)))
+    return found
+
+
+def _levels(first: Recording, others: Sequence[tuple[Recording, float]]) -> Recording:
+    """The first reference with loudness and width as the weighted means of all."""
+    if not others:
+        return first
+    all_of_them = [(first, 1.0), *others]
+
+    def mean(pairs: list[tuple[float, float]]) -> float:
+        return sum(level * weight for level, weight in pairs) / sum(weight for _, weight in pairs)
+
+    sides = [(one.side_db, weight) for one, weight in all_of_them]
+    stereo = [(side_db, weight) for side_db, weight in sides if side_db is not None]
+    lufs = mean([(one.lufs, weight) for one, weight in all_of_them])
+    return replace(first, lufs=lufs, side_db=mean(stereo) if stereo else None)
 
 
 def _about(wishes: Wishes, alternatives: int) -> list[str]:

@@ -114,6 +114,15 @@ Loudness = Annotated[
     str,
     typer.Option("--loudness", metavar="keep|reference|LUFS", help="Loudness of the result."),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="FILE[:WEIGHT]",
+        help="Another reference, and its weight beside REFERENCE; may be repeated.",
+        show_default="none",
+    ),
+]
 Only = Annotated[
     list[str] | None,
     typer.Option(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .effects import default_chain
 from .types import UsageError
 
-__all__ = ["EFFORTS", "LOUDEST_LUFS", "MOST", "MOST_ALTERNATIVES", "QUIETEST_LUFS", "Wishes"]
+__all__ = [
+    "EFFORTS",
+    "LOUDEST_LUFS",
+    "MOST",
+    "MOST_ALTERNATIVES",
+    "QUIETEST_LUFS",
+    "Wishes",
+    "check_weight",
+]
 
 EFFORTS = ("fast", "normal")
 QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
@@ -97,6 +106,17 @@ class Wishes:
                 "gain can not be left out, as it keeps peaks from clipping; for the loudness of "
                 "the input there is loudness keep."
             )
+
+
+def check_weight(weight: float, name: str) -> float:
+    """The weight of a reference called `name` beside others, a finite number above 0.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not (weight > 0.0 and math.isfinite(weight)):
+        raise UsageError(f"The weight of {name} is {weight:g}, but it must be a number above 0.")
+    return weight
 
 
 def _names(given: str | Iterable[str] | None) -> tuple[str, ...] | None:

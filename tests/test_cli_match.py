@@ -95,6 +95,7 @@ def test_match_passes_its_options_on(
         "without": ("reverb",),
         "amount": 0.5,
         "alternatives": 0,
+        "also": [],
     }
     assert capsys.readouterr() == ("", "")
 

@@ -18,6 +18,7 @@ __all__ = ["apply", "demo", "embed", "match"]
 def match(
     input_path: opt.InputFile,
     reference_path: opt.ReferenceFile,
+    also: opt.Also = None,
     output: opt.Output = None,
     preset: opt.PresetOutput = None,
     effort: opt.OneEffort = opt.Effort.normal,
@@ -52,6 +53,7 @@ def match(
         matched = jobs.match_files(
             input_path,
             reference_path,
+            also=[jobs.parse_also(text) for text in also or ()],
             output=output,
             preset=preset,
             model=load_model(model, revision, device),

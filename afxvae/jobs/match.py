@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from .. import audio
 from ..files import kept_unless_done
 from ..recordings import Recording, Spool
 from ..types import UsageError
-from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes
+from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes, check_weight
 from .ab import Comparison, ab_paths
 from .parts import Counter, Progress, check_outputs, output_of, same_file
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..matching import Finding
     from ..models.style_vae import AFXStyleVAE
 
-__all__ = ["Matched", "match_files", "parse_loudness"]
+__all__ = ["Matched", "match_files", "parse_also", "parse_loudness"]
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,25 @@ def parse_loudness(text: str) -> str | float:
     )
 
 
+def parse_also(text: str) -> tuple[Path, float]:
+    """A reference and its weight out of `FILE` or `FILE:WEIGHT`; without one it is 1.
+
+    Raises:
+        UsageError: the weight is not above 0.
+    """
+    path, _, end = text.rpartition(":")
+    weight = None
+    if path and not Path(text).exists():
+        with suppress(ValueError):
+            weight = float(end)
+    return (Path(text), 1.0) if weight is None else (Path(path), check_weight(weight, path))
+
+
 def match_files(
     input_path: Path,
     reference_path: Path,
     *,
+    also: Sequence[tuple[Path, float]] = (),
     output: Path | None = None,
     preset: Path | None = None,
     model: Callable[[], AFXStyleVAE],
@@ -80,6 +95,7 @@ def match_files(
     Args:
         input_path: The recording to change.
         reference_path: The recording whose style is wanted.
+        also: Other references with their weights, see `match_recordings`.
         output: Where the result goes, `<stem>.matched` beside the input if not given.
         preset: Where the preset goes, beside the output if not given.
         model: Called for the model once files and outputs are known to be usable.
@@ -95,9 +111,8 @@ def match_files(
     since = time.perf_counter()
     wishes = wishes or Wishes()
     info = audio.info(input_path)
-    reference_info = audio.info(reference_path)
-    if same_file(input_path, reference_path):
-        raise UsageError(f"The reference {reference_path} is the input: it has no style to lend.")
+    references = (reference_path, *(path for path, _ in also))
+    frames = _frames(input_path, references)
     output, notes = output_of(info, output)
     if preset is None:
         stem = output.stem.removesuffix(".matched")
@@ -110,15 +125,18 @@ def match_files(
         **{f"alternative {place}": path for place, path in enumerate(others, 1)},
         **dict(zip(("file a", "file b"), pair, strict=False)),
     }
-    check_outputs(outputs, {"input": input_path, "reference": reference_path}, overwrite)
+    sources = {"input": input_path, "reference": reference_path}
+    sources |= {f"reference {place}": path for place, path in enumerate(references[1:], 2)}
+    check_outputs(outputs, sources, overwrite)
     # both are listened to and then cut; the input is also rendered and written, rendered again for
     # every alternative, and measured and written with the result for a comparison
     passes = 4 + len(others) + 3 * ab
-    counter = Counter(passes * info.frames + 2 * reference_info.frames, progress)
+    counter = Counter(passes * info.frames + 2 * frames, progress)
     source = Recording.of_file(input_path, counter.watch)
-    reference = Recording.of_file(reference_path, counter.watch)
-    if source.same_samples(reference):
-        raise UsageError(f"{reference_path} has the samples of the input: it has no style to lend.")
+    heard = [Recording.of_file(path, counter.watch) for path in references]
+    for one in heard:
+        if source.same_samples(one):
+            raise UsageError(f"{one.name} has the samples of the input: it has no style to lend.")
     loaded = model()
     from ..matching import match_recordings
 
@@ -140,7 +158,14 @@ def match_files(
                 comparison.add(block)
 
         match = match_recordings(
-            loaded, source, reference, spool=spool, put=write, wishes=wishes, since=since
+            loaded,
+            source,
+            heard[0],
+            also=[(one, weight) for one, (_, weight) in zip(heard[1:], also, strict=True)],
+            spool=spool,
+            put=write,
+            wishes=wishes,
+            since=since,
         )
         match.preset.save(preset, overwrite)
         for path, other in zip(others, match.alternatives, strict=False):
@@ -158,6 +183,15 @@ def match_files(
         others[: len(match.alternatives)],
         pair,
     )
+
+
+def _frames(input_path: Path, references: Sequence[Path]) -> int:
+    """Of all references together; `UsageError` if one of them is the input."""
+    frames = sum(audio.info(path).frames for path in references)
+    for path in references:
+        if same_file(input_path, path):
+            raise UsageError(f"The reference {path} is the input: it has no style to lend.")
+    return frames
 
 
 def _alternatives_of(preset: Path, count: int) -> list[Path]:
