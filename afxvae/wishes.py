@@ -55,7 +55,9 @@ class Wishes:
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:
-            raise UsageError(f"effort is {self.effort!r}, but it must be one of fast, normal.")
+            raise UsageError(
+                f"effort is {self.effort!r}, but it must be one of {', '.join(EFFORTS)}."
+            )
         if isinstance(self.loudness, str):
             if self.loudness not in ("reference", "keep"):
                 raise UsageError(
@@ -67,11 +69,11 @@ class Wishes:
                 f"loudness is {self.loudness:g} LUFS, outside its range {QUIETEST_LUFS:g} to "
                 f"{LOUDEST_LUFS:g} LUFS."
             )
-        if not 0.0 <= self.amount <= MOST:  # also true of NaN
+        if not 0.0 <= self.amount <= MOST:  # or not a number
             raise UsageError(
                 f"amount is {100.0 * self.amount:g} %, outside its range 0 to {100.0 * MOST:g} %."
             )
-        if not 0 <= self.alternatives <= MOST_ALTERNATIVES:
+        if self.alternatives not in range(MOST_ALTERNATIVES + 1):
             raise UsageError(
                 f"alternatives is {self.alternatives}, outside its range 0 to {MOST_ALTERNATIVES}."
             )

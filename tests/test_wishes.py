@@ -46,6 +46,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no amount": ({"amount": float("nan")}, "amount is nan %, outside its range"),
     "alternatives": ({"alternatives": 21}, "alternatives is 21, outside its range 0 to 20."),
     "fewer than none": ({"alternatives": -1}, "alternatives is -1, outside its range 0 to 20."),
+    "a part of one": ({"alternatives": 2.5}, "alternatives is 2.5, outside its range 0 to 20."),
     "without gain": ({"without": "gain"}, "gain can not be left out"),
 }
 
