@@ -16,13 +16,14 @@ The rooms, from the front door to the foundation. Each imports only from those b
 - `cli`: the command line, and the only module that prints.
 - `console`, `options`, `jobs`, `embeddings`: what commands show, take and do with files.
 - `hub`: the card of a model, and what can be told about weights without loading them.
-- `training`, `evaluation`, `matching`, `decision`, `candidates`: fit a model, judge it, and use it:
-  treatments that might be right, the critic that chooses among them, the report.
+- `training`, `evaluation`, `matching`, `decision`, `proposals`, `candidates`, `finishing`: fit a
+  model, judge it, and use it: treatments that might be right, the critic that chooses among them,
+  width and gain that are measured, the report.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
 - `recordings`: files and arrays of any length, gone through in blocks.
-- `presets`, `schema`, `analysis`, `measure`, `regularizers`: effects with their settings, as JSON
-  and as streams; from recordings to the clips that a model hears; settings that signal processing
-  reads off them; what shapes the latent space.
+- `presets`, `schema`, `wishes`, `analysis`, `measure`, `regularizers`: effects with their
+  settings, as JSON and as streams; what may be asked for in a match; from recordings to the clips
+  that a model hears; settings that signal processing reads off them; what shapes the latent space.
 - `effects`: `Effect` and `Chain`, one file for each family.
 - `audio`, `containers`, `loudness`, `dsp`: audio files and resampling; BS.1770; pure functions on
   tensors.

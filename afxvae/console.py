@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 _WIDTH = 120
+_OF_ALTERNATIVES = ("name", "advantage", "doubt", "notes")
 _REPORT_NAMES = {
     "mfcc": "timbre (mean cepstra)",
     "centroid_hz": "brightness (centroid, Hz)",
@@ -116,7 +117,12 @@ def match_document(matched: Matched) -> dict[str, Any]:
         "real_time_factor": match.real_time_factor,
         "model": {"name": matched.model, "checksum": matched.model_checksum},
         "notes": matched.notes,
+        "ab": [str(path) for path in matched.ab],
         "candidates": match.candidates,
+        "alternatives": [
+            {"preset": str(path), **{name: getattr(other, name) for name in _OF_ALTERNATIVES}}
+            for path, other in zip(matched.alternatives, match.alternatives, strict=True)
+        ],
     }
 
 
@@ -141,6 +147,8 @@ def match_summary(matched: Matched) -> RenderableType:
     parts += [Text(note) for note in matched.notes]
     if match.report:
         parts.append(_report_table(match.report))
+    if match.alternatives:
+        parts.append(_alternatives_table(matched))
     parts.append(Text(f"Wrote {matched.output} and {matched.preset} in {match.seconds:.1f} s."))
     return Group(*parts)
 
@@ -229,6 +237,16 @@ def _report_table(report: Mapping[str, Mapping[str, float]]) -> Table:
     for metric, values in report.items():
         name = _REPORT_NAMES.get(metric, metric)
         table.add_row(name, *(f"{values[when]:.4g}" for when in ("before", "after")))
+    return table
+
+
+def _alternatives_table(matched: Matched) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("alternative", "preset"):
+        table.add_column(name, header_style="bold", overflow="fold")
+    table.add_column("expected advantage", justify="right", header_style="bold")
+    for path, other in zip(matched.alternatives, matched.match.alternatives, strict=True):
+        table.add_row(other.name, str(path), f"{other.advantage:.3f} +- {other.doubt:.3f}")
     return table
 
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, Inference, choose, propose, weigh
+from .candidates import Candidate, choose, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .dsp.likeness import likeness
 from .loudness import normalize_loudness
 from .measure import measure_equalizer, peel
 from .models.estimate import ESTIMATED
+from .proposals import Inference, propose
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from .dsp.features import Features
@@ -52,6 +55,11 @@ class Decision:
         """The chosen candidate."""
         return self.candidates[self.index]
 
+    def others(self, most: int) -> list[Candidate]:
+        """The best of what was not chosen and is not "nothing", by expected advantage."""
+        left = [one for place, one in enumerate(self.candidates) if place not in (0, self.index)]
+        return sorted(left, key=lambda one: -one.advantage)[:most]
+
 
 @torch.no_grad()
 def decide(
@@ -61,6 +69,8 @@ def decide(
     measured: dict[str, Measured],
     effort: str = "normal",
     seed: int = 0,
+    allowed: Tensor | None = None,
+    others: Sequence[tuple[Tensor, float]] = (),
 ) -> Decision:
     """Propose treatments and let the critic choose.
 
@@ -71,6 +81,9 @@ def decide(
         measured: What `measure_settings` found; empty to leave everything to the model's estimate.
         effort: See `match`.
         seed: Of the posterior's samples.
+        allowed: Effects that may be on, ``(effect,)`` boolean; all if omitted.
+        others: Clips ``(clip, 131072)`` of other references, and how much their style weighs beside
+            that of the first.
     """
     clips = _levelled(clips)
     wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
@@ -78,10 +91,11 @@ def decide(
     heard, theirs = model.listen(plain), model.listen(wanted)
     each = model.embed_features(heard)
     embedded = each.mean(0, keepdim=True)
-    target = model.embed_features(theirs).mean(0, keepdim=True)
-    inferred = infer(model, heard, embedded, (wanted, theirs), measured)
+    styles = [(model.embed_clips(one).mean(0, keepdim=True), weight) for one, weight in others]
+    target = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
+    inferred = infer(model, heard, embedded, (wanted, theirs), measured, styles)
     generator = torch.Generator().manual_seed(seed)
-    found = propose(model, inferred, embedded, plain, measured, generator, effort)
+    found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
     return Decision(found, choose(found, float(model.critic.margin)), inferred.posterior)
 
@@ -92,6 +106,7 @@ def infer(
     embedded: Tensor,
     reference: tuple[Tensor, Features],
     measured: dict[str, Measured],
+    styles: Sequence[tuple[Tensor, float]] = (),
 ) -> Inference:
     """What was not measured, from a reference without its measured effects.
 
@@ -101,18 +116,28 @@ def infer(
         embedded: Style embedding of the input ``(1, embedding)``.
         reference: Its clips ``(clip, 131072)``, and their features.
         measured: See `decide`.
+        styles: Embeddings ``(1, embedding)`` of other references with their weights.
     """
     wanted, theirs = reference
     bare = peel(model.chain, wanted, measured)
     if bare is not wanted:
         bare = _levelled(bare.unsqueeze(1)).squeeze(1)
         theirs = model.listen(bare)
-    posterior = model.encode(embedded, model.embed_features(theirs).mean(0, keepdim=True))
+    style = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
+    posterior = model.encode(embedded, style)
     frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
     alike = likeness(*frames)
     fitted = measure_equalizer(model.chain["eq"], alike[0].cpu())
     same = model.same_source(heard.log_mel, theirs.log_mel)
     return Inference(bare, posterior, alike, fitted, same)
+
+
+def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """Mean of style embeddings, of which the first weighs 1."""
+    if not others:
+        return first
+    mixed = first + torch.stack([weight * style for style, weight in others]).sum(0)
+    return mixed / (1.0 + sum(weight for _, weight in others))
 
 
 def _levelled(clips: Tensor) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .types import UsageError
@@ -53,12 +55,19 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def kept_unless_done(path: Path) -> Iterator[None]:
     """Leave a file as it was, or missing, if the context is left by an error."""
-    before = path.read_bytes() if path.exists() else None
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            path.unlink(missing_ok=True)
-        else:
-            path.write_bytes(before)
-        raise
+    with ExitStack() as opened:
+        before = None
+        if path.exists():
+            before = opened.enter_context(tempfile.TemporaryFile(dir=path.resolve().parent))
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, before)
+        try:
+            yield
+        except BaseException:
+            if before is None:
+                path.unlink(missing_ok=True)
+            else:
+                before.seek(0)
+                with path.open("wb") as file:
+                    shutil.copyfileobj(before, file)
+            raise

@@ -7,24 +7,24 @@ The report measures style distances that took no part in the choice.
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .analysis import Cutter, as_audio
 from .decision import decide
-from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter
+from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from .finishing import render, through
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
-from .recordings import Recording, SideMeter, Spool
+from .recordings import Recording, Spool
 from .types import UsageError
+from .wishes import Wishes, check_weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
 
@@ -32,15 +32,27 @@ if TYPE_CHECKING:
     from .decision import Decision
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
-    from .recordings import Blocks
 
-__all__ = ["EFFORTS", "Finding", "Match", "match", "match_recordings"]
+__all__ = ["Alternative", "Finding", "Match", "match", "match_recordings"]
 
-EFFORTS = ("fast", "normal")
-SAME_LOUDNESS_DB = 0.5
-"""Below this a change of level is not worth touching the samples."""
-_SAME_WIDTH_DB = 4.0  # below this a difference in stereo width is content, not production
-_NARROWEST_DB = -40.0  # side against mid; below this a recording counts as mono
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """A candidate that was not chosen, as complete as the one that was.
+
+    Attributes:
+        preset: The chain with its settings.
+        name: Of the candidate.
+        advantage: What the critic expects it to gain over doing nothing, in MR-STFT.
+        doubt: The critic's scale of doubt about that.
+        notes: Sentences about what else was done.
+    """
+
+    preset: Preset
+    name: str
+    advantage: float
+    doubt: float
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +62,11 @@ class Finding:
     Attributes:
         preset: The chain with its settings.
         report: By metric, the style distance to the reference ``before`` and ``after``.
-        decision: Name of the chosen candidate; ``"nothing"`` when the input was left as it is.
+        decision: Name of the chosen candidate, however much of it was applied; ``"nothing"`` where
+            the input was left as it is.
         candidates: Every candidate's name, expected advantage and doubt, the chosen one marked.
         notes: Sentences about what else was done.
+        alternatives: The best of the other candidates, as many as were asked for and are there.
         posterior: Over the latent of treatments.
         seconds: Time taken.
         real_time_factor: That over the input's duration.
@@ -63,6 +77,7 @@ class Finding:
     decision: str
     candidates: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    alternatives: list[Alternative] = field(default_factory=list)
     posterior: Posterior | None = None
     seconds: float = 0.0
     real_time_factor: float = 0.0
@@ -90,42 +105,62 @@ def match(
     effort: str = "normal",
     loudness: str | float = "reference",
     seed: int = 0,
+    only: str | Iterable[str] | None = None,
+    without: str | Iterable[str] | None = None,
+    amount: float = 1.0,
+    alternatives: int = 0,
 ) -> Match:
     """Make `audio` sound as if it had gone through the production of `reference`.
 
     Args:
         model: Estimates and chooses.
         audio: ``(channel, time)`` or ``(time,)`` tensor or array, full scale +-1, any length.
-        reference: Another recording, ``(channel, time)`` or ``(time,)``.
+        reference: Another recording, ``(channel, time)`` or ``(time,)``, or a list of tuples
+            ``(recording, weight)``: see `match_recordings`.
         sample_rate: Of `audio`, Hz.
         reference_rate: Of `reference`, the same if omitted.
         effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates.
         loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS. The true peak stays
             below full scale whatever is asked for.
         seed: Of the samples drawn from the posterior.
+        only: Names of the effects that may be used, or one text with commas between them; all if
+            omitted. The gain at the end, which `loudness` is about, is always among them.
+        without: Names of effects that may not be used, in the same way.
+        amount: How much of the found treatment is applied, 0 to 1.5; stereo width and the loudness
+            of the reference are approached as far.
+        alternatives: How many presets to make of candidates that were not chosen, the best by the
+            critic's opinion; the input is rendered with each, for its loudness.
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
-        UsageError: An unknown effort or loudness, or the reference is the input.
+        UsageError: An unknown effort, loudness or effect, an amount out of range, or the reference
+            is the input.
     """
     since = time.perf_counter()
-    audio, reference = as_audio(audio), as_audio(reference)
-    _check(effort, loudness)
+    audio = as_audio(audio)
+    wishes = Wishes(
+        effort=effort,
+        loudness=loudness,
+        seed=seed,
+        only=only,
+        without=without,
+        amount=amount,
+        alternatives=alternatives,
+    )
     mine = Recording.of_array(audio, sample_rate, "The input")
-    theirs = Recording.of_array(reference, reference_rate or sample_rate, "The reference")
-    if mine.same_samples(theirs):
+    theirs = _references(reference, reference_rate or sample_rate)
+    if any(mine.same_samples(one) for one, _ in theirs):
         raise UsageError("The reference is the input itself, so there is nothing to match.")
     done: list[Tensor] = []
     with Spool() as spool:
         found = match_recordings(
             model,
             mine,
-            theirs,
+            theirs[0][0],
+            also=[(one, weight / theirs[0][1]) for one, weight in theirs[1:]],
             spool=spool,
             put=done.append,
-            effort=effort,
-            loudness=loudness,
-            seed=seed,
+            wishes=wishes,
             since=since,
         )
     return Match(**vars(found), audio=torch.cat(done, 1).to(audio.device))
@@ -139,31 +174,29 @@ def match_recordings(
     *,
     spool: Spool,
     put: Callable[[Tensor], None],
-    effort: str = "normal",
-    loudness: str | float = "reference",
-    seed: int = 0,
+    also: Sequence[tuple[Recording, float]] = (),
+    wishes: Wishes | None = None,
     since: float | None = None,
 ) -> Finding:
     """`match` for recordings of any length, in memory that does not grow with it.
 
-    The result is rendered once; how loud it then is decides about the gain at its end.
+    The result is rendered once; how loud it then is decides about the gain at its end. So is every
+    alternative.
 
     Args:
         model: Estimates and chooses.
         source: The input.
         reference: The recording whose style is wanted.
-        spool: Keeps the rendered input until its gain is known.
+        spool: Keeps the rendered input until its gain is known, one rendering at a time.
         put: Takes the result block by block, each ``(channel, time)`` on the device of `model`.
-        effort: See `match`.
-        loudness: See `match`.
-        seed: See `match`.
+        also: Other references, and how much each weighs beside the first. Style, loudness in LUFS
+            and width in dB are the weighted means; what can be measured (echo, room, chorus, the
+            equaliser between moments that sound alike), and the report, are of the first.
+        wishes: How; the defaults if omitted.
         since: When the work began, by `time.perf_counter`; now if omitted.
-
-    Raises:
-        UsageError: An unknown effort or loudness.
     """
     since = time.perf_counter() if since is None else since
-    _check(effort, loudness)
+    wishes = wishes or Wishes()
     device = next(model.parameters()).device
     (clips, own), (wanted, first) = (
         [part.to(device) for part in r.clips()] for r in (source, reference)
@@ -176,136 +209,93 @@ def match_recordings(
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first[:, 0, RUN_IN:])
     if any(measured[effect].found for effect in LINEAR):
         wanted = first  # the channel that was measured
-    decision = decide(model, clips, wanted[:, 0, RUN_IN:], measured, effort, seed)
-    preset = _preset(model, decision.best, source)
-    rendered = source.blocks
-    if not preset.is_empty:
-        spool.fill(_through(preset, source, source.blocks, device))
-        rendered = spool.blocks
-    level = {"reference": reference.lufs, "keep": source.lufs}.get(str(loudness), loudness)
-    finish, notes = _finish(preset, source, rendered, reference.side_db, float(level), device)
+    allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
+    wanted = wanted[:, 0, RUN_IN:]
+    others = [(one.clips()[0][:, 0, RUN_IN:].to(device), weight) for one, weight in also]
+    decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed, others)
+    reference = _levels(reference, also)
+    chosen = render(model, decision.best, source, reference, wishes, spool)
     cutter = Cutter(source.mixed)
-    for block in _through(finish, source, rendered, device):
+    for block in through(chosen.end, source, chosen.blocks, device):
         put(block)
         cutter.add(block.mean(0).cpu())
-    for effect, knobs in finish.settings.items():
-        preset = preset.changed(effect, knobs)
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
+    alternatives = []
+    for other in decision.others(wishes.alternatives):
+        made = render(model, other, source, reference, wishes, spool)
+        alternatives.append(Alternative(preset=made.preset, notes=made.notes, **_opinion(other)))
     seconds = time.perf_counter() - since
     return Finding(
-        preset=preset,
+        preset=chosen.preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
-        decision=_name(decision, finish),
+        decision=_name(decision, chosen.end),
         candidates=_rows(decision),
-        notes=notes,
+        notes=chosen.notes + _about(wishes, len(alternatives)),
+        alternatives=alternatives,
         posterior=decision.posterior,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
     )
 
 
-def _check(effort: str, loudness: str | float) -> None:
-    if effort not in EFFORTS:
-        raise UsageError(f"effort is {effort!r}, but it must be one of {', '.join(EFFORTS)}.")
-    if isinstance(loudness, str) and loudness not in ("reference", "keep"):
-        raise UsageError(
-            f"loudness is {loudness!r}, but it must be reference, keep or a LUFS value."
-        )
-    if not isinstance(loudness, str) and not -60.0 <= loudness <= 0.0:
-        raise UsageError(f"loudness is {loudness:g} LUFS, outside its range -60 to 0 LUFS.")
+def _references(given: Any, sample_rate: int) -> list[tuple[Recording, float]]:
+    """One recording, or a list of tuples of a recording and its weight."""
+    several = isinstance(given, list) and bool(given)
+    if not several or not all(isinstance(one, tuple) and len(one) == 2 for one in given):
+        given = [(given, 1.0)]
+    found = []
+    for place, (audio, weight) in enumerate(given, 1):
+        name = "The reference" if len(given) == 1 else f"Reference {place}"
+        check_weight(weight, name[0].lower() + name[1:])
+        found.append((Recording.of_array(as_audio(audio), sample_rate, name), float(weight)))
+    return found
 
 
-def _preset(model: AFXStyleVAE, best: Candidate, source: Recording) -> Preset:
-    """The candidate as a preset whose input gain brings this input to the analysis loudness."""
-    return Preset.from_tensors(
-        model.chain.to_settings(best.controls.unsqueeze(0)),
-        dict(zip(model.chain.names, best.switches.unsqueeze(1), strict=True)),
-        input_gain_db=ANALYSIS_LUFS - source.lufs if bool(best.switches.any()) else 0.0,
-        model=model.identifier,
-        model_checksum=model.checksum,
-    )
+def _levels(first: Recording, others: Sequence[tuple[Recording, float]]) -> Recording:
+    """The first reference with loudness and width as the weighted means of all."""
+    if not others:
+        return first
+    all_of_them = [(first, 1.0), *others]
+
+    def mean(pairs: list[tuple[float, float]]) -> float:
+        return sum(level * weight for level, weight in pairs) / sum(weight for _, weight in pairs)
+
+    sides = [(one.side_db, weight) for one, weight in all_of_them]
+    stereo = [(side_db, weight) for side_db, weight in sides if side_db is not None]
+    lufs = mean([(one.lufs, weight) for one, weight in all_of_them])
+    return replace(first, lufs=lufs, side_db=mean(stereo) if stereo else None)
 
 
-def _through(
-    preset: Preset, form: Recording, blocks: Blocks, device: torch.device
-) -> Iterator[Tensor]:
-    """Blocks that have the form of a recording, through a preset."""
-    stream = preset.stream(form.sample_rate, form.channels, device)
-    return stream.render(block.to(device) for block in blocks())
+def _about(wishes: Wishes, alternatives: int) -> list[str]:
+    """What else there is to say of how it was made."""
+    notes = []
+    if wishes.amount != 1.0:
+        notes.append(f"{100.0 * wishes.amount:g} % of it applied.")
+    if alternatives < wishes.alternatives:
+        why = "; effort fast weighs one candidate" if wishes.effort == "fast" else ""
+        notes.append(f"Alternatives: {alternatives}, as no more were weighed{why}.")
+    return notes
 
 
-def _finish(
-    preset: Preset,
-    form: Recording,
-    rendered: Blocks,
-    side_db: float | None,
-    lufs: float,
-    device: torch.device,
-) -> tuple[Preset, list[str]]:
-    """The end of the chain, set by measurement of what was rendered: width, then gain.
-
-    Args:
-        preset: What it was rendered with.
-        form: Of the rendered blocks.
-        rendered: Gives them.
-        side_db: Level of the reference's side signal against its mid.
-        lufs: The wanted loudness.
-        device: Of the blocks.
-    """
-    side = SideMeter()
-    for block in rendered():
-        side.add(block)
-    width, notes = _width(side.side_db(), side_db)
-    finish = Preset() if width is None else Preset().changed("width", {"width": width})
-    loudness, peak = LoudnessMeter(form.sample_rate), PeakMeter()
-    for block in _through(finish, form, rendered, device):
-        loudness.add(block)
-        peak.add(block)
-    untouched = preset.is_empty and finish.is_empty
-    gain_db, more = _gain_db(lufs - loudness.lufs(), peak, untouched)
-    if gain_db is not None:
-        finish = finish.changed("gain", {"gain_db": gain_db})
-    return finish, notes + more
-
-
-def _width(mine_db: float | None, theirs_db: float | None) -> tuple[float | None, list[str]]:
-    """By what to scale the side signal if the reference is clearly wider or narrower."""
-    if mine_db is None or theirs_db is None or min(mine_db, theirs_db) < _NARROWEST_DB:
-        return None, []
-    if abs(theirs_db - mine_db) < _SAME_WIDTH_DB:
-        return None, []
-    width = min(10.0 ** ((theirs_db - mine_db) / 20.0), 2.0)
-    return width, [f"Stereo width set to {width:.2f}: measured, not estimated."]
-
-
-def _gain_db(wanted_db: float, peak: PeakMeter, untouched: bool) -> tuple[float | None, list[str]]:
-    """The output gain for a change of loudness; the true peak stays in full scale."""
-    if untouched and abs(wanted_db) < SAME_LOUDNESS_DB:
-        return None, []
-    room_db = 20.0 * math.log10(peak.limit_gain(PEAK_CEILING_DB - wanted_db))
-    notes: list[str] = []
-    if room_db < 0.0:
-        if untouched and wanted_db + room_db < 0.0 < wanted_db:
-            return None, ["No louder: the peaks of the input already reach full scale."]
-        notes.append(f"{-room_db:.1f} dB below the wanted loudness, so that no peak clips.")
-    return min(max(wanted_db + room_db, -60.0), 60.0), notes
-
-
-def _name(decision: Decision, finish: Preset) -> str:
+def _name(decision: Decision, end: Preset) -> str:
     """Of what was done: the chosen candidate, or what was measured in place of it."""
-    if decision.index > 0 or finish.is_empty:
+    if decision.index > 0 or end.is_empty:
         return decision.best.name
-    return "width and loudness only" if "width" in finish.settings else "loudness only"
+    return "width and loudness only" if "width" in end.settings else "loudness only"
+
+
+def _opinion(candidate: Candidate) -> dict[str, Any]:
+    """Of the critic."""
+    return {
+        "name": candidate.name,
+        "advantage": round(candidate.advantage, 4),
+        "doubt": round(candidate.spread, 4),
+    }
 
 
 def _rows(decision: Decision) -> list[dict[str, Any]]:
     return [
-        {
-            "name": candidate.name,
-            "advantage": round(candidate.advantage, 4),
-            "doubt": round(candidate.spread, 4),
-            "chosen": place == decision.index,
-        }
+        {**_opinion(candidate), "chosen": place == decision.index}
         for place, candidate in enumerate(decision.candidates)
     ]
 

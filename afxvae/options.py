@@ -114,6 +114,46 @@ Loudness = Annotated[
     str,
     typer.Option("--loudness", metavar="keep|reference|LUFS", help="Loudness of the result."),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="FILE[:WEIGHT]",
+        help="Another reference, and its weight beside REFERENCE; may be repeated.",
+        show_default="none",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="EFFECT,...",
+        help="Effects that may be used; the loudness is a matter of --loudness.",
+        show_default="all",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="EFFECT,...",
+        help="Effects that may not be used.",
+        show_default="none",
+    ),
+]
+Amount = Annotated[
+    float,
+    typer.Option("--amount", metavar="PERCENT", help="How much of what is found to do, 0 to 150."),
+]
+Alternatives = Annotated[
+    int,
+    typer.Option(
+        "--alternatives", metavar="K", help="Presets of the next best candidates to write, 0 to 20."
+    ),
+]
+Comparison = Annotated[
+    bool, typer.Option("--ab", help="Write before and after at one loudness: .a.wav and .b.wav.")
+]
 Model = Annotated[
     str | None,
     typer.Option(

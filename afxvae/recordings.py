@@ -151,10 +151,16 @@ class Spool:
         self._file.close()
 
     def fill(self, blocks: Iterable[Tensor]) -> None:
-        """Put blocks ``(channel, time)`` aside."""
+        """Put blocks ``(channel, time)`` aside, in place of what was there."""
+        self._file.seek(0)
+        self._file.truncate()
         for block in blocks:
-            self._channels = len(block)
-            self._file.write(block.cpu().to(torch.float32).mT.contiguous().numpy().tobytes())
+            self.add(block)
+
+    def add(self, block: Tensor) -> None:
+        """Put a block ``(channel, time)`` behind what is there."""
+        self._channels = len(block)
+        self._file.write(block.cpu().to(torch.float32).mT.contiguous().numpy().tobytes())
 
     def blocks(self) -> Iterator[Tensor]:
         """What was put aside, from the start, in blocks of at most `BLOCK` samples."""

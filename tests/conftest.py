@@ -17,7 +17,7 @@ from afxvae.types import WeightsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from afxvae.matching import Finding
+    from afxvae.matching import Alternative, Finding
     from afxvae.recordings import Recording
 
 Output = pytest.CaptureFixture[str]
@@ -70,6 +70,7 @@ class QuickModel:
     checksum = "c0ffee"
     preset = Preset(model="quick", model_checksum="c0ffee").changed("gain", {"gain_db": -6.0})
     decision = "posterior mean"
+    alternatives: tuple[Alternative, ...] = ()
     raises: BaseException | None = None
     asked: dict[str, Any]
 
@@ -111,6 +112,7 @@ class QuickModel:
             decision=self.decision,
             candidates=[{"name": self.decision, "chosen": True}],
             notes=["A note."],
+            alternatives=list(self.alternatives[: options["alternatives"]]),
             seconds=0.5,
             real_time_factor=0.5,
         )
@@ -125,6 +127,7 @@ def quick_model(monkeypatch: pytest.MonkeyPatch) -> type[QuickModel]:
 
     def match_recordings(model: QuickModel, *pair: Recording, **options: Any) -> Finding:
         del options["spool"], options["since"]
+        options |= vars(options.pop("wishes"))
         return model.match_recordings(*pair, **options)
 
     monkeypatch.setattr("afxvae.models.style_vae.AFXStyleVAE", Fresh)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from afxvae.candidates import Candidate, Inference, choose, fit_eq, propose, with_measured
+from afxvae.candidates import Candidate, choose
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from afxvae.dsp.likeness import N_LIKENESS
 from afxvae.effects import default_chain
@@ -18,6 +18,7 @@ from afxvae.measure.equalizer import FIT_FIGURES
 from afxvae.models.estimate import ESTIMATED, Estimate
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.models.vae import EVIDENCE, Posterior
+from afxvae.proposals import Inference, fit_eq, propose, with_measured
 from tests.sounds import untrained
 
 CHAIN = default_chain()
@@ -57,6 +58,7 @@ def proposed(
     model: AFXStyleVAE,
     found: dict[str, Measured] | None = None,
     effort: str = "normal",
+    allowed: set[str] | None = None,
 ) -> dict[str, Candidate]:
     """By name; without `found`, for a reference in which nothing is found."""
     found = measured() if found is None else found
@@ -66,7 +68,8 @@ def proposed(
     eq = CHAIN["eq"].params
     flat = EqualizerFit(torch.full((len(eq),), 0.5), torch.zeros(80), torch.zeros(FIT_FIGURES))
     inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS), flat, 1.0)
-    listed = propose(model, inferred, embedded, noise(1), found, generator, effort)
+    may = None if allowed is None else torch.tensor([name in allowed for name in CHAIN.names])
+    listed = propose(model, inferred, embedded, noise(1), found, generator, effort, may)
     names = [candidate.name for candidate in listed]
     assert len(set(names)) == len(names)
     assert names[0] == "nothing"
@@ -233,6 +236,49 @@ def test_in_a_hurry_there_is_the_mean_or_nothing() -> None:
     fast = proposed(believing(eq=2.0), measured("reverb"), "fast")
     assert list(fast) == ["nothing", "posterior mean"]
     assert on(fast["posterior mean"]) == {"eq", "reverb"}
+
+
+# what is allowed
+
+
+@pytest.mark.parametrize("effort", ["fast", "normal"])
+def test_no_candidate_has_what_is_not_allowed(effort: str) -> None:
+    model, found = believing(eq=6.0, overdrive=5.0, compressor=3.0), measured("delay", "reverb")
+    free = proposed(model, found, effort)
+    for allowed in ({"eq"}, {"eq", "reverb"}, {"compressor", "delay", "gain"}, {"width"}, set()):
+        kept = proposed(model, found, effort, allowed)
+        assert set(kept) <= set(free)
+        for name, one in kept.items():
+            assert on(one) == on(free[name]) & allowed
+            assert torch.equal(one.controls, free[name].controls)
+        assert len({frozenset(on(one)) for one in kept.values()}) == len(kept) or effort != "fast"
+    assert list(kept) == ["nothing"]
+
+
+@pytest.mark.parametrize("effort", ["fast", "normal"])
+def test_allowing_everything_changes_nothing(effort: str) -> None:
+    model, found = believing(eq=6.0, overdrive=5.0, compressor=3.0), measured("delay", "reverb")
+    free, allowed = (proposed(model, found, effort, may) for may in (None, set(CHAIN.names)))
+    assert list(free) == list(allowed)
+    for one, other in zip(free.values(), allowed.values(), strict=True):
+        assert torch.equal(one.controls, other.controls)
+        assert torch.equal(one.switches, other.switches)
+        assert (one.sure, one.likely) == (other.sure, other.likely)
+
+
+def test_what_is_left_of_the_mean_stands_only_where_it_is_almost_certain() -> None:
+    """Log odds of 2 are 88 %, of 5 more than 99 %."""
+    model = believing(eq=2.0, overdrive=5.0)
+    assert proposed(model)["posterior mean"].likely
+    assert proposed(model, allowed={"overdrive"})["posterior mean"].likely
+    assert not proposed(model, allowed={"eq"})["posterior mean"].likely
+
+
+def test_a_room_is_sure_where_the_echo_beside_it_is_not_allowed() -> None:
+    found = measured("delay", "reverb")
+    for allowed, sure in ((None, set()), ({"eq", "reverb"}, {"reverb"}), ({"delay"}, set())):
+        listed = proposed(believing(eq=5.0), found, allowed=allowed).values()
+        assert {name for one in listed if one.sure for name in on(one)} == sure
 
 
 def test_no_two_candidates_are_the_same() -> None:

@@ -16,9 +16,10 @@ import torch
 
 from afxvae import Preset, audio, jobs
 from afxvae.cli import main
+from afxvae.matching import Alternative
 from afxvae.presets import BLOCK
 
-from .conftest import RATE, Output, QuickModel, listing, write_sound
+from .conftest import RATE, Output, QuickModel, contents, listing, write_sound
 
 
 def test_match_writes_audio_and_preset_beside_the_input(
@@ -77,6 +78,8 @@ def test_match_passes_its_options_on(
         "owner/name",
     ]
     command += ["--preset", "out/p.json", "--effort", "fast", "--loudness", "-16.5", "--seed", "7"]
+    command += ["--only", "eq, compressor", "--only", "gain", "--without", "reverb"]
+    command += ["--amount", "50"]
     assert main([*command, "--revision", "v1", "--device", "cpu", "--quiet"]) == 0
     assert listing(files.folder / "out") == ["p.json", "take.flac"]
     assert quick_model.asked == {
@@ -88,6 +91,11 @@ def test_match_passes_its_options_on(
         "effort": "fast",
         "loudness": -16.5,
         "seed": 7,
+        "only": ("eq", "compressor", "gain"),
+        "without": ("reverb",),
+        "amount": 0.5,
+        "alternatives": 0,
+        "also": [],
     }
     assert capsys.readouterr() == ("", "")
 
@@ -114,9 +122,70 @@ def test_match_json_is_one_document(
         "real_time_factor": 0.5,
         "model": {"name": "quick", "checksum": "c0ffee"},
         "notes": ["A note."],
+        "ab": [],
         "candidates": [{"name": "posterior mean", "chosen": True}],
+        "alternatives": [],
     }
     assert captured.err == ""
+
+
+def others(*gains_db: float) -> tuple[Alternative, ...]:
+    """What might be found beside, with these gains."""
+    return tuple(
+        Alternative(
+            preset=Preset().changed("gain", {"gain_db": gain}),
+            name=f"other {place}",
+            advantage=0.5 / place,
+            doubt=0.1,
+        )
+        for place, gain in enumerate(gains_db, 1)
+    )
+
+
+def test_alternatives_are_presets_beside_the_preset(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    """As many as were found, of those that were asked for."""
+    quick_model.alternatives = others(1.0, 2.0)
+    assert main(["match", files.voice, files.reference, "--alternatives", "3"]) == 0
+    assert [name for name in listing(files.folder) if "alt" in name] == [
+        "voice.alt1.afx.json",
+        "voice.alt2.afx.json",
+    ]
+    assert Preset.load("voice.alt2.afx.json") == quick_model.alternatives[1].preset
+    said = " ".join(capsys.readouterr().err.split())
+    assert "other 1 voice.alt1.afx.json 0.500 +- 0.100" in said
+    command = ["match", files.voice, files.reference, "--alternatives", "1", "--preset", "p.json"]
+    assert main([*command, "--overwrite", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["alternatives"] == [
+        {
+            "preset": "p.alt1.afx.json",
+            "name": "other 1",
+            "advantage": 0.5,
+            "doubt": 0.1,
+            "notes": [],
+        }
+    ]
+    assert Preset.load("p.alt1.afx.json") == quick_model.alternatives[0].preset
+
+
+def test_alternatives_are_all_written_or_nothing_is(
+    files: SimpleNamespace, quick_model: type[QuickModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Preset.save
+
+    def full(self: Preset, path: Path, overwrite: bool = False) -> None:
+        if "alt2" in str(path):
+            raise OSError(28, "No space left on device")
+        save(self, path, overwrite)
+
+    quick_model.alternatives = others(1.0, 2.0)
+    Path("voice.alt1.afx.json").write_text("old", encoding="utf-8")
+    before = contents(files.folder)
+    monkeypatch.setattr(Preset, "save", full)
+    command = ["match", files.voice, files.reference, "--alternatives", "2", "--overwrite"]
+    assert main(command) == 2
+    assert contents(files.folder) == before
 
 
 def test_left_as_it_is_is_an_answer(

@@ -13,10 +13,11 @@ from afxvae import Preset
 from afxvae.dsp.features import SAMPLE_RATE
 from afxvae.effects import default_chain
 from afxvae.loudness import loudness_lufs, normalize_loudness, true_peak
-from afxvae.matching import EFFORTS, Match
+from afxvae.matching import Match
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.types import AudioError, UsageError
+from afxvae.wishes import EFFORTS
 from tests.sounds import sound, untrained
 
 
@@ -298,6 +299,71 @@ def test_a_critic_that_expects_harm_refuses() -> None:
         careful = untrained(expectation)
         match = careful.match(audio, 0.2 * style, sample_rate=SAMPLE_RATE, effort="fast")
         assert match.decision.startswith(name)
+
+
+# what may be used
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_what_is_not_allowed_is_off(
+    effort: str, bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    audio, style = sound(3, 4.0, channels=2), torch.cat([reference, 0.8 * reference])
+    free = bold.match(audio, style, sample_rate=SAMPLE_RATE, effort=effort)
+    every = {"only": default_chain().names, "without": []}
+    whole = bold.match(audio, style, sample_rate=SAMPLE_RATE, effort=effort, **every)
+    assert same(free, whole)
+    used = {name for name, on in free.preset.switches.items() if on}
+    assert used >= {"eq", "compressor", "reverb", "width", "gain"}
+    for options, left in (
+        ({"only": "eq, compressor"}, {"eq", "compressor", "gain"}),
+        ({"only": ["width", "reverb"]}, {"width", "reverb", "gain"}),
+        ({"without": "reverb,width"}, used - {"reverb", "width"}),
+        ({"only": ["gain"]}, {"gain"}),
+    ):
+        match = bold.match(audio, style, sample_rate=SAMPLE_RATE, effort=effort, **options)
+        on = {name for name, switch in match.preset.switches.items() if switch}
+        assert on <= left
+        assert on == left or effort == "normal"
+        assert torch.equal(match.preset.apply(audio, SAMPLE_RATE), match.audio)
+    assert match.decision == "loudness only"
+
+
+# what else might be done
+
+
+def test_alternatives_are_whole_presets_of_the_next_best_candidates(
+    bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    audio = sound(1, 4.0, channels=2)
+    options = {"sample_rate": SAMPLE_RATE, "loudness": -30.0}
+    plain = bold.match(audio, reference, **options)
+    match = bold.match(audio, reference, **options, alternatives=3)
+    assert same(plain, match)
+    assert plain.alternatives == []
+    rows = [row for row in match.candidates[1:] if not row["chosen"]]
+    ranked = sorted(rows, key=lambda row: -row["advantage"])[:3]
+    assert [one.name for one in match.alternatives] == [row["name"] for row in ranked]
+    assert [one.advantage for one in match.alternatives] == [row["advantage"] for row in ranked]
+    presets = [match.preset, *(one.preset for one in match.alternatives)]
+    for place, preset in enumerate(presets):
+        assert preset not in presets[:place]
+        assert preset.model_checksum == bold.checksum
+        output = preset.apply(audio, SAMPLE_RATE)
+        assert lufs(output, SAMPLE_RATE) == pytest.approx(-30.0, abs=0.2)
+        assert float(true_peak(output.unsqueeze(0))) < 1.0
+
+
+def test_alternatives_that_are_not_there_are_not_made_up(
+    bold: AFXStyleVAE, timid: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    options = {"sample_rate": SAMPLE_RATE, "effort": "fast", "alternatives": 2}
+    match = bold.match(sound(1, 3.0), reference, **options)
+    assert match.alternatives == []
+    said = "Alternatives: 0, as no more were weighed; effort fast weighs one candidate."
+    assert said in match.notes
+    refused = timid.match(sound(1, 3.0), reference, **options)
+    assert [one.name for one in refused.alternatives] == ["posterior mean"]
 
 
 # what cannot be done

@@ -16,6 +16,7 @@ from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.presets import BLOCK, Preset
 from afxvae.recordings import Recording, SideMeter, Spool
 from afxvae.types import AudioError
+from afxvae.wishes import Wishes
 from tests.sounds import sound, untrained
 
 
@@ -127,6 +128,8 @@ def test_what_is_put_aside_comes_back_bit_for_bit(on_disk: bool, tmp_path: Path)
             blocks = list(spool.blocks())
             assert max(block.shape[1] for block in blocks) <= BLOCK
             assert torch.equal(torch.cat(blocks, 1), made)
+        spool.fill([made[:1, :100]])  # in place of it
+        assert torch.equal(torch.cat(list(spool.blocks()), 1), made[:1, :100])
     assert not list(tmp_path.iterdir())
 
 
@@ -164,8 +167,7 @@ def test_files_match_as_arrays_do_and_apply_gives_the_same(
         tmp_path / "voice.wav",
         tmp_path / "reference.flac",
         model=lambda: model,
-        effort="fast",
-        loudness=loudness,
+        wishes=Wishes(effort="fast", loudness=loudness),
     )
     voice, _ = audio.read(tmp_path / "voice.wav")
     reference, info = audio.read(tmp_path / "reference.flac")
@@ -213,7 +215,7 @@ def test_no_block_is_longer_than_a_block(
         tmp_path / "voice.wav",
         tmp_path / "reference.flac",
         model=lambda: model,
-        effort="fast",
+        wishes=Wishes(effort="fast"),
         progress=lambda *done: told.append(done),
     )
     assert max(sizes) == BLOCK
@@ -242,6 +244,6 @@ def test_what_is_broken_off_leaves_nothing(
             tmp_path / "voice.wav",
             tmp_path / "reference.flac",
             model=lambda: model,
-            effort="fast",
+            wishes=Wishes(effort="fast"),
         )
     assert sorted(path.name for path in tmp_path.iterdir()) == before

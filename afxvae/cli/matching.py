@@ -18,10 +18,16 @@ __all__ = ["apply", "demo", "embed", "match"]
 def match(
     input_path: opt.InputFile,
     reference_path: opt.ReferenceFile,
+    also: opt.Also = None,
     output: opt.Output = None,
     preset: opt.PresetOutput = None,
     effort: opt.OneEffort = opt.Effort.normal,
     loudness: opt.Loudness = "reference",
+    only: opt.Only = None,
+    without: opt.Without = None,
+    amount: opt.Amount = 100.0,
+    alternatives: opt.Alternatives = 0,
+    ab: opt.Comparison = False,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
@@ -33,17 +39,26 @@ def match(
     """Give INPUT the production of REFERENCE; write the result and the preset that did it."""
     with bar("Matching", quiet) as progress:
         from .. import jobs
+        from ..wishes import Wishes
 
-        wanted = jobs.parse_loudness(loudness)
+        wishes = Wishes(
+            effort=effort.value,
+            loudness=jobs.parse_loudness(loudness),
+            seed=seed,
+            only=",".join(only) if only else None,
+            without=",".join(without) if without else None,
+            amount=amount / 100.0,
+            alternatives=alternatives,
+        )
         matched = jobs.match_files(
             input_path,
             reference_path,
+            also=[jobs.parse_also(text) for text in also or ()],
             output=output,
             preset=preset,
             model=load_model(model, revision, device),
-            effort=effort.value,
-            loudness=wanted,
-            seed=seed,
+            wishes=wishes,
+            ab=ab,
             overwrite=overwrite,
             progress=progress,
         )

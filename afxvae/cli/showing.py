@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
 from .. import options as opt
-from ..types import UsageError
 from .app import app
 from .output import print_json, show
 
@@ -20,10 +17,7 @@ def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
 
     chain = Chain(EFFECTS)
     wanted = names or chain.names
-    for name in wanted:
-        if name not in chain.names:
-            known = difflib.get_close_matches(name, chain.names) or chain.names
-            raise UsageError(f"There is no effect {name!r}; there are {', '.join(known)}.")
+    chain.check_names(wanted)
     if as_json:
         print_json({"effects": [row for row in chain.to_dict() if row["name"] in wanted]})
     else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
+
+from ..types import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,6 +122,13 @@ class Chain:
     def names(self) -> tuple[str, ...]:
         """Names of the effects in order."""
         return tuple(effect.name for effect in self.effects)
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raise `UsageError` for the first name that no effect has, with those it resembles."""
+        for name in names:
+            if name not in self.names:
+                near = difflib.get_close_matches(name, self.names) or self.names
+                raise UsageError(f"There is no effect {name!r}; there are {', '.join(near)}.")
 
     def knobs_of(self, name: str) -> Tensor:
         """Which controls are those of the effect called `name`, ``(control,)`` boolean."""

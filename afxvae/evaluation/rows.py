@@ -12,10 +12,11 @@ from torch import Tensor
 from ..data.treatments import random_treatments
 from ..decision import Decision, decide
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..finishing import SAME_LOUDNESS_DB
 from ..loudness import loudness_lufs
-from ..matching import EFFORTS, SAME_LOUDNESS_DB
 from ..measure import measure_settings
 from ..types import UsageError
+from ..wishes import EFFORTS
 from . import baselines
 from .metrics import METRICS, at_matched_loudness
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .apply import Applied, apply_file
 from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
-from .match import Matched, match_files, parse_loudness
+from .match import Matched, match_files, parse_also, parse_loudness
 from .parts import Progress, load_model
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "demo",
     "load_model",
     "match_files",
+    "parse_also",
     "parse_loudness",
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,20 +15,24 @@ from .. import audio
 from ..files import kept_unless_done
 from ..recordings import Recording, Spool
 from ..types import UsageError
+from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes, check_weight
+from .ab import Comparison, ab_paths
 from .parts import Counter, Progress, check_outputs, output_of, same_file
 
 if TYPE_CHECKING:
     from ..matching import Finding
     from ..models.style_vae import AFXStyleVAE
 
-__all__ = ["Matched", "match_files", "parse_loudness"]
-
-_LOUDEST_LUFS, _QUIETEST_LUFS = 0.0, -60.0
+__all__ = ["Matched", "match_files", "parse_also", "parse_loudness"]
 
 
 @dataclass(frozen=True)
 class Matched:
-    """A match that was written: what was found, where it is, and by which model."""
+    """A match that was written: what was found, where it is, and by which model.
+
+    `alternatives` are the presets of those of `match`, in the same order; `ab` are the two files
+    to compare, if they were asked for.
+    """
 
     match: Finding
     output: Path
@@ -36,6 +40,8 @@ class Matched:
     model: str
     model_checksum: str
     notes: list[str] = field(default_factory=list)
+    alternatives: list[Path] = field(default_factory=list)
+    ab: tuple[Path, ...] = ()
 
 
 def parse_loudness(text: str) -> str | float:
@@ -47,24 +53,38 @@ def parse_loudness(text: str) -> str | float:
     if text in ("keep", "reference"):
         return text
     with suppress(ValueError):
-        if _QUIETEST_LUFS <= (lufs := float(text)) <= _LOUDEST_LUFS:
+        if QUIETEST_LUFS <= (lufs := float(text)) <= LOUDEST_LUFS:
             return lufs
     raise UsageError(
         f"--loudness is {text!r}, but it must be keep, reference, or a number from "
-        f"{_QUIETEST_LUFS:g} to {_LOUDEST_LUFS:g} LUFS."
+        f"{QUIETEST_LUFS:g} to {LOUDEST_LUFS:g} LUFS."
     )
+
+
+def parse_also(text: str) -> tuple[Path, float]:
+    """A reference and its weight out of `FILE` or `FILE:WEIGHT`; without one it is 1.
+
+    Raises:
+        UsageError: the weight is not above 0.
+    """
+    path, _, end = text.rpartition(":")
+    weight = None
+    if path and not Path(text).exists():
+        with suppress(ValueError):
+            weight = float(end)
+    return (Path(text), 1.0) if weight is None else (Path(path), check_weight(weight, path))
 
 
 def match_files(
     input_path: Path,
     reference_path: Path,
     *,
+    also: Sequence[tuple[Path, float]] = (),
     output: Path | None = None,
     preset: Path | None = None,
     model: Callable[[], AFXStyleVAE],
-    effort: str = "normal",
-    loudness: str | float = "reference",
-    seed: int = 0,
+    wishes: Wishes | None = None,
+    ab: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Matched:
@@ -75,12 +95,13 @@ def match_files(
     Args:
         input_path: The recording to change.
         reference_path: The recording whose style is wanted.
+        also: Other references with their weights, see `match_recordings`.
         output: Where the result goes, `<stem>.matched` beside the input if not given.
         preset: Where the preset goes, beside the output if not given.
         model: Called for the model once files and outputs are known to be usable.
-        effort: `fast` or `normal`.
-        loudness: See `parse_loudness`.
-        seed: Of the candidates that are drawn at random.
+        wishes: How it is made; the defaults if not given.
+        ab: Write input and result at one loudness too, `<stem>.a.wav` and `<stem>.b.wav` beside the
+            result; see `Comparison`.
         overwrite: Replace outputs that exist.
         progress: Called with the work done and all there may be, in frames.
 
@@ -88,47 +109,92 @@ def match_files(
         AfxError: anything that is wrong, in one sentence.
     """
     since = time.perf_counter()
+    wishes = wishes or Wishes()
     info = audio.info(input_path)
-    reference_info = audio.info(reference_path)
-    if same_file(input_path, reference_path):
-        raise UsageError(f"The reference {reference_path} is the input: it has no style to lend.")
+    references = (reference_path, *(path for path, _ in also))
+    frames = _frames(input_path, references)
     output, notes = output_of(info, output)
     if preset is None:
         stem = output.stem.removesuffix(".matched")
         preset = output.with_name(f"{stem}.afx.json")
-    outputs = {"output": output, "preset": preset}
-    check_outputs(outputs, {"input": input_path, "reference": reference_path}, overwrite)
-    # both are listened to and then cut; the input is also rendered and written
-    counter = Counter(4 * info.frames + 2 * reference_info.frames, progress)
+    others = _alternatives_of(preset, wishes.alternatives)
+    pair = ab_paths(output) if ab else ()
+    outputs = {
+        "output": output,
+        "preset": preset,
+        **{f"alternative {place}": path for place, path in enumerate(others, 1)},
+        **dict(zip(("file a", "file b"), pair, strict=False)),
+    }
+    sources = {"input": input_path, "reference": reference_path}
+    sources |= {f"reference {place}": path for place, path in enumerate(references[1:], 2)}
+    check_outputs(outputs, sources, overwrite)
+    # both are listened to and then cut; the input is also rendered and written, rendered again for
+    # every alternative, and measured and written with the result for a comparison
+    passes = 4 + len(others) + 3 * ab
+    counter = Counter(passes * info.frames + 2 * frames, progress)
     source = Recording.of_file(input_path, counter.watch)
-    reference = Recording.of_file(reference_path, counter.watch)
-    if source.same_samples(reference):
-        raise UsageError(f"{reference_path} has the samples of the input: it has no style to lend.")
+    heard = [Recording.of_file(path, counter.watch) for path in references]
+    for one in heard:
+        if source.same_samples(one):
+            raise UsageError(f"{one.name} has the samples of the input: it has no style to lend.")
     loaded = model()
     from ..matching import match_recordings
 
     form = (info.sample_rate, info.channels, info)
     with (
-        kept_unless_done(preset),
+        ExitStack() as kept,
         audio.writing(output, *form, overwrite=overwrite) as put,
         Spool(output.resolve().parent) as spool,
+        Spool(output.resolve().parent) as aside,
     ):
+        for path in (preset, *others, *pair):
+            kept.enter_context(kept_unless_done(path))
+        comparison = Comparison(source, info, aside)
 
         def write(block: Tensor) -> None:
             put(block)
             counter.add(block)
+            if ab:
+                comparison.add(block)
 
         match = match_recordings(
             loaded,
             source,
-            reference,
+            heard[0],
+            also=[(one, weight) for one, (_, weight) in zip(heard[1:], also, strict=True)],
             spool=spool,
             put=write,
-            effort=effort,
-            loudness=loudness,
-            seed=seed,
+            wishes=wishes,
             since=since,
         )
         match.preset.save(preset, overwrite)
-    notes += match.notes
-    return Matched(match, output, preset, loaded.identifier, loaded.checksum, notes)
+        for path, other in zip(others, match.alternatives, strict=False):
+            other.preset.save(path, overwrite)
+        notes += match.notes
+        if ab:
+            notes.append(comparison.write(pair, counter, overwrite))
+    return Matched(
+        match,
+        output,
+        preset,
+        loaded.identifier,
+        loaded.checksum,
+        notes,
+        others[: len(match.alternatives)],
+        pair,
+    )
+
+
+def _frames(input_path: Path, references: Sequence[Path]) -> int:
+    """Of all references together; `UsageError` if one of them is the input."""
+    frames = sum(audio.info(path).frames for path in references)
+    for path in references:
+        if same_file(input_path, path):
+            raise UsageError(f"The reference {path} is the input: it has no style to lend.")
+    return frames
+
+
+def _alternatives_of(preset: Path, count: int) -> list[Path]:
+    """Where alternatives to a preset go: `NAME.alt1.afx.json` beside `NAME.afx.json`."""
+    name = preset.name.removesuffix(preset.suffix).removesuffix(".afx")
+    return [preset.with_name(f"{name}.alt{place}.afx.json") for place in range(1, count + 1)]

@@ -13,7 +13,6 @@ from ..candidates import (
     choose,
     judge,
     knob_vector,
-    propose,
     render_candidates,
     with_opinions,
 )
@@ -22,6 +21,7 @@ from ..decision import infer
 from ..dsp.features import RUN_IN
 from ..evaluation.metrics import at_matched_loudness, mr_stft_from_magnitudes, stft_magnitudes
 from ..measure import measure_settings
+from ..proposals import propose
 from .loop import Log, cosine, descend, optimizer_for, set_rate
 
 if TYPE_CHECKING:
