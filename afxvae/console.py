@@ -118,6 +118,7 @@ def match_document(matched: Matched) -> dict[str, Any]:
         "model": {"name": matched.model, "checksum": matched.model_checksum},
         "notes": matched.notes,
         "ab": [str(path) for path in matched.ab],
+        "report_file": None if matched.report is None else str(matched.report),
         "candidates": match.candidates,
         "alternatives": [
             {"preset": str(path), **{name: getattr(other, name) for name in _OF_ALTERNATIVES}}
@@ -149,7 +150,9 @@ def match_summary(matched: Matched) -> RenderableType:
         parts.append(_report_table(match.report))
     if match.alternatives:
         parts.append(_alternatives_table(matched))
-    parts.append(Text(f"Wrote {matched.output} and {matched.preset} in {match.seconds:.1f} s."))
+    more = "" if matched.report is None else f" and {matched.report}"
+    written = f"Wrote {matched.output} and {matched.preset}{more} in {match.seconds:.1f} s."
+    parts.append(Text(written))
     return Group(*parts)
 
 

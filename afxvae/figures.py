@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .presets import Preset
 
-__all__ = ["FORMATS", "Look", "look_at", "match_figure", "save_report"]
+__all__ = ["FORMATS", "Look", "check_matplotlib", "look_at", "match_figure", "save_report"]
 
 FORMATS = (".html", ".pdf", ".png", ".svg")
 """What `save_report` writes."""
@@ -122,9 +122,11 @@ def match_figure(looks: Mapping[str, Look], preset: Preset, sample_rate: int) ->
     Raises:
         UsageError: matplotlib is not installed.
     """
-    figure_class = _matplotlib()
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
     drawn = [draw for name, draw in _CURVES.items() if preset.switches.get(name, False)]
-    figure: Figure = figure_class(figsize=(11.0, 7.5 if drawn else 5.0), layout="constrained")
+    figure = Figure(figsize=(11.0, 7.5 if drawn else 5.0), layout="constrained")
     grid = figure.add_gridspec(3 if drawn else 2, 6)
     _draw_spectra(figure.add_subplot(grid[0, :]), looks)
     for place, draw in enumerate(drawn):
@@ -184,14 +186,14 @@ def _page(picture: bytes, preset: Preset, rows: Mapping[str, Any]) -> str:
     )
 
 
-def _matplotlib() -> type[Figure]:
+def check_matplotlib() -> None:
+    """Raise `UsageError` unless pictures can be drawn."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise UsageError(
             "Pictures need matplotlib, which is not installed: pip install 'afxvae[figures]'."
         ) from error
-    return Figure
 
 
 def _draw_spectra(axes: Axes, looks: Mapping[str, Look]) -> None:

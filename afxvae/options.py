@@ -151,6 +151,10 @@ Alternatives = Annotated[
         "--alternatives", metavar="K", help="Presets of the next best candidates to write, 0 to 20."
     ),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="What was done, as .html, .png, .svg or .pdf."),
+]
 Comparison = Annotated[
     bool, typer.Option("--ab", help="Write before and after at one loudness: .a.wav and .b.wav.")
 ]

@@ -123,6 +123,7 @@ def test_match_json_is_one_document(
         "model": {"name": "quick", "checksum": "c0ffee"},
         "notes": ["A note."],
         "ab": [],
+        "report_file": None,
         "candidates": [{"name": "posterior mean", "chosen": True}],
         "alternatives": [],
     }

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from afxvae import Preset, audio, figures
+from afxvae.cli import main
 from afxvae.figures import look_at, match_figure, save_report
 from afxvae.types import UsageError
 from tests.sounds import sound
+
+from .conftest import Output, QuickModel, contents
 
 pytest.importorskip("matplotlib")
 RATE = 44100
@@ -67,3 +71,15 @@ def test_other_endings_and_no_matplotlib_are_said(
     with pytest.raises(UsageError, match="pip install"):
         match_figure(looks, Preset(), RATE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_match_draws_a_report(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    assert main(["match", files.voice, files.reference, "--report", "out.html"]) == 0
+    assert "out.html" in capsys.readouterr().err
+    assert "voice.matched.wav" in Path("out.html").read_text(encoding="utf-8")
+    before = contents(files.folder)
+    for wrong in ("out.doc", "out.html", "nowhere/out.png"):
+        assert main(["match", files.voice, files.reference, "-o", "n.wav", "--report", wrong]) == 2
+    assert contents(files.folder) == before

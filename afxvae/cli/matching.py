@@ -28,6 +28,7 @@ def match(
     amount: opt.Amount = 100.0,
     alternatives: opt.Alternatives = 0,
     ab: opt.Comparison = False,
+    report: opt.Report = None,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
@@ -59,6 +60,7 @@ def match(
             model=load_model(model, revision, device),
             wishes=wishes,
             ab=ab,
+            report=report,
             overwrite=overwrite,
             progress=progress,
         )

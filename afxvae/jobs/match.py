@@ -18,6 +18,7 @@ from ..types import UsageError
 from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes, check_weight
 from .ab import Comparison, ab_paths
 from .parts import Counter, Progress, check_outputs, output_of, same_file
+from .report import check_report, write_report
 
 if TYPE_CHECKING:
     from ..matching import Finding
@@ -31,7 +32,7 @@ class Matched:
     """A match that was written: what was found, where it is, and by which model.
 
     `alternatives` are the presets of those of `match`, in the same order; `ab` are the two files
-    to compare, if they were asked for.
+    to compare and `report` the picture or page, if they were asked for.
     """
 
     match: Finding
@@ -42,6 +43,7 @@ class Matched:
     notes: list[str] = field(default_factory=list)
     alternatives: list[Path] = field(default_factory=list)
     ab: tuple[Path, ...] = ()
+    report: Path | None = None
 
 
 def parse_loudness(text: str) -> str | float:
@@ -85,6 +87,7 @@ def match_files(
     model: Callable[[], AFXStyleVAE],
     wishes: Wishes | None = None,
     ab: bool = False,
+    report: Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Matched:
@@ -102,6 +105,7 @@ def match_files(
         wishes: How it is made; the defaults if not given.
         ab: Write input and result at one loudness too, `<stem>.a.wav` and `<stem>.b.wav` beside the
             result; see `Comparison`.
+        report: A picture or a page of what was done, if wanted; see `figures.FORMATS`.
         overwrite: Replace outputs that exist.
         progress: Called with the work done and all there may be, in frames.
 
@@ -119,12 +123,7 @@ def match_files(
         preset = output.with_name(f"{stem}.afx.json")
     others = _alternatives_of(preset, wishes.alternatives)
     pair = ab_paths(output) if ab else ()
-    outputs = {
-        "output": output,
-        "preset": preset,
-        **{f"alternative {place}": path for place, path in enumerate(others, 1)},
-        **dict(zip(("file a", "file b"), pair, strict=False)),
-    }
+    outputs = {"output": output, "preset": preset, **_more_outputs(others, pair, report)}
     sources = {"input": input_path, "reference": reference_path}
     sources |= {f"reference {place}": path for place, path in enumerate(references[1:], 2)}
     check_outputs(outputs, sources, overwrite)
@@ -133,10 +132,7 @@ def match_files(
     passes = 4 + len(others) + 3 * ab
     counter = Counter(passes * info.frames + 2 * frames, progress)
     source = Recording.of_file(input_path, counter.watch)
-    heard = [Recording.of_file(path, counter.watch) for path in references]
-    for one in heard:
-        if source.same_samples(one):
-            raise UsageError(f"{one.name} has the samples of the input: it has no style to lend.")
+    heard = _listen(references, source, counter)
     loaded = model()
     from ..matching import match_recordings
 
@@ -173,6 +169,8 @@ def match_files(
         notes += match.notes
         if ab:
             notes.append(comparison.write(pair, counter, overwrite))
+    if report is not None:
+        write_report(report, input_path, reference_path, output, match)
     return Matched(
         match,
         output,
@@ -182,6 +180,7 @@ def match_files(
         notes,
         others[: len(match.alternatives)],
         pair,
+        report,
     )
 
 
@@ -192,6 +191,28 @@ def _frames(input_path: Path, references: Sequence[Path]) -> int:
         if same_file(input_path, path):
             raise UsageError(f"The reference {path} is the input: it has no style to lend.")
     return frames
+
+
+def _listen(references: Sequence[Path], source: Recording, counter: Counter) -> list[Recording]:
+    """The references; `UsageError` if one of them sounds like the input, sample for sample."""
+    heard = [Recording.of_file(path, counter.watch) for path in references]
+    for one in heard:
+        if source.same_samples(one):
+            raise UsageError(f"{one.name} has the samples of the input: it has no style to lend.")
+    return heard
+
+
+def _more_outputs(
+    others: Sequence[Path], pair: Sequence[Path], report: Path | None
+) -> dict[str, Path]:
+    """What may be asked for beside output and preset, by what messages call it."""
+    if report is not None:
+        check_report(report)
+    return {
+        **{f"alternative {place}": path for place, path in enumerate(others, 1)},
+        **dict(zip(("file a", "file b"), pair, strict=False)),
+        **({} if report is None else {"report": report}),
+    }
 
 
 def _alternatives_of(preset: Path, count: int) -> list[Path]:

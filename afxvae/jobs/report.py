@@ -1,0 +1,57 @@
+"""A picture or a page of what a match did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import audio
+from ..types import UsageError
+
+if TYPE_CHECKING:
+    from ..matching import Finding
+
+__all__ = ["check_report", "write_report"]
+
+
+def check_report(path: Path) -> None:
+    """Raise `UsageError` unless a report of this name can be drawn here."""
+    from .. import figures
+
+    if path.suffix.lower() not in figures.FORMATS:
+        raise UsageError(f"The report {path} must end in one of {', '.join(figures.FORMATS)}.")
+    figures.check_matplotlib()
+
+
+def write_report(
+    path: Path, input_path: Path, reference_path: Path, result: Path, found: Finding
+) -> None:
+    """Look at the three files, and draw.
+
+    Args:
+        path: Of the report, see `check_report`.
+        input_path: What was changed.
+        reference_path: Whose style was wanted.
+        result: What came out.
+        found: With the preset and the distances.
+    """
+    from .. import figures
+
+    before = figures.look_at(input_path)
+    looks = {
+        "input": before,
+        "reference": figures.look_at(reference_path),
+        "result": figures.look_at(result, before.start_s),
+    }
+    figure = figures.match_figure(looks, found.preset, audio.info(result).sample_rate)
+    rows = {
+        "input": input_path.name,
+        "reference": reference_path.name,
+        "result": result.name,
+        "decision": found.decision,
+        **{
+            f"{metric}, before and after": f"{values['before']:.4g} → {values['after']:.4g}"
+            for metric, values in found.report.items()
+        },
+    }
+    figures.save_report(figure, path, found.preset, rows)
