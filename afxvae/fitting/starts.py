@@ -1,0 +1,290 @@
+"""Where to start: what can be measured of each effect between two aligned recordings."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from ..dsp.space import reverb_impulse_response
+from ..dsp.units import fast_length
+from ..effects.eq import eq_response
+from .alignment import impulse_response
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..effects import Chain
+
+__all__ = ["start_chorus", "start_delay", "start_eq", "start_reverb"]
+
+Knobs = dict[str, float]
+
+_HEARD_S = 0.008  # of the direct sound
+_DECAYS = ((0.5, 0.4), (1.5, 0.4), (3.0, 0.7))  # RT60, treble ratio
+
+
+def start_eq(chain: Chain, response: Tensor, sample_rate: int) -> Knobs:
+    """An equaliser whose response is that of the direct sound, but for its level.
+
+    Args:
+        chain: Has the equaliser.
+        response: See `impulse_response`, of aligned recordings.
+        sample_rate: In Hz.
+    """
+    effect = chain["eq"]
+    reach = round(_HEARD_S * sample_rate)
+    window = torch.hann_window(4 * reach + 1)
+    pulse = response.roll(2 * reach)[: 4 * reach + 1] * window
+    n_fft = fast_length(1 << 14)
+    power = torch.fft.rfft(pulse, n_fft).abs().square()
+    top = min(0.47 * sample_rate, 18_000.0)
+    grid = 30.0 * (top / 30.0) ** torch.linspace(0.0, 1.0, 96)
+    bins = torch.arange(len(power)) * (sample_rate / n_fft)
+    near = torch.exp(-0.5 * (torch.log2((bins + 1.0) / grid.unsqueeze(1)) * 6.0).square())
+    near = near + torch.exp(-0.5 * ((bins - grid.unsqueeze(1)) / (sample_rate / n_fft)).square())
+    wanted = 10.0 * torch.log10((near * power).sum(1) / near.sum(1) + 1e-9)
+    defaults = torch.tensor([param.default_control for param in effect.params])
+    places = {param.name: place for place, param in enumerate(effect.params)}
+    best, least = defaults, math.inf
+    for low, high in ((0.0, 1.0), (0.45, 1.0), (0.0, 0.6), (0.45, 0.6)):
+        controls = defaults.clone()
+        controls[places["low_cut_hz"]], controls[places["high_cut_hz"]] = low, high
+        held = [places[n] for n, v in (("low_cut_hz", low in (0.0,)), ("high_cut_hz", high == 1.0))
+                if v]  # fmt: skip
+        controls, error = _fit_curve(effect, controls, held, wanted, grid, sample_rate)
+        if error < 0.9 * least:
+            best, least = controls, error
+    return {p.name: float(p.to_setting(c)) for p, c in zip(effect.params, best, strict=True)}
+
+
+def _fit_curve(
+    effect, controls: Tensor, held: list[int], wanted: Tensor, grid: Tensor, rate: int
+) -> tuple[Tensor, float]:
+    free = [place for place in range(len(controls)) if place not in held]
+    step = 1e-3
+
+    def curves(batch: Tensor) -> Tensor:
+        knobs = {p.name: p.to_setting(c) for p, c in zip(effect.params, batch.unbind(1), strict=True)}
+        found = 20.0 * torch.log10(eq_response(knobs, grid, rate).abs() + 1e-4)
+        return found - (found - wanted).median(1, keepdim=True).values
+
+    damping, loss = 1.0, math.inf
+    prior = controls.clone()
+    residual = curves(controls.unsqueeze(0))[0] - wanted
+
+    def cost(residual: Tensor, controls: Tensor) -> float:
+        return float(residual.square().mean()) + 2.0 * float((controls - prior).square().sum())
+
+    loss = cost(residual, controls)
+    for _ in range(25):
+        batch = controls.repeat(len(free), 1)
+        signs = torch.where(controls[free] > 0.5, -step, step)
+        batch[torch.arange(len(free)), free] += signs
+        slopes = ((curves(batch) - wanted - residual) / signs.unsqueeze(1)) / len(grid) ** 0.5
+        gram = slopes @ slopes.mT + 2.0 * torch.eye(len(free))
+        gradient = slopes @ residual / len(grid) ** 0.5 + 2.0 * (controls - prior)[free]
+        for _ in range(6):
+            move = torch.linalg.solve(gram + damping * torch.diag(gram.diagonal()), gradient)
+            tried = controls.clone()
+            tried[free] = (controls[free] - move.clamp(-0.2, 0.2)).clamp(0.0, 1.0)
+            after = curves(tried.unsqueeze(0))[0] - wanted
+            if cost(after, tried) < loss:
+                controls, residual, loss = tried, after, cost(after, tried)
+                damping *= 0.3
+                break
+            damping *= 4.0
+        else:
+            break
+    return controls, loss
+
+
+def _pulse(response: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
+    """Spectra of the response, and of its direct sound."""
+    reach = round(_HEARD_S * sample_rate)
+    window = torch.zeros_like(response)
+    window[: reach + 1] = torch.hann_window(2 * reach + 1)[reach:]
+    window[-reach:] = torch.hann_window(2 * reach + 1)[:reach]
+    return torch.fft.rfft(response), torch.fft.rfft(response * window)
+
+
+def start_delay(response: Tensor, sample_rate: int) -> tuple[Knobs, float]:
+    """The strongest echo of the direct sound, and its height over what is beside it."""
+    whole, direct = _pulse(response, sample_rate)
+    n = len(response)
+    alike = torch.fft.irfft(whole * direct.conj(), n) / direct.abs().square().mean()
+    low, high = round(0.02 * sample_rate), round(1.0 * sample_rate)
+    spread = float(alike[low : 2 * high].square().mean().sqrt()) + 1e-9
+    peak = low + int(alike[low : high + 1].argmax())
+    a, b, c = (float(alike[peak + k]) for k in (-1, 0, 1))
+    curve = a - 2.0 * b + c
+    lag = peak + (0.5 * (a - c) / curve if curve < 0.0 else 0.0)
+    level = b / float(alike[0])
+    again = float(alike[2 * peak - 2 : 2 * peak + 3].max()) / float(alike[0])
+    knobs = {
+        "time_ms": 1000.0 * lag / sample_rate,
+        "feedback": min(max(again / max(level, 1e-6), 0.05), 0.85),
+        "mix": min(max(level / (1.0 + level), 0.02), 0.9),
+    }
+    return knobs, b / spread
+
+
+def start_reverb(response: Tensor, sample_rate: int) -> tuple[Knobs, float]:
+    """A reverberation by its own reflections, and how surely it was found."""
+    whole, direct = _pulse(response, sample_rate)
+    n = len(response)
+    best: tuple[float, Knobs] = (0.0, {})
+    for decay, treble in _DECAYS:
+        one = reverb_impulse_response(
+            torch.tensor([decay]), torch.tensor([treble]), sample_rate, 1
+        )[0, 0]
+        one = one[: n // 2]
+        room = torch.fft.rfft(one, n)
+        alike = torch.fft.irfft(whole * (room * direct).conj(), n)
+        power = float((room * direct).abs().square().mean())
+        high = round(0.1 * sample_rate)
+        beside = alike[2 * high : 12 * high]
+        peak = int(alike[: high + 1].argmax())
+        height = float(alike[peak]) / (float(beside.square().mean().sqrt()) + 1e-12)
+        if height > best[0]:
+            level = max(float(alike[peak]) / power, 1e-3)
+            a, b, c = (float(alike[peak + k]) for k in (-1, 0, 1))
+            curve = a - 2.0 * b + c
+            lag = peak + (0.5 * (a - c) / curve if curve < 0.0 else 0.0)
+            best = (height, {
+                "decay_s": decay, "treble_ratio": treble,
+                "pre_delay_ms": min(max(1000.0 * lag / sample_rate, 0.0), 100.0),
+                "mix": min(level / (1.0 + level), 0.9),
+            })  # fmt: skip
+    return best[1], best[0]
+
+
+# chorus
+
+_FRAME, _HOP = 512, 512
+_RATES = (0.05, 8.0)
+_DEPTHS = (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 2.6, 3.2, 4.0, 5.0, 6.0)
+_DELAY_MS = (3.0, 31.0)
+
+
+def _whitened(signal: Tensor) -> Tensor:
+    frames = functional.pad(signal, (1024, 1024)).unfold(0, 1024, 256) * torch.hann_window(1024)
+    spectrum = torch.fft.rfft(frames)
+    level = spectrum.abs()
+    smooth = functional.avg_pool1d(level.unsqueeze(1), 9, 1, 4, count_include_pad=False).squeeze(1)
+    spectrum = spectrum / (level + 0.2 * smooth + 0.02 * level.mean(1, keepdim=True) + 1e-6)
+    parts = torch.fft.irfft(spectrum) * torch.hann_window(1024)
+    found = functional.fold(
+        parts.mT.unsqueeze(0), (1, 256 * (len(parts) - 1) + 1024), (1, 1024), stride=(1, 256)
+    ).flatten()
+    return found[1024 : 1024 + len(signal)]
+
+
+def start_chorus(dry: Tensor, wet: Tensor, sample_rate: int) -> tuple[Knobs, float]:
+    """The swinging path along which one sound ``(time,)`` follows another, and how surely."""
+    scale = sample_rate / 1000.0
+    lags = int(37.0 * scale)
+    original, voice = _whitened(dry), _whitened(wet)
+    past = functional.pad(original, (lags, 0)).unfold(0, lags + _FRAME, _HOP)
+    now = functional.pad(voice, (0, 0)).unfold(0, _FRAME, _HOP)[: len(past)]
+    past = past[: len(now)]
+    n_fft = fast_length(lags + _FRAME)
+    cross = torch.fft.irfft(
+        torch.fft.rfft(now, n_fft) * torch.fft.rfft(past, n_fft).conj(), n_fft
+    )
+    # now[t] = past[t + lags - lag]: index lag - lags
+    picture = cross[:, torch.arange(-lags, 1)].flip(1)  # column: lag, from 0
+    picture = torch.stack([cross[:, (lag - lags) % n_fft] for lag in range(lags + 1)], 1)
+    power = (now.square().sum(1) * past.square().sum(1) * _FRAME / (lags + _FRAME)).sqrt()
+    picture = picture / (power + 0.1 * power.mean()).unsqueeze(1)
+    picture = picture - picture.mean(0)  # what stands still is an echo
+    time = (torch.arange(len(picture)) * _HOP + _FRAME / 2) / sample_rate
+    width = max(1, round(6 * scale / 24))
+    coarse = functional.avg_pool1d(picture.unsqueeze(1), width, width).squeeze(1)
+    return _search(coarse, picture, time, width / scale, original, voice, sample_rate)
+
+
+def _search(coarse, picture, time, step_ms, original, voice, sample_rate):
+    duration = float(time[-1])
+    spacing = 0.45 / duration
+    rates = torch.arange(_RATES[0], _RATES[1], spacing)
+    low, high = (round(ms / step_ms) for ms in _DELAY_MS)
+    delays = torch.arange(low, high)
+    lag_count = coarse.shape[1]
+    flat = coarse.flatten()
+    rows = torch.arange(len(coarse)).unsqueeze(1) * lag_count
+    scores = []
+    for rate in rates.tolist():
+        swing = torch.sin(2.0 * math.pi * rate * time)
+        for depth in _DEPTHS:
+            offset = (swing * (depth / step_ms)).round().long().unsqueeze(1)
+            place = (delays + offset).clamp(0, lag_count - 1)
+            scores.append(flat[(rows + place).flatten()].view(place.shape).mean(0))
+    table = torch.stack(scores)
+    spread = float(table.std())
+    best_knobs, best = {}, -1.0
+    top = table.flatten().topk(40).indices
+    scale = sample_rate / 1000.0
+    seen = []
+    for index in top.tolist():
+        combo, delay = divmod(index, len(delays))
+        rate = float(rates[combo // len(_DEPTHS)])
+        depth = _DEPTHS[combo % len(_DEPTHS)]
+        start = torch.tensor([math.log(rate), math.log(depth), (float(delays[delay]) + 0.5) * step_ms])
+        seen.append(start)
+    generator = torch.Generator().manual_seed(0)
+    found = torch.stack(seen)
+    place = torch.arange(round(40 * scale), len(original), 13)
+    knobs, correlation = _sharpen(found, original, voice, place, sample_rate, generator)
+    rate, depth, delay = knobs.tolist()
+    level = max(correlation, 0.0)
+    return {
+        "rate_hz": math.exp(rate), "depth_ms": math.exp(depth), "delay_ms": delay,
+        "mix": min(max(level, 0.1), 0.5),
+    }, correlation * len(place) ** 0.5  # fmt: skip
+
+
+def _sharpen(starts, original, voice, place, sample_rate, generator):
+    scale = sample_rate / 1000.0
+    duration = len(original) / sample_rate
+    time = place / sample_rate
+
+    def score(knobs: Tensor) -> Tensor:
+        delay = knobs[:, 2:] + knobs[:, 1:2].exp() * torch.sin(
+            2.0 * math.pi * knobs[:, :1].exp() * time
+        )
+        lag = (delay * scale).clamp_min(2.0)
+        whole = lag.floor()
+        share = lag - whole
+        index = (place - whole.long()).clamp_min(1)
+        then = (1.0 - share) * original[index] + share * original[index - 1]
+        now = voice[place]
+        return (then * now).mean(1) / (
+            then.square().mean(1) * now.square().mean() + 1e-20
+        ).sqrt()
+
+    def spread_of(knobs: Tensor) -> Tensor:
+        rate, depth = knobs[0].exp(), knobs[1].exp()
+        return torch.stack([
+            (0.15 / (duration * rate)).clamp(max=0.1),
+            (0.15 / depth).clamp(max=0.3), torch.tensor(0.15),
+        ])  # fmt: skip
+
+    values = score(starts)
+    order = values.argsort(descending=True)
+    best, height = starts[order[0]], float(values[order[0]])
+    for begin in order[:4].tolist():
+        knobs = starts[begin]
+        spread = spread_of(knobs)
+        for _ in range(10):
+            drawn = knobs + spread * torch.randn(48, 3, generator=generator)
+            drawn[0] = knobs
+            values = score(drawn)
+            elite = values.topk(8).indices
+            knobs = drawn[elite].mean(0)
+            spread = 1.2 * drawn[elite].std(0).clamp_min(1e-6)
+            if float(values.max()) > height:
+                height, best = float(values.max()), drawn[values.argmax()]
+    return best, height
