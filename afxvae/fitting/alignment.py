@@ -124,7 +124,7 @@ def _excess_delay(pulse: Tensor) -> float:
     """Samples by which the middle of a pulse ``(2 reach + 1,)`` is late, but for minimum phase."""
     reach = len(pulse) // 2
     n_fft = 8 * fast_length(len(pulse))
-    spectrum = torch.fft.rfft(pulse.roll(-reach) if False else pulse, n_fft)
+    spectrum = torch.fft.rfft(pulse, n_fft)
     frequency = torch.arange(len(spectrum)) / n_fft
     spectrum = spectrum * torch.exp(2j * math.pi * frequency * reach)
     magnitude = spectrum.abs()
@@ -141,7 +141,7 @@ def _excess_delay(pulse: Tensor) -> float:
         angle = torch.angle(turned)
         slope = (weight * angle * frequency).sum() / (weight * frequency.square()).sum()
         late -= float(slope) / (2.0 * math.pi)
-    return late if abs(late) < 2.0 else 0.0
+    return late if abs(late) < 0.1 * reach else 0.0
 
 
 def aligned(wet: Tensor, delay_s: float, polarity: int, sample_rate: int, length: int) -> Tensor:

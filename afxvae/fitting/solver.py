@@ -24,9 +24,10 @@ _STEPS = {("delay", "time_ms"): 1e-5, ("chorus", "rate_hz"): 1e-5, ("chorus", "d
           ("chorus", "depth_ms"): 1e-3, ("reverb", "pre_delay_ms"): 1e-5}  # fmt: skip
 """Of a control, for its derivative; small where the waveform moves far."""
 _BATCH = 8
-_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-7, 1e3
+_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-8, 1e2
 _RIDGE = 1e-5  # of the power of the wet sound, for a whole turn of a knob
 _LONGEST = 0.25  # of a knob's way in one step
+_WORTH = 0.8  # of the loss: what is less goes on without new derivatives
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,20 @@ def _jacobian(problem: Problem, state: State, stages: list[Tensor], free: list[i
     return torch.cat(rows)
 
 
-def _free(chain: Chain, state: State, held: set[tuple[str, str]]) -> list[int]:
+def _free(chain: Chain, state: State) -> list[int]:
+    """Controls that a derivative can move: of effects that are on, but for cuts that are open.
+
+    A cut of an equaliser that opens entirely jumps, so that this is a choice and no way.
+    """
     on = dict(zip(chain.names, state.switches.tolist(), strict=True))
     return [
         place
         for place, (effect, param) in enumerate(chain.knobs)
-        if on[effect] and (effect, param.name) not in held
+        if on[effect]
+        and not (
+            param.name.endswith("cut_hz")
+            and float(state.controls[place]) == param.default_control
+        )
     ]
 
 
@@ -168,9 +177,8 @@ def solve(
     state: State,
     rounds: int,
     *,
-    held: set[tuple[str, str]] = frozenset(),  # type: ignore[assignment]
     enough: float = 1e-8,
-    slow: float = 0.01,
+    slow: float = 0.02,
 ) -> State:
     """Improve the knobs of the effects that are on.
 
@@ -178,39 +186,44 @@ def solve(
         problem: What is compared.
         state: Where to start.
         rounds: Most derivatives that are taken.
-        held: Knobs that stay, effect and name.
         enough: Loss at which nothing needs to be improved any more.
         slow: Share by which two rounds must lower the loss, else they were the last.
     """
-    free = _free(problem.chain, state, held)
-    power = problem.power
+    free = _free(problem.chain, state)
+    power, run_in = problem.power, problem.run_in
     stages = problem.stages(state)
-    residual = problem.residual(stages[-1][0, :, problem.run_in :])
+    residual = problem.residual(stages[-1][0, :, run_in:])
     loss = float(residual.square().sum()) / power
-    damping = state.damping
-    if not free:
-        return replace(state, loss=loss)
-    history = [loss]
-    for _ in range(rounds):
+    damping, history = state.damping, [loss]
+    for _ in range(rounds if free else 0):
         if loss < enough or problem.late:
             break
         rows = _jacobian(problem, state, stages, free)
-        gram = (rows @ rows.mT).double() / power
-        slope = (rows @ residual).double() / power
-        moved = False
-        while damping < _MOST_DAMPING and not problem.late:
+        fresh = True
+        while not problem.late:
+            gram = (rows @ rows.mT).double() / power
+            slope = (rows @ residual).double() / power
             controls = _step(state.controls, gram, slope, damping, free)
+            move = (controls - state.controls)[free]
             tried = replace(state, controls=controls)
             stages_tried = problem.stages(tried)
-            residual_tried = problem.residual(stages_tried[-1][0, :, problem.run_in :])
+            residual_tried = problem.residual(stages_tried[-1][0, :, run_in:])
             after = float(residual_tried.square().sum()) / power
             if after < loss:
+                missed = residual_tried - residual - move @ rows  # Broyden's update
+                rows = rows + torch.outer(move / move.square().sum(), missed)
+                better = after < _WORTH * loss
                 state, stages, residual, loss = tried, stages_tried, residual_tried, after
-                damping, moved = max(damping * 0.2, _LEAST_DAMPING), True
+                damping = max(damping * 0.3, _LEAST_DAMPING)
+                fresh = False
+                if not better:
+                    break
+            elif not fresh or damping > _MOST_DAMPING:
                 break
-            damping *= 5.0
+            else:
+                damping *= 4.0
         history.append(loss)
-        if not moved or (len(history) > 2 and loss > (1.0 - slow) * history[-3]):
+        if fresh or (len(history) > 2 and loss > (1.0 - slow) * history[-3]):
             break
     return replace(state, loss=loss, damping=min(max(damping, _LEAST_DAMPING), _DAMPING))
 
@@ -232,7 +245,7 @@ def _step(controls: Tensor, gram: Tensor, slope: Tensor, damping: float, free: l
         if not bool(outside.any()):
             break
         inside &= ~outside
-    step = step * torch.clamp(_LONGEST / step.abs().max().clamp_min(1e-12), max=1.0)
+    step = step.clamp(-_LONGEST, _LONGEST)
     found = controls.clone()
     found[free] = (here + step).clamp(0.0, 1.0).float()
     return found

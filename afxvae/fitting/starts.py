@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 
 from ..dsp.space import reverb_impulse_response
 from ..dsp.units import fast_length
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
 
-__all__ = ["start_chorus", "start_delay", "start_eq", "start_reverb"]
+__all__ = ["start_delay", "start_eq", "start_reverb"]
 
 Knobs = dict[str, float]
 
@@ -159,132 +158,3 @@ def start_reverb(response: Tensor, sample_rate: int) -> tuple[Knobs, float]:
                 "mix": min(level / (1.0 + level), 0.9),
             })  # fmt: skip
     return best[1], best[0]
-
-
-# chorus
-
-_FRAME, _HOP = 512, 512
-_RATES = (0.05, 8.0)
-_DEPTHS = (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 2.6, 3.2, 4.0, 5.0, 6.0)
-_DELAY_MS = (3.0, 31.0)
-
-
-def _whitened(signal: Tensor) -> Tensor:
-    frames = functional.pad(signal, (1024, 1024)).unfold(0, 1024, 256) * torch.hann_window(1024)
-    spectrum = torch.fft.rfft(frames)
-    level = spectrum.abs()
-    smooth = functional.avg_pool1d(level.unsqueeze(1), 9, 1, 4, count_include_pad=False).squeeze(1)
-    spectrum = spectrum / (level + 0.2 * smooth + 0.02 * level.mean(1, keepdim=True) + 1e-6)
-    parts = torch.fft.irfft(spectrum) * torch.hann_window(1024)
-    found = functional.fold(
-        parts.mT.unsqueeze(0), (1, 256 * (len(parts) - 1) + 1024), (1, 1024), stride=(1, 256)
-    ).flatten()
-    return found[1024 : 1024 + len(signal)]
-
-
-def start_chorus(dry: Tensor, wet: Tensor, sample_rate: int) -> tuple[Knobs, float]:
-    """The swinging path along which one sound ``(time,)`` follows another, and how surely."""
-    scale = sample_rate / 1000.0
-    lags = int(37.0 * scale)
-    original, voice = _whitened(dry), _whitened(wet)
-    past = functional.pad(original, (lags, 0)).unfold(0, lags + _FRAME, _HOP)
-    now = functional.pad(voice, (0, 0)).unfold(0, _FRAME, _HOP)[: len(past)]
-    past = past[: len(now)]
-    n_fft = fast_length(lags + _FRAME)
-    cross = torch.fft.irfft(
-        torch.fft.rfft(now, n_fft) * torch.fft.rfft(past, n_fft).conj(), n_fft
-    )
-    # now[t] = past[t + lags - lag]: index lag - lags
-    picture = cross[:, torch.arange(-lags, 1)].flip(1)  # column: lag, from 0
-    picture = torch.stack([cross[:, (lag - lags) % n_fft] for lag in range(lags + 1)], 1)
-    power = (now.square().sum(1) * past.square().sum(1) * _FRAME / (lags + _FRAME)).sqrt()
-    picture = picture / (power + 0.1 * power.mean()).unsqueeze(1)
-    picture = picture - picture.mean(0)  # what stands still is an echo
-    time = (torch.arange(len(picture)) * _HOP + _FRAME / 2) / sample_rate
-    width = max(1, round(6 * scale / 24))
-    coarse = functional.avg_pool1d(picture.unsqueeze(1), width, width).squeeze(1)
-    return _search(coarse, picture, time, width / scale, original, voice, sample_rate)
-
-
-def _search(coarse, picture, time, step_ms, original, voice, sample_rate):
-    duration = float(time[-1])
-    spacing = 0.45 / duration
-    rates = torch.arange(_RATES[0], _RATES[1], spacing)
-    low, high = (round(ms / step_ms) for ms in _DELAY_MS)
-    delays = torch.arange(low, high)
-    lag_count = coarse.shape[1]
-    flat = coarse.flatten()
-    rows = torch.arange(len(coarse)).unsqueeze(1) * lag_count
-    scores = []
-    for rate in rates.tolist():
-        swing = torch.sin(2.0 * math.pi * rate * time)
-        for depth in _DEPTHS:
-            offset = (swing * (depth / step_ms)).round().long().unsqueeze(1)
-            place = (delays + offset).clamp(0, lag_count - 1)
-            scores.append(flat[(rows + place).flatten()].view(place.shape).mean(0))
-    table = torch.stack(scores)
-    spread = float(table.std())
-    best_knobs, best = {}, -1.0
-    top = table.flatten().topk(40).indices
-    scale = sample_rate / 1000.0
-    seen = []
-    for index in top.tolist():
-        combo, delay = divmod(index, len(delays))
-        rate = float(rates[combo // len(_DEPTHS)])
-        depth = _DEPTHS[combo % len(_DEPTHS)]
-        start = torch.tensor([math.log(rate), math.log(depth), (float(delays[delay]) + 0.5) * step_ms])
-        seen.append(start)
-    generator = torch.Generator().manual_seed(0)
-    found = torch.stack(seen)
-    place = torch.arange(round(40 * scale), len(original), 13)
-    knobs, correlation = _sharpen(found, original, voice, place, sample_rate, generator)
-    rate, depth, delay = knobs.tolist()
-    level = max(correlation, 0.0)
-    return {
-        "rate_hz": math.exp(rate), "depth_ms": math.exp(depth), "delay_ms": delay,
-        "mix": min(max(level, 0.1), 0.5),
-    }, correlation * len(place) ** 0.5  # fmt: skip
-
-
-def _sharpen(starts, original, voice, place, sample_rate, generator):
-    scale = sample_rate / 1000.0
-    duration = len(original) / sample_rate
-    time = place / sample_rate
-
-    def score(knobs: Tensor) -> Tensor:
-        delay = knobs[:, 2:] + knobs[:, 1:2].exp() * torch.sin(
-            2.0 * math.pi * knobs[:, :1].exp() * time
-        )
-        lag = (delay * scale).clamp_min(2.0)
-        whole = lag.floor()
-        share = lag - whole
-        index = (place - whole.long()).clamp_min(1)
-        then = (1.0 - share) * original[index] + share * original[index - 1]
-        now = voice[place]
-        return (then * now).mean(1) / (
-            then.square().mean(1) * now.square().mean() + 1e-20
-        ).sqrt()
-
-    def spread_of(knobs: Tensor) -> Tensor:
-        rate, depth = knobs[0].exp(), knobs[1].exp()
-        return torch.stack([
-            (0.15 / (duration * rate)).clamp(max=0.1),
-            (0.15 / depth).clamp(max=0.3), torch.tensor(0.15),
-        ])  # fmt: skip
-
-    values = score(starts)
-    order = values.argsort(descending=True)
-    best, height = starts[order[0]], float(values[order[0]])
-    for begin in order[:4].tolist():
-        knobs = starts[begin]
-        spread = spread_of(knobs)
-        for _ in range(10):
-            drawn = knobs + spread * torch.randn(48, 3, generator=generator)
-            drawn[0] = knobs
-            values = score(drawn)
-            elite = values.topk(8).indices
-            knobs = drawn[elite].mean(0)
-            spread = 1.2 * drawn[elite].std(0).clamp_min(1e-6)
-            if float(values.max()) > height:
-                height, best = float(values.max()), drawn[values.argmax()]
-    return best, height

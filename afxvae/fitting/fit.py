@@ -1,0 +1,334 @@
+"""`fit`: from a recording and what was made of it to the preset that does it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from ..analysis import analysis_clips, as_audio
+from ..audio import check_usable, resample
+from ..dsp.features import ANALYSIS_LUFS
+from ..dsp.units import fast_length
+from ..effects import default_chain
+from ..loudness import loudness_lufs
+from ..presets import Preset
+from ..types import AudioError, UsageError
+from .alignment import Alignment, align, aligned, best_gain, residual_db
+from .search import Search, prune
+from .solver import Problem, State, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from ..effects import Chain
+    from ..models.style_vae import AFXStyleVAE
+
+__all__ = ["LONGEST_S", "SECONDS", "Fit", "fit"]
+
+SECONDS = 20.0
+"""Time that a fit may take unless told otherwise."""
+LONGEST_S = 120.0
+"""Of a recording, that is listened to."""
+_MOST_HZ = 48_000
+_STRETCH = 1 << 18
+_SEARCHED = 1 << 17
+_RUN_IN_S = 2.0
+_NO_DELAY_S = 5e-4  # what is less may be an equaliser's
+_SEARCH_SHARE, _POLISH_SHARE = 0.65, 0.8
+_SAME_DB, _CLEARLY_DB = 0.1, 1.0
+_EXACT_DB = -55.0  # below it nothing needs to be improved
+_LEAST_SHIFT = 2e-3  # samples
+_FAR_DB = 12.0  # from the analysis loudness: knobs would not reach
+_WEIGHT_HZ = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What `fit` returns.
+
+    Attributes:
+        preset: The chain with its settings.
+        audio: ``preset.apply(dry, sample_rate)``, ``(channel, time)`` at the rate of the dry
+            recording.
+        residual_db: Power of the rendered sound less the wet one, relative to the wet one's, after
+            alignment, in dB, at least -120.
+        report: The same for nothing done, ``"before"``; for the best gain alone, ``"gain_only"``;
+            and for the preset, ``"after"``.
+        alignment: Of the wet recording against the dry one.
+        notes: Sentences about what else there is to say.
+        seconds: Time taken.
+        target: The wet recording, aligned, ``(channel, time)``, with which `audio` was compared.
+    """
+
+    preset: Preset
+    audio: Tensor
+    residual_db: float
+    report: dict[str, float]
+    alignment: Alignment
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    target: Tensor = field(repr=False)
+
+
+@torch.no_grad()
+def fit(
+    dry: Any,
+    wet: Any,
+    *,
+    sample_rate: int,
+    wet_rate: int | None = None,
+    model: AFXStyleVAE | None = None,
+    seconds: float = SECONDS,
+    seed: int = 0,
+    tell: Callable[[float], None] = lambda share: None,
+) -> Fit:
+    """Find the preset that makes one recording of another: the same take, dry and processed.
+
+    Args:
+        dry: ``(channel, time)`` or ``(time,)``, full scale +-1; the first two minutes count.
+        wet: The same recording after unknown processing, shifted, turned over and scaled as it may
+            be; of any length and number of channels.
+        sample_rate: Of `dry`, Hz.
+        wet_rate: Of `wet`, the same if omitted.
+        model: Its estimate is one of the starts; signal processing alone if omitted.
+        seconds: About how long it may take, above 0.
+        seed: Of what is drawn.
+        tell: Called with the share of the time that is spent.
+
+    Raises:
+        AudioError: A recording is silent, shorter than 0.1 s, or not finite; or one is not heard in
+            the other.
+        UsageError: A rate or the time is not positive.
+    """
+    since = time.perf_counter()
+    if not seconds > 0.0:
+        raise UsageError(f"The time for a fit must be positive, not {seconds:g} s.")
+    dry, wet = as_audio(dry).cpu(), as_audio(wet).cpu()
+    check_usable(dry, sample_rate, "The dry recording")
+    check_usable(wet, wet_rate or sample_rate, "The wet recording")
+    notes: list[str] = []
+    original, processed = _same_form(dry, wet, sample_rate, wet_rate or sample_rate, notes)
+    found = align(original, processed, sample_rate)
+    if not found.related:
+        raise AudioError(
+            "The wet recording can not have been made of the dry one: their correlation is too low."
+        )
+    target = aligned(processed, found.delay_s, found.polarity, sample_rate, original.shape[1])
+    before = residual_db(original, target)
+    gain_only = _gain(found.gain_db)
+    report = {"before": before, "gain_only": residual_db(_run(gain_only, original), target)}
+    candidates = [Preset(), gain_only]
+    if min(report.values()) > _EXACT_DB:
+        job = _Job(original, processed, sample_rate, model, since, seconds, seed, tell)
+        preset, found = job.run(found)
+        target = aligned(processed, found.delay_s, found.polarity, sample_rate, original.shape[1])
+        candidates.append(preset)
+    preset, after = _simplest(candidates, original, target, sample_rate)
+    report["after"] = after
+    if found.polarity < 0:
+        notes.append("The wet recording is upside down, which no preset does: turn it over.")
+    return Fit(
+        preset=preset,
+        audio=preset.apply(dry, sample_rate),
+        residual_db=after,
+        report={name: round(value, 2) for name, value in report.items()},
+        alignment=found,
+        notes=notes,
+        seconds=round(time.perf_counter() - since, 3),
+        target=target,
+    )
+
+
+def _same_form(
+    dry: Tensor, wet: Tensor, sample_rate: int, wet_rate: int, notes: list[str]
+) -> tuple[Tensor, Tensor]:
+    """Both at the rate of the first, with as many channels, and not too long."""
+    original = dry[:, : round(LONGEST_S * sample_rate)]
+    processed = resample(wet[:, : round(LONGEST_S * wet_rate)], wet_rate, sample_rate)
+    if max(dry.shape[1] / sample_rate, wet.shape[1] / wet_rate) > LONGEST_S:
+        notes.append(f"Only the first {LONGEST_S:g} s are compared.")
+    if len(original) != len(processed):
+        if len(processed) == 1:
+            original = original.mean(0, keepdim=True)
+            notes.append("The wet recording is mono, so it is compared with the mean of channels.")
+        else:  # the channels of a stereo effect differ, and their mean is neither
+            original, processed = original.mean(0, keepdim=True), processed[:1]
+            notes.append("Compared with the first channel of the wet recording.")
+    return original, processed
+
+
+def _gain(gain_db: float) -> Preset:
+    return Preset().changed("gain", {"gain_db": min(max(gain_db, -60.0), 60.0)})
+
+
+def _run(preset: Preset, audio: Tensor, sample_rate: int = _MOST_HZ) -> Tensor:
+    return preset.apply(audio, sample_rate)
+
+
+def _simplest(
+    presets: list[Preset], dry: Tensor, target: Tensor, sample_rate: int
+) -> tuple[Preset, float]:
+    """The first preset, in the order of effort, than which none is clearly nearer, and its dB."""
+    residuals = [residual_db(_run(preset, dry, sample_rate), target) for preset in presets]
+    least = max(min(residuals) + _SAME_DB, _EXACT_DB)
+    place = next(k for k, residual in enumerate(residuals) if residual <= least)
+    return presets[place], residuals[place]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The search for a preset, within a time.
+
+    Attributes:
+        dry: ``(channel, time)``.
+        wet: The same, before it is aligned.
+        sample_rate: In Hz.
+        model: See `fit`.
+        since: When the work began.
+        seconds: How long it may take.
+        seed: Of draws.
+        tell: Called with the share that is done.
+    """
+
+    dry: Tensor
+    wet: Tensor
+    sample_rate: int
+    model: AFXStyleVAE | None
+    since: float
+    seconds: float
+    seed: int
+    tell: Callable[[float], None]
+
+    def run(self, found: Alignment) -> tuple[Preset, Alignment]:
+        """The preset, and the alignment as it turned out."""
+        chain = default_chain() if self.model is None else self.model.chain
+        found = self._undelayed(found)
+        lift_db = self._input_gain_db()
+        whole = self._problem(chain, found, lift_db)
+        self.tell(0.1)
+        part = _loudest(whole, _SEARCHED)
+        part = replace(part, weight=_weight(part), deadline=self._deadline(_SEARCH_SHARE))
+        state = Search(part, self._estimate(found), self.seed).run()
+        self.tell(_SEARCH_SHARE)
+        whole = replace(whole, deadline=self._deadline(_POLISH_SHARE))
+        state = solve(whole, replace(state, damping=1e-3), 8)
+        found, whole, state = self._shifted(found, whole, state, lift_db)
+        self.tell(_POLISH_SHARE)
+        whole = replace(whole, deadline=self._deadline(1.0))
+        state = solve(whole, prune(whole, state), 4)
+        self.tell(1.0)
+        return self._preset(chain, state, lift_db), found
+
+    def _deadline(self, share: float) -> float:
+        return self.since + share * self.seconds
+
+    def _undelayed(self, found: Alignment) -> Alignment:
+        """Without a delay that may as well be an equaliser's."""
+        if not 0.0 < abs(found.delay_s) < _NO_DELAY_S:
+            return found
+        none = replace(found, delay_s=0.0)
+        residuals = []
+        for one in (none, found):
+            target = self._target(one)
+            residuals.append(residual_db(best_gain(self.dry, target) * self.dry, target))
+        return found if residuals[1] < residuals[0] - _CLEARLY_DB else none
+
+    def _target(self, found: Alignment) -> Tensor:
+        length = self.dry.shape[1]
+        return aligned(self.wet, found.delay_s, found.polarity, self.sample_rate, length)
+
+    def _input_gain_db(self) -> float:
+        """To the analysis loudness if it is so far off that knobs would not reach."""
+        lufs = float(loudness_lufs(self.dry.unsqueeze(0), self.sample_rate))
+        away_db = ANALYSIS_LUFS - lufs
+        return round(away_db, 2) if abs(away_db) > _FAR_DB else 0.0
+
+    def _problem(self, chain: Chain, found: Alignment, lift_db: float) -> Problem:
+        """The loudest stretch, with what precedes it, at a rate that can be afforded."""
+        rate = min(self.sample_rate, _MOST_HZ)
+        dry = resample(self.dry * 10.0 ** (lift_db / 20.0), self.sample_rate, rate)
+        wet = resample(self._target(found), self.sample_rate, rate)
+        return _loudest(Problem(chain, dry, wet, rate), _STRETCH)
+
+    def _shifted(
+        self, found: Alignment, whole: Problem, state: State, lift_db: float
+    ) -> tuple[Alignment, Problem, State]:
+        """The delay between what was rendered and the wet sound taken off, if that is better."""
+        rate, wet = whole.sample_rate, whole.wet[:, whole.run_in :]
+        left = align(whole.render(state), wet, rate).delay_s
+        if whole.late or not _LEAST_SHIFT < abs(left) * rate < 1.0:
+            return found, whole, state
+        moved = replace(found, delay_s=found.delay_s + left)
+        problem = replace(self._problem(whole.chain, moved, lift_db), deadline=whole.deadline)
+        if problem.loss(state) > state.loss:
+            return found, whole, state
+        return moved, problem, solve(problem, state, 6)
+
+    def _estimate(self, found: Alignment) -> Tensor | None:
+        """The model's controls, ``(control,)``."""
+        if self.model is None:
+            return None
+        model = self.model
+        device = next(model.parameters()).device
+        clips = [
+            analysis_clips(audio.to(device), self.sample_rate, 1)
+            for audio in (self.dry, self._target(found))
+        ]
+        dry, wet = (model.embed_clips(clip).mean(0, keepdim=True) for clip in clips)
+        return model.decode(model.encode(dry, wet).mean, dry).estimate.controls[0].cpu()
+
+    def _preset(self, chain: Chain, state: State, lift_db: float) -> Preset:
+        """The state as a preset; the input gain is part of the output gain where it can be."""
+        settings = chain.to_settings(state.controls.unsqueeze(0))
+        switches = dict(zip(chain.names, state.switches.unsqueeze(1), strict=True))
+        on = {name for name, switch in switches.items() if bool(switch)}
+        if lift_db and not on & {"compressor", "overdrive"}:
+            gain_db = float(settings["gain"]["gain_db"]) if "gain" in on else 0.0
+            settings["gain"]["gain_db"] = torch.tensor([min(max(gain_db + lift_db, -60.0), 60.0)])
+            switches["gain"], lift_db = torch.tensor([True]), 0.0
+        return Preset.from_tensors(
+            settings,
+            switches,
+            input_gain_db=lift_db,
+            model=self.model.identifier if self.model else None,
+            model_checksum=self.model.checksum if self.model else None,
+        )
+
+
+def _loudest(problem: Problem, samples: int) -> Problem:
+    """The loudest stretch of so many samples, and a run-in; all of it if it is no longer."""
+    length = problem.dry.shape[1]
+    if length <= samples:
+        return problem
+    power = (problem.wet.square().sum(0) + 1e-12 * problem.dry.square().sum(0)).double()
+    sums = functional.pad(power.cumsum(0), (1, 0))
+    steps = torch.arange(0, length - samples + 1, 1024)
+    begin = int(steps[(sums[steps + samples] - sums[steps]).argmax()])
+    run_in = min(begin, round(_RUN_IN_S * problem.sample_rate))
+    rows = slice(begin - run_in, begin + samples)
+    return replace(
+        problem,
+        dry=problem.dry[:, rows],
+        wet=problem.wet[:, rows],
+        start=problem.start + begin - run_in,
+        run_in=run_in,
+    )
+
+
+def _weight(problem: Problem) -> Tensor:
+    """By frequency, what makes half of the wet sound's spectrum flat: treble counts too."""
+    wet = problem.wet[:, problem.run_in :]
+    n_fft = 2 * fast_length(-(-wet.shape[1] // 2))
+    power = torch.fft.rfft(wet, n_fft).abs().square().sum(0)
+    near = 2 * round(0.5 * _WEIGHT_HZ * n_fft / problem.sample_rate) + 1
+    smooth = functional.avg_pool1d(
+        power.view(1, 1, -1), near, 1, near // 2, count_include_pad=False
+    ).flatten()
+    smooth = smooth + 1e-6 * smooth.max()
+    return (smooth / smooth.mean()) ** -0.25
