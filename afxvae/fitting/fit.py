@@ -19,7 +19,7 @@ from ..presets import Preset
 from ..types import AudioError, UsageError
 from .alignment import Alignment, align, aligned, best_gain, residual_db
 from .search import Search, prune
-from .solver import Problem, State, solve
+from .solver import Problem, State, loudest, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,8 @@ LONGEST_S = 120.0
 _MOST_HZ = 48_000
 _STRETCH = 1 << 18
 _SEARCHED = 1 << 17
-_RUN_IN_S = 2.0
 _NO_DELAY_S = 5e-4  # what is less may be an equaliser's
-_SEARCH_SHARE, _POLISH_SHARE = 0.65, 0.8
+_SEARCH_SHARE, _POLISH_SHARE = 0.7, 0.82
 _SAME_DB, _CLEARLY_DB = 0.1, 1.0
 _EXACT_DB = -55.0  # below it nothing needs to be improved
 _LEAST_SHIFT = 2e-3  # samples
@@ -119,6 +118,7 @@ def fit(
         raise AudioError(
             "The wet recording can not have been made of the dry one: their correlation is too low."
         )
+    found = _undelayed(found, original, processed, sample_rate)
     target = aligned(processed, found.delay_s, found.polarity, sample_rate, original.shape[1])
     before = residual_db(original, target)
     gain_only = _gain(found.gain_db)
@@ -161,6 +161,18 @@ def _same_form(
             original, processed = original.mean(0, keepdim=True), processed[:1]
             notes.append("Compared with the first channel of the wet recording.")
     return original, processed
+
+
+def _undelayed(found: Alignment, dry: Tensor, wet: Tensor, sample_rate: int) -> Alignment:
+    """Without a delay that may as well be an equaliser's."""
+    if not 0.0 < abs(found.delay_s) < _NO_DELAY_S:
+        return found
+    none = replace(found, delay_s=0.0)
+    residuals = []
+    for one in (none, found):
+        target = aligned(wet, one.delay_s, one.polarity, sample_rate, dry.shape[1])
+        residuals.append(residual_db(best_gain(dry, target) * dry, target))
+    return found if residuals[1] < residuals[0] - _CLEARLY_DB else none
 
 
 def _gain(gain_db: float) -> Preset:
@@ -208,11 +220,10 @@ class _Job:
     def run(self, found: Alignment) -> tuple[Preset, Alignment]:
         """The preset, and the alignment as it turned out."""
         chain = default_chain() if self.model is None else self.model.chain
-        found = self._undelayed(found)
         lift_db = self._input_gain_db()
         whole = self._problem(chain, found, lift_db)
         self.tell(0.1)
-        part = _loudest(whole, _SEARCHED)
+        part = loudest(whole, _SEARCHED)
         part = replace(part, weight=_weight(part), deadline=self._deadline(_SEARCH_SHARE))
         state = Search(part, self._estimate(found), self.seed).run()
         self.tell(_SEARCH_SHARE)
@@ -227,17 +238,6 @@ class _Job:
 
     def _deadline(self, share: float) -> float:
         return self.since + share * self.seconds
-
-    def _undelayed(self, found: Alignment) -> Alignment:
-        """Without a delay that may as well be an equaliser's."""
-        if not 0.0 < abs(found.delay_s) < _NO_DELAY_S:
-            return found
-        none = replace(found, delay_s=0.0)
-        residuals = []
-        for one in (none, found):
-            target = self._target(one)
-            residuals.append(residual_db(best_gain(self.dry, target) * self.dry, target))
-        return found if residuals[1] < residuals[0] - _CLEARLY_DB else none
 
     def _target(self, found: Alignment) -> Tensor:
         length = self.dry.shape[1]
@@ -254,7 +254,7 @@ class _Job:
         rate = min(self.sample_rate, _MOST_HZ)
         dry = resample(self.dry * 10.0 ** (lift_db / 20.0), self.sample_rate, rate)
         wet = resample(self._target(found), self.sample_rate, rate)
-        return _loudest(Problem(chain, dry, wet, rate), _STRETCH)
+        return loudest(Problem(chain, dry, wet, rate), _STRETCH)
 
     def _shifted(
         self, found: Alignment, whole: Problem, state: State, lift_db: float
@@ -299,26 +299,6 @@ class _Job:
             model=self.model.identifier if self.model else None,
             model_checksum=self.model.checksum if self.model else None,
         )
-
-
-def _loudest(problem: Problem, samples: int) -> Problem:
-    """The loudest stretch of so many samples, and a run-in; all of it if it is no longer."""
-    length = problem.dry.shape[1]
-    if length <= samples:
-        return problem
-    power = (problem.wet.square().sum(0) + 1e-12 * problem.dry.square().sum(0)).double()
-    sums = functional.pad(power.cumsum(0), (1, 0))
-    steps = torch.arange(0, length - samples + 1, 1024)
-    begin = int(steps[(sums[steps + samples] - sums[steps]).argmax()])
-    run_in = min(begin, round(_RUN_IN_S * problem.sample_rate))
-    rows = slice(begin - run_in, begin + samples)
-    return replace(
-        problem,
-        dry=problem.dry[:, rows],
-        wet=problem.wet[:, rows],
-        start=problem.start + begin - run_in,
-        run_in=run_in,
-    )
 
 
 def _weight(problem: Problem) -> Tensor:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .alignment import best_gain, impulse_response
+from .alignment import best_gain, impulse_response, residual_db
 from .chorus import start_chorus
-from .solver import State, solve
+from .solver import State, loudest, solve
 from .starts import start_delay, start_eq, start_reverb
 
 if TYPE_CHECKING:
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Search", "prune"]
 
+Copies = dict[str, tuple[dict[str, float], float]]
+"""By effect, settings as measured and their salience."""
+
 _FOUND = {"delay": 12.0, "reverb": 14.0, "chorus": 9.0}
 """Salience above which what was measured is taken for granted at first; pruning comes later."""
 _PERHAPS = 7.0  # salience above which it is worth a try where something is missing
 _BENT = ("compressor", "overdrive")  # effects that bend the waveform: no response shows them
-_BENDINGS = ((), ("compressor",), ("overdrive",), ("compressor", "overdrive"))
-_DRAWS = {0: 0, 1: 24, 2: 40}
+_BENDINGS = (("compressor",), ("overdrive",), ("compressor", "overdrive"))
+_DRAWS, _BATCH = {1: 32, 2: 64}, 8
+_HEARD = 1 << 15  # samples on which draws are judged
 _USUAL = {
     "threshold_db": (-45.0, -12.0), "ratio": (1.5, 12.0), "knee_db": (0.0, 18.0),
     "attack_ms": (0.3, 80.0), "release_ms": (20.0, 600.0), "makeup_db": (0.0, 12.0),
@@ -36,7 +40,8 @@ _USUAL = {
 }  # fmt: skip
 """Where compressors and overdrives are looked for."""
 _FIRST, _LONG, _AGAIN = 2, 15, 5  # rounds
-_ENOUGH = 1e-5  # of the loss: -50 dB
+_ENOUGH = 1e-4  # of the loss: -40 dB
+_NEARLY = 3e-3  # of the loss: nothing is bent
 _BETTER = 0.98
 _HALF_CUT = {"low_cut_hz": (0.4, 0.65), "high_cut_hz": (0.35, 0.7)}
 _EQ_SPREAD = 0.2
@@ -66,20 +71,27 @@ class Search:
     def run(self) -> State:
         """The best state that was found."""
         generator = torch.Generator().manual_seed(self.seed)
-        found: list[State] = []
         start = self._measured()
+        plain = solve(self.problem, start, _FIRST)
+        if plain.loss > _NEARLY:  # what hides behind what was found
+            more = self._missing(plain, _FOUND)
+            if more:
+                start = self._levelled(_copied(start, more, self.chain))
+                again = solve(self.problem, _copied(plain, more, self.chain), _FIRST)
+                plain = min(plain, again, key=lambda state: state.loss)
+        found = [plain]
         for bent in _BENDINGS:
+            if found[-1].loss < _ENOUGH or plain.loss < _NEARLY or self.problem.late:
+                break
             begun = self._drawn(self._switched(start, bent), bent, generator)
             found.append(solve(self.problem, begun, _FIRST))
-            if found[-1].loss < _ENOUGH or self.problem.late:
-                break
         found.sort(key=lambda state: state.loss)
-        refined = []
+        best = found[0]
         for state in found[:2]:
-            refined.append(solve(self.problem, state, _LONG))
-            if refined[-1].loss < _ENOUGH:
+            refined = solve(self.problem, state, _LONG)
+            best = min(best, refined, key=lambda one: one.loss)
+            if best.loss < _ENOUGH:
                 break
-        best = min(refined, key=lambda state: state.loss)
         return self._second_thoughts(best, generator)
 
     # -- starts
@@ -91,24 +103,39 @@ class Search:
         response = impulse_response(dry, wet, problem.sample_rate)
         knobs = {"eq": start_eq(self.chain, response, problem.sample_rate)}
         on = {"eq", "gain"} | ({"width"} if len(dry) == 2 else set())
-        for effect, (own, salience) in self._copies(dry, wet, response, _FOUND).items():
+        for effect, (own, salience) in self._copies(dry, wet, response, ("delay", "reverb")).items():
             if salience > _FOUND[effect]:
                 knobs[effect] = own
                 on.add(effect)
-        state = self._with(State(self.chain.default_controls(), self._on(())), knobs)
+        state = _with(State(self.chain.default_controls(), self._on(())), knobs, self.chain)
         return self._levelled(replace(state, switches=self._on(on)))
 
     def _copies(
         self, dry: Tensor, wet: Tensor, response: Tensor, wanted: Iterable[str]
-    ) -> dict[str, tuple[dict[str, float], float]]:
+    ) -> Copies:
         """Delay, reverb and chorus as measured, with their salience."""
-        rate = self.problem.sample_rate
+        rate, begin = self.problem.sample_rate, self.problem.start + self.problem.run_in
         ways = {
             "delay": lambda: start_delay(response, rate),
             "reverb": lambda: start_reverb(response, rate),
-            "chorus": lambda: start_chorus(dry[0], wet[0], rate, self.problem.start),
+            "chorus": lambda: start_chorus(dry[0], wet[0], rate, begin),
         }
         return {effect: ways[effect]() for effect in wanted}
+
+    def _missing(self, state: State, least: Mapping[str, float]) -> Copies:
+        """Copies that are off, measured from what is rendered to the wet sound, the clearest first.
+
+        Args:
+            state: What is rendered.
+            least: By effect, the salience above which it counts.
+        """
+        problem, on = self.problem, dict(zip(self.chain.names, state.switches.tolist(), strict=True))
+        rendered, wet = problem.render(state), problem.wet[:, problem.run_in :]
+        response = impulse_response(rendered, wet, problem.sample_rate)
+        off = [effect for effect in _FOUND if not on[effect]]
+        copies = self._copies(rendered, wet, response, off)
+        ranked = sorted(copies.items(), key=lambda one: -one[1][1] / _FOUND[one[0]])
+        return {effect: copy for effect, copy in ranked if copy[1] > least[effect]}
 
     def _on(self, effects: Iterable[str]) -> Tensor:
         return torch.tensor([name in set(effects) for name in self.chain.names])
@@ -118,15 +145,6 @@ class Search:
         for name in more:
             switches[self.chain.names.index(name)] = on
         return replace(state, switches=switches)
-
-    def _with(self, state: State, knobs: Mapping[str, Mapping[str, float]]) -> State:
-        """The state with some settings in units, as far as ranges go."""
-        controls = state.controls.clone()
-        for place, (effect, param) in enumerate(self.chain.knobs):
-            if param.name in knobs.get(effect, {}):
-                value = min(max(knobs[effect][param.name], param.minimum), param.maximum)
-                controls[place] = param.to_control(value)
-        return replace(state, controls=controls)
 
     def _levelled(self, state: State) -> State:
         """The state with the output gain that suits it best, and its loss."""
@@ -138,29 +156,30 @@ class Search:
         param = self.chain.knobs[place][1]
         before = float(param.to_setting(state.controls[place]))
         level = {"gain": {"gain_db": before + 20.0 * math.log10(max(gain, 1e-3))}}
-        return replace(self._with(state, level), loss=loss)
+        return replace(_with(state, level, self.chain), loss=loss)
 
     def _drawn(self, state: State, bent: tuple[str, ...], generator: torch.Generator) -> State:
-        """The best of some draws of the knobs of compressor and overdrive."""
-        if not bent:
-            return state
-        best = replace(state, loss=math.inf)
-        for count in range(_DRAWS[len(bent)]):
-            controls = state.controls.clone()
-            for place, (effect, param) in enumerate(self.chain.knobs):
-                if effect not in bent:
-                    continue
-                if count == 0 and self.estimate is not None:
-                    controls[place] = self.estimate[place]
-                    continue
+        """The best of some draws of the knobs of compressor and overdrive, by a part of the sound."""
+        part = loudest(self.problem, _HEARD)
+        controls = state.controls.repeat(_DRAWS[len(bent)], 1)
+        for place, (effect, param) in enumerate(self.chain.knobs):
+            if effect in bent:
                 low, high = (param.to_control(end) for end in
                              _USUAL.get(param.name, (param.minimum, param.maximum)))  # fmt: skip
-                controls[place] = low + (high - low) * float(torch.rand((), generator=generator))
-            tried = self._levelled(replace(state, controls=controls))
-            best = min(best, tried, key=lambda one: one.loss)
+                draws = torch.rand(len(controls), generator=generator)
+                controls[:, place] = low + (high - low) * draws
+                if self.estimate is not None:
+                    controls[0, place] = self.estimate[place]
+        wet = part.wet[:, part.run_in :]
+        best, least = controls[0], math.inf
+        for batch in controls.split(_BATCH):
+            for row, rendered in zip(batch, part.variants(state, batch, bent[0]), strict=True):
+                left = residual_db(best_gain(rendered, wet) * rendered, wet)
+                if left < least:
+                    best, least = row, left
             if self.problem.late:
                 break
-        return best
+        return self._levelled(replace(state, controls=best))
 
     # -- second thoughts
 
@@ -181,15 +200,10 @@ class Search:
 
     def _kicks(self, best: State, generator: torch.Generator) -> Iterator[State]:
         """Other places to start from: what is missing, cuts, another equaliser, other bending."""
-        names, problem = self.chain.names, self.problem
-        on = dict(zip(names, best.switches.tolist(), strict=True))
-        rendered, wet = problem.render(best), problem.wet[:, problem.run_in :]
-        missing = [effect for effect in _FOUND if not on[effect]]
-        response = impulse_response(rendered, wet, problem.sample_rate)
-        copies = self._copies(rendered, wet, response, missing)
-        for effect, (own, salience) in sorted(copies.items(), key=lambda one: -one[1][1]):
-            if salience > _PERHAPS:
-                yield self._with(self._switched(best, [effect]), {effect: own})
+        on = dict(zip(self.chain.names, best.switches.tolist(), strict=True))
+        missing = self._missing(best, dict.fromkeys(_FOUND, _PERHAPS))
+        for effect, copy in missing.items():
+            yield _copied(best, {effect: copy}, self.chain)
         for place, (effect, param) in enumerate(self.chain.knobs):
             if effect == "eq" and param.name in _HALF_CUT:
                 here = float(best.controls[place])
@@ -212,6 +226,23 @@ class Search:
             away = _EQ_SPREAD * torch.randn(len(knobs), generator=generator)
             controls = torch.where(knobs & ~cuts, best.controls + away, best.controls)
             yield replace(best, controls=controls.clamp(0.0, 1.0))
+
+
+def _with(state: State, knobs: Mapping[str, Mapping[str, float]], chain: Chain) -> State:
+    """The state with some settings in units, as far as ranges go."""
+    controls = state.controls.clone()
+    for place, (effect, param) in enumerate(chain.knobs):
+        if param.name in knobs.get(effect, {}):
+            value = min(max(knobs[effect][param.name], param.minimum), param.maximum)
+            controls[place] = param.to_control(value)
+    return replace(state, controls=controls)
+
+
+def _copied(state: State, copies: Copies, chain: Chain) -> State:
+    """The state with some copies of the sound switched on."""
+    on = torch.tensor([name in copies for name in chain.names])
+    state = replace(state, switches=state.switches | on, damping=State.damping)
+    return _with(state, {effect: knobs for effect, (knobs, _) in copies.items()}, chain)
 
 
 def prune(problem: Problem, best: State) -> State:

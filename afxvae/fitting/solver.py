@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain, Effect
 
-__all__ = ["Problem", "State", "solve"]
+__all__ = ["Problem", "State", "loudest", "solve"]
 
+_RUN_IN_S = 1.0
 _STEP = 2e-3
 _STEPS = {("delay", "time_ms"): 1e-5, ("chorus", "rate_hz"): 1e-5, ("chorus", "delay_ms"): 1e-4,
           ("chorus", "depth_ms"): 1e-3, ("reverb", "pre_delay_ms"): 1e-5}  # fmt: skip
@@ -84,7 +86,7 @@ class Problem:
             p.name: p.to_setting(column) for p, column in zip(effect.params, columns, strict=True)
         }
         late = effect.latency(self.sample_rate)
-        padded = torch.nn.functional.pad(audio, (0, late)) if late else audio
+        padded = functional.pad(audio, (0, late)) if late else audio
         state = None
         if effect.name == "chorus":
             state = (padded[..., :0], torch.tensor(self.start))
@@ -101,6 +103,23 @@ class Problem:
     def render(self, state: State) -> Tensor:
         """``(channel, time)`` without the run-in."""
         return self.stages(state)[-1][0, :, self.run_in :]
+
+    def variants(self, state: State, controls: Tensor, first: str) -> Tensor:
+        """What other knobs make of it from the effect `first` on, ``(batch, channel, time)``.
+
+        Args:
+            state: What is on, and the knobs of all before `first`.
+            controls: ``(batch, control)``.
+            first: Name of an effect.
+        """
+        place = self.chain.names.index(first)
+        on = state.switches.clone()
+        on[place:] = False
+        audio = self.stages(replace(state, switches=on))[place].expand(len(controls), -1, -1)
+        for effect, switch in zip(self.chain.effects, state.switches.tolist(), strict=True):
+            if switch and self.chain.names.index(effect.name) >= place:
+                audio = self.run(effect, audio, controls)
+        return audio[..., self.run_in :]
 
     def weighted(self, signals: Tensor) -> Tensor:
         """``(batch, channel, time)`` as it counts, flat ``(batch, number)``."""
@@ -123,6 +142,28 @@ class Problem:
     def loss(self, state: State) -> float:
         """Power of the residual relative to the wet sound's."""
         return float(self.residual(self.render(state)).square().sum()) / self.power
+
+
+def loudest(problem: Problem, samples: int) -> Problem:
+    """The loudest stretch of so many samples, and a run-in; all of it if it is no longer."""
+    length = problem.dry.shape[1] - problem.run_in
+    before = problem.run_in
+    if length <= samples:
+        return problem
+    power = problem.wet[:, problem.run_in :].square().sum(0).double()
+    sums = functional.pad(power.cumsum(0), (1, 0))
+    steps = torch.arange(0, length - samples + 1, 1024)
+    begin = int(steps[(sums[steps + samples] - sums[steps]).argmax()])
+    run_in = min(before + begin, round(_RUN_IN_S * problem.sample_rate))
+    first = before + begin - run_in
+    rows = slice(first, before + begin + samples)
+    return replace(
+        problem,
+        dry=problem.dry[:, rows],
+        wet=problem.wet[:, rows],
+        start=problem.start + first,
+        run_in=run_in,
+    )
 
 
 def _jacobian(problem: Problem, state: State, stages: list[Tensor], free: list[int]) -> Tensor:

@@ -22,6 +22,8 @@ __all__ = ["start_delay", "start_eq", "start_reverb"]
 Knobs = dict[str, float]
 
 _HEARD_S = 0.008  # of the direct sound
+_FIRST, _SEEN = 0.3, 8.0  # of the higher echo, and of what is beside it: a first echo
+_CLIPPED = 4.0  # of the level of the response, where reflections are looked for
 _DECAYS = ((0.5, 0.4), (1.5, 0.4), (3.0, 0.7))  # RT60, treble ratio
 
 
@@ -78,7 +80,7 @@ def _fit_curve(
         return float(residual.square().mean()) + 2.0 * float((controls - prior).square().sum())
 
     loss = cost(residual, controls)
-    for _ in range(25):
+    for _ in range(15):
         batch = controls.repeat(len(free), 1)
         signs = torch.where(controls[free] > 0.5, -step, step)
         batch[torch.arange(len(free)), free] += signs
@@ -117,6 +119,12 @@ def start_delay(response: Tensor, sample_rate: int) -> tuple[Knobs, float]:
     low, high = round(0.02 * sample_rate), round(1.0 * sample_rate)
     spread = float(alike[low : 2 * high].square().mean().sqrt()) + 1e-9
     peak = low + int(alike[low : high + 1].argmax())
+    for part in (3, 2):  # an echo of an echo may be the higher one
+        place = round(peak / part)
+        near = alike[max(place - 2, low) : place + 3]
+        if place >= low and float(near.max()) > max(_FIRST * float(alike[peak]), _SEEN * spread):
+            peak = max(place - 2, low) + int(near.argmax())
+            break
     a, b, c = (float(alike[peak + k]) for k in (-1, 0, 1))
     curve = a - 2.0 * b + c
     lag = peak + (0.5 * (a - c) / curve if curve < 0.0 else 0.0)
@@ -132,8 +140,11 @@ def start_delay(response: Tensor, sample_rate: int) -> tuple[Knobs, float]:
 
 def start_reverb(response: Tensor, sample_rate: int) -> tuple[Knobs, float]:
     """A reverberation by its own reflections, and how surely it was found."""
-    whole, direct = _pulse(response, sample_rate)
+    _, direct = _pulse(response, sample_rate)
     n = len(response)
+    level = response[round(0.002 * sample_rate) : round(0.5 * sample_rate)].square().mean().sqrt()
+    limit = float(_CLIPPED * level) + 1e-12  # direct sound and echoes are no reflections
+    whole = torch.fft.rfft(response.clamp(-limit, limit))
     best: tuple[float, Knobs] = (0.0, {})
     for decay, treble in _DECAYS:
         one = reverb_impulse_response(
@@ -148,13 +159,13 @@ def start_reverb(response: Tensor, sample_rate: int) -> tuple[Knobs, float]:
         peak = int(alike[: high + 1].argmax())
         height = float(alike[peak]) / (float(beside.square().mean().sqrt()) + 1e-12)
         if height > best[0]:
-            level = max(float(alike[peak]) / power, 1e-3)
+            share = max(float(alike[peak]) / power, 1e-3)
             a, b, c = (float(alike[peak + k]) for k in (-1, 0, 1))
             curve = a - 2.0 * b + c
             lag = peak + (0.5 * (a - c) / curve if curve < 0.0 else 0.0)
             best = (height, {
                 "decay_s": decay, "treble_ratio": treble,
                 "pre_delay_ms": min(max(1000.0 * lag / sample_rate, 0.0), 100.0),
-                "mix": min(level / (1.0 + level), 0.9),
+                "mix": min(share / (1.0 + share), 0.9),
             })  # fmt: skip
     return best[1], best[0]
