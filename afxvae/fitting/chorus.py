@@ -35,9 +35,7 @@ _SPARSE = 13
 _ROUNDS, _DRAWN, _ELITE = 10, 48, 8
 
 
-def start_chorus(
-    dry: Tensor, wet: Tensor, sample_rate: int, start: int = 0
-) -> tuple[Knobs, float]:
+def start_chorus(dry: Tensor, wet: Tensor, sample_rate: int, start: int = 0) -> tuple[Knobs, float]:
     """Knobs of the chorus, and how surely there is one.
 
     Args:
@@ -83,9 +81,7 @@ def _whitened(signal: Tensor) -> Tensor:
 
 def _picture(original: Tensor, voice: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
     """Correlation ``(frame, lag)`` of frames with the past, coarse, and the frames' times in s."""
-    frame, hop, lags = (
-        round(n * sample_rate / 24_000) for n in (_FRAME, _HOP, 24.0 * _LAGS_MS)
-    )
+    frame, hop, lags = (round(n * sample_rate / 24_000) for n in (_FRAME, _HOP, 24.0 * _LAGS_MS))
     past = functional.pad(original, (lags, 0)).unfold(0, lags + frame, hop)
     now = voice.unfold(0, frame, hop)
     n_fft = fast_length(lags + frame)

@@ -85,6 +85,7 @@ def fit(
     model: AFXStyleVAE | None = None,
     seconds: float = SECONDS,
     seed: int = 0,
+    names: tuple[str, str] = ("The dry recording", "The wet recording"),
     tell: Callable[[float], None] = lambda share: None,
 ) -> Fit:
     """Find the preset that makes one recording of another: the same take, dry and processed.
@@ -98,6 +99,7 @@ def fit(
         model: Its estimate is one of the starts; signal processing alone if omitted.
         seconds: About how long it may take, above 0.
         seed: Of what is drawn.
+        names: What messages call the recordings.
         tell: Called with the share of the time that is spent.
 
     Raises:
@@ -109,14 +111,15 @@ def fit(
     if not seconds > 0.0:
         raise UsageError(f"The time for a fit must be positive, not {seconds:g} s.")
     dry, wet = as_audio(dry).cpu(), as_audio(wet).cpu()
-    check_usable(dry, sample_rate, "The dry recording")
-    check_usable(wet, wet_rate or sample_rate, "The wet recording")
+    check_usable(dry, sample_rate, names[0])
+    check_usable(wet, wet_rate or sample_rate, names[1])
     notes: list[str] = []
     original, processed = _same_form(dry, wet, sample_rate, wet_rate or sample_rate, notes)
     found = align(original, processed, sample_rate)
     if not found.related:
         raise AudioError(
-            "The wet recording can not have been made of the dry one: their correlation is too low."
+            f"{names[0]} is not heard in {names[1]}: their correlation is too low, so these are no "
+            "dry and processed version of one recording."
         )
     found = _undelayed(found, original, processed, sample_rate)
     target = aligned(processed, found.delay_s, found.polarity, sample_rate, original.shape[1])

@@ -103,16 +103,16 @@ class Search:
         response = impulse_response(dry, wet, problem.sample_rate)
         knobs = {"eq": start_eq(self.chain, response, problem.sample_rate)}
         on = {"eq", "gain"} | ({"width"} if len(dry) == 2 else set())
-        for effect, (own, salience) in self._copies(dry, wet, response, ("delay", "reverb")).items():
+        for effect, (own, salience) in self._copies(
+            dry, wet, response, ("delay", "reverb")
+        ).items():
             if salience > _FOUND[effect]:
                 knobs[effect] = own
                 on.add(effect)
         state = _with(State(self.chain.default_controls(), self._on(())), knobs, self.chain)
         return self._levelled(replace(state, switches=self._on(on)))
 
-    def _copies(
-        self, dry: Tensor, wet: Tensor, response: Tensor, wanted: Iterable[str]
-    ) -> Copies:
+    def _copies(self, dry: Tensor, wet: Tensor, response: Tensor, wanted: Iterable[str]) -> Copies:
         """Delay, reverb and chorus as measured, with their salience."""
         rate, begin = self.problem.sample_rate, self.problem.start + self.problem.run_in
         ways = {
@@ -129,7 +129,10 @@ class Search:
             state: What is rendered.
             least: By effect, the salience above which it counts.
         """
-        problem, on = self.problem, dict(zip(self.chain.names, state.switches.tolist(), strict=True))
+        problem, on = (
+            self.problem,
+            dict(zip(self.chain.names, state.switches.tolist(), strict=True)),
+        )
         rendered, wet = problem.render(state), problem.wet[:, problem.run_in :]
         response = impulse_response(rendered, wet, problem.sample_rate)
         off = [effect for effect in _FOUND if not on[effect]]

@@ -206,8 +206,7 @@ def _free(chain: Chain, state: State) -> list[int]:
         for place, (effect, param) in enumerate(chain.knobs)
         if on[effect]
         and not (
-            param.name.endswith("cut_hz")
-            and float(state.controls[place]) == param.default_control
+            param.name.endswith("cut_hz") and float(state.controls[place]) == param.default_control
         )
     ]
 

@@ -68,7 +68,9 @@ def _fit_curve(
     step = 1e-3
 
     def curves(batch: Tensor) -> Tensor:
-        knobs = {p.name: p.to_setting(c) for p, c in zip(effect.params, batch.unbind(1), strict=True)}
+        knobs = {
+            p.name: p.to_setting(c) for p, c in zip(effect.params, batch.unbind(1), strict=True)
+        }
         found = 20.0 * torch.log10(eq_response(knobs, grid, rate).abs() + 1e-4)
         return found - (found - wanted).median(1, keepdim=True).values
 
