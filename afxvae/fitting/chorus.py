@@ -102,7 +102,7 @@ def _search(picture: Tensor, time: Tensor) -> Tensor:
     flat, rows = picture.flatten(), lags * torch.arange(frames).unsqueeze(1)
     low, high = (round(ms / _COARSE_MS) for ms in _DELAYS_MS)
     delays = torch.arange(low, high)
-    duration = float(time[-1] - time[0]) + 0.1
+    duration = float(time[-1]) + 0.1
     rates = torch.arange(*_RATES_HZ, max(_SPACING / duration, 0.01)).tolist()
     scores = []
     for rate in rates:
@@ -113,10 +113,10 @@ def _search(picture: Tensor, time: Tensor) -> Tensor:
             scores.append(flat[place].mean(0))
     best = torch.stack(scores).flatten().topk(_SEEDS).indices
     combination, delay = best // len(delays), best % len(delays)
-    rate = torch.tensor(rates)[combination // len(_DEPTHS_MS)]
-    depth = torch.tensor(_DEPTHS_MS)[combination % len(_DEPTHS_MS)]
+    best_rates = torch.tensor(rates)[combination // len(_DEPTHS_MS)]
+    best_depths = torch.tensor(_DEPTHS_MS)[combination % len(_DEPTHS_MS)]
     middle = (delays[delay] + 0.5) * _COARSE_MS
-    return torch.stack([rate.log(), depth.log(), middle], 1)
+    return torch.stack([best_rates.log(), best_depths.log(), middle], 1)
 
 
 def _sharpen(

@@ -228,7 +228,7 @@ class _Job:
         self.tell(0.1)
         part = loudest(whole, _SEARCHED)
         part = replace(part, weight=_weight(part), deadline=self._deadline(_SEARCH_SHARE))
-        state = Search(part, self._estimate(found), self.seed).run()
+        state = Search(part, whole, self._estimate(found), self.seed).run()
         self.tell(_SEARCH_SHARE)
         whole = replace(whole, deadline=self._deadline(_POLISH_SHARE))
         state = solve(whole, replace(state, damping=1e-3), 8)
@@ -265,7 +265,7 @@ class _Job:
         """The delay between what was rendered and the wet sound taken off, if that is better."""
         rate, wet = whole.sample_rate, whole.wet[:, whole.run_in :]
         left = align(whole.render(state), wet, rate).delay_s
-        if whole.late or not _LEAST_SHIFT < abs(left) * rate < 1.0:
+        if whole.is_late() or not _LEAST_SHIFT < abs(left) * rate < 1.0:
             return found, whole, state
         moved = replace(found, delay_s=found.delay_s + left)
         problem = replace(self._problem(whole.chain, moved, lift_db), deadline=whole.deadline)

@@ -26,7 +26,7 @@ __all__ = ["Search", "prune"]
 Copies = dict[str, tuple[dict[str, float], float]]
 """By effect, settings as measured and their salience."""
 
-_FOUND = {"delay": 12.0, "reverb": 14.0, "chorus": 9.0}
+_FOUND = {"delay": 12.0, "reverb": 14.0, "chorus": 8.0}
 """Salience above which what was measured is taken for granted at first; pruning comes later."""
 _PERHAPS = 7.0  # salience above which it is worth a try where something is missing
 _BENT = ("compressor", "overdrive")  # effects that bend the waveform: no response shows them
@@ -55,11 +55,13 @@ class Search:
 
     Attributes:
         problem: The stretch.
+        whole: A longer one without weight, on which reflections are measured.
         estimate: Controls ``(control,)`` that a model proposes, or None.
         seed: Of draws.
     """
 
     problem: Problem
+    whole: Problem | None = None
     estimate: Tensor | None = None
     seed: int = 0
 
@@ -81,7 +83,7 @@ class Search:
                 plain = min(plain, again, key=lambda state: state.loss)
         found = [plain]
         for bent in _BENDINGS:
-            if found[-1].loss < _ENOUGH or plain.loss < _NEARLY or self.problem.late:
+            if found[-1].loss < _ENOUGH or plain.loss < _NEARLY or self.problem.is_late():
                 break
             begun = self._drawn(self._switched(start, bent), bent, generator)
             found.append(solve(self.problem, begun, _FIRST))
@@ -98,47 +100,39 @@ class Search:
 
     def _measured(self) -> State:
         """What the response from one sound to the other shows, at the right level."""
-        problem = self.problem
-        dry, wet = problem.dry, problem.wet
-        response = impulse_response(dry, wet, problem.sample_rate)
+        problem, whole = self.problem, self.whole or self.problem
+        response = impulse_response(whole.dry, whole.wet, problem.sample_rate)
         knobs = {"eq": start_eq(self.chain, response, problem.sample_rate)}
-        on = {"eq", "gain"} | ({"width"} if len(dry) == 2 else set())
-        for effect, (own, salience) in self._copies(
-            dry, wet, response, ("delay", "reverb")
-        ).items():
+        on = {"eq", "gain"} | ({"width"} if len(whole.dry) == 2 else set())
+        copies = self._reflections(response, ("delay", "reverb"))
+        begin = problem.start
+        copies["chorus"] = start_chorus(problem.dry[0], problem.wet[0], problem.sample_rate, begin)
+        for effect, (own, salience) in copies.items():
             if salience > _FOUND[effect]:
                 knobs[effect] = own
                 on.add(effect)
         state = _with(State(self.chain.default_controls(), self._on(())), knobs, self.chain)
         return self._levelled(replace(state, switches=self._on(on)))
 
-    def _copies(self, dry: Tensor, wet: Tensor, response: Tensor, wanted: Iterable[str]) -> Copies:
-        """Delay, reverb and chorus as measured, with their salience."""
-        rate, begin = self.problem.sample_rate, self.problem.start + self.problem.run_in
-        ways = {
-            "delay": lambda: start_delay(response, rate),
-            "reverb": lambda: start_reverb(response, rate),
-            "chorus": lambda: start_chorus(dry[0], wet[0], rate, begin),
-        }
-        return {effect: ways[effect]() for effect in wanted}
+    def _reflections(self, response: Tensor, wanted: Iterable[str]) -> Copies:
+        """Delay and reverb as a response shows them, with their salience."""
+        ways = {"delay": start_delay, "reverb": start_reverb}
+        return {effect: ways[effect](response, self.problem.sample_rate) for effect in wanted}
 
     def _missing(self, state: State, least: Mapping[str, float]) -> Copies:
-        """Copies that are off, measured from what is rendered to the wet sound, the clearest first.
+        """Reflections that are off, measured from what is rendered to the wet sound.
 
         Args:
             state: What is rendered.
             least: By effect, the salience above which it counts.
         """
-        problem, on = (
-            self.problem,
-            dict(zip(self.chain.names, state.switches.tolist(), strict=True)),
-        )
+        problem = self.problem
+        on = dict(zip(self.chain.names, state.switches.tolist(), strict=True))
         rendered, wet = problem.render(state), problem.wet[:, problem.run_in :]
         response = impulse_response(rendered, wet, problem.sample_rate)
-        off = [effect for effect in _FOUND if not on[effect]]
-        copies = self._copies(rendered, wet, response, off)
-        ranked = sorted(copies.items(), key=lambda one: -one[1][1] / _FOUND[one[0]])
-        return {effect: copy for effect, copy in ranked if copy[1] > least[effect]}
+        off = [effect for effect in ("delay", "reverb") if not on[effect]]
+        copies = self._reflections(response, off)
+        return {effect: copy for effect, copy in copies.items() if copy[1] > least[effect]}
 
     def _on(self, effects: Iterable[str]) -> Tensor:
         return torch.tensor([name in set(effects) for name in self.chain.names])
@@ -162,7 +156,7 @@ class Search:
         return replace(_with(state, level, self.chain), loss=loss)
 
     def _drawn(self, state: State, bent: tuple[str, ...], generator: torch.Generator) -> State:
-        """The best of some draws of the knobs of compressor and overdrive, by a part of the sound."""
+        """The best of some draws of compressor and overdrive, by a part of the sound."""
         part = loudest(self.problem, _HEARD)
         controls = state.controls.repeat(_DRAWS[len(bent)], 1)
         for place, (effect, param) in enumerate(self.chain.knobs):
@@ -180,7 +174,7 @@ class Search:
                 left = residual_db(best_gain(rendered, wet) * rendered, wet)
                 if left < least:
                     best, least = row, left
-            if self.problem.late:
+            if self.problem.is_late():
                 break
         return self._levelled(replace(state, controls=best))
 
@@ -188,14 +182,14 @@ class Search:
 
     def _second_thoughts(self, best: State, generator: torch.Generator) -> State:
         """Leave a valley for another while there is time and the sound is not explained."""
-        while best.loss > _ENOUGH and not self.problem.late:
+        while best.loss > _ENOUGH and not self.problem.is_late():
             before = best.loss
             for kick in self._kicks(best, generator):
                 tried = solve(self.problem, replace(kick, damping=1e-2), _AGAIN)
                 if tried.loss < _BETTER * best.loss:
                     best = solve(self.problem, tried, _LONG)
                     break
-                if self.problem.late:
+                if self.problem.is_late():
                     break
             if best.loss >= before:
                 break
@@ -258,10 +252,9 @@ def prune(problem: Problem, best: State) -> State:
     Returns:
         A state whose residual is at most `_NOTICED_DB` above that of `best`, or unheard.
     """
-    chain = problem.chain
     best = replace(best, loss=problem.loss(best))
     most = max(best.loss * 10.0 ** (_NOTICED_DB / 10.0), 10.0 ** (_UNHEARD_DB / 10.0))
-    while bool(best.switches.any()) and not problem.late:
+    while bool(best.switches.any()) and not problem.is_late():
         tried = []
         for place in best.switches.nonzero().flatten().tolist():
             switches = best.switches.clone()
@@ -276,7 +269,7 @@ def prune(problem: Problem, best: State) -> State:
             if without.loss <= most:
                 best = without
                 break
-            if problem.late or without.loss > 100.0 * most:
+            if problem.is_late() or without.loss > 100.0 * most:
                 return _flat(problem, best, most)
         else:
             return _flat(problem, best, most)

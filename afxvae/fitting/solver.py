@@ -73,8 +73,7 @@ class Problem:
     weight: Tensor | None = None
     deadline: float = float("inf")
 
-    @property
-    def late(self) -> bool:
+    def is_late(self) -> bool:
         """Whether there is no time left."""
         return time.perf_counter() > self.deadline
 
@@ -119,7 +118,8 @@ class Problem:
         for effect, switch in zip(self.chain.effects, state.switches.tolist(), strict=True):
             if switch and self.chain.names.index(effect.name) >= place:
                 audio = self.run(effect, audio, controls)
-        return audio[..., self.run_in :]
+        heard: Tensor = audio[..., self.run_in :]
+        return heard
 
     def weighted(self, signals: Tensor) -> Tensor:
         """``(batch, channel, time)`` as it counts, flat ``(batch, number)``."""
@@ -127,7 +127,8 @@ class Problem:
             return signals.flatten(1)
         n_fft = 2 * (len(self.weight) - 1)
         spectrum = torch.fft.rfft(signals, n_fft) * self.weight
-        return torch.view_as_real(spectrum).flatten(1) * (2.0 / n_fft) ** 0.5
+        parts: Tensor = torch.view_as_real(spectrum).flatten(1) * (2.0 / n_fft) ** 0.5
+        return parts
 
     @property
     def power(self) -> float:
@@ -236,11 +237,11 @@ def solve(
     loss = float(residual.square().sum()) / power
     damping, history = state.damping, [loss]
     for _ in range(rounds if free else 0):
-        if loss < enough or problem.late:
+        if loss < enough or problem.is_late():
             break
         rows = _jacobian(problem, state, stages, free)
         fresh = True
-        while not problem.late:
+        while not problem.is_late():
             gram = (rows @ rows.mT).double() / power
             slope = (rows @ residual).double() / power
             controls = _step(state.controls, gram, slope, damping, free)

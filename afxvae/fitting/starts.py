@@ -10,7 +10,6 @@ import torch
 from ..dsp.space import reverb_impulse_response
 from ..dsp.units import fast_length
 from ..effects.eq import eq_response
-from .alignment import impulse_response
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
-    from ..fitting import Fit
+    from ..fitting.fit import Fit
     from ..matching import Match
     from ..measure.equalizer import EqualizerFit
 
@@ -240,7 +240,7 @@ class AFXStyleVAE(
 
         See `afxvae.fitting.fit` for the options: ``sample_rate``, ``seconds`` and others.
         """
-        from ..fitting import fit
+        from ..fitting.fit import fit
 
         return fit(dry, wet, model=self, **options)
 
