@@ -22,7 +22,7 @@ __all__ = ["start_chorus"]
 
 Knobs = dict[str, float]
 
-_FRAME, _HOP = 512, 256  # samples at 24 kHz
+_FRAME, _HOP = 512, 512  # samples at 24 kHz
 _WINDOW = 1024
 _COARSE_MS = 0.25
 _LAGS_MS = 37.0

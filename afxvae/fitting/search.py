@@ -105,8 +105,9 @@ class Search:
         knobs = {"eq": start_eq(self.chain, response, problem.sample_rate)}
         on = {"eq", "gain"} | ({"width"} if len(whole.dry) == 2 else set())
         copies = self._reflections(response, ("delay", "reverb"))
-        begin = problem.start
-        copies["chorus"] = start_chorus(problem.dry[0], problem.wet[0], problem.sample_rate, begin)
+        copies["chorus"] = start_chorus(
+            whole.dry[0], whole.wet[0], problem.sample_rate, whole.start
+        )
         for effect, (own, salience) in copies.items():
             if salience > _FOUND[effect]:
                 knobs[effect] = own
