@@ -23,6 +23,7 @@ _NEARLY = 0.6  # of the highest peak: what comes earlier and is so high is the d
 _EARLIER_S = 1.2
 _ASIDE_S = 0.01
 _PULSE_S = 0.008  # of the direct sound that is heard for the exact delay
+_EDGE = 64  # samples near a cut, that are not compared
 _SURE = 9.0  # standard deviations above which a peak is no chance
 
 
@@ -95,7 +96,9 @@ def align(dry: Tensor, wet: Tensor, sample_rate: int) -> Alignment:
     late = peak + _excess_delay(pulse)
     polarity = -1 if float(response[peak % len(response)]) < 0.0 else 1
     delay_s = late / sample_rate
-    gain = best_gain(dry, aligned(wet, delay_s, polarity, sample_rate, dry.shape[1]))
+    both = overlap(delay_s, dry.shape[1], wet.shape[1], sample_rate)
+    target = aligned(wet, delay_s, polarity, sample_rate, dry.shape[1])
+    gain = best_gain(dry[:, both], target[:, both])
     return Alignment(
         delay_s=delay_s,
         polarity=polarity,
@@ -164,6 +167,18 @@ def aligned(wet: Tensor, delay_s: float, polarity: int, sample_rate: int, length
     moved = moved[:, max(whole, 0) :]
     moved = functional.pad(moved, (max(-whole, 0), 0))[:, :length]
     return functional.pad(moved, (0, length - moved.shape[1]))
+
+
+def overlap(delay_s: float, before: int, after: int, sample_rate: int) -> slice:
+    """Samples of a recording of length `before` that were processed into one of length `after`.
+
+    Where the processed one is cut off there is nothing to compare, and close to a cut nothing
+    between samples.
+    """
+    late = round(delay_s * sample_rate)
+    first = _EDGE - late if late < 0 else 0
+    last = before if after - late >= before else after - late - _EDGE
+    return slice(first, max(first, last))
 
 
 def best_gain(dry: Tensor, wet: Tensor) -> float:

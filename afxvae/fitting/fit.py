@@ -17,7 +17,7 @@ from ..effects import default_chain
 from ..loudness import loudness_lufs
 from ..presets import Preset
 from ..types import AudioError, UsageError
-from .alignment import Alignment, align, aligned, best_gain, residual_db
+from .alignment import Alignment, align, aligned, best_gain, overlap, residual_db
 from .search import Search, prune
 from .solver import Problem, State, loudest, solve
 
@@ -35,6 +35,7 @@ SECONDS = 20.0
 """Time that a fit may take unless told otherwise."""
 LONGEST_S = 120.0
 """Of a recording, that is listened to."""
+LEAST_S = 0.1
 _MOST_HZ = 48_000
 _STRETCH = 1 << 18
 _SEARCHED = 1 << 17
@@ -121,19 +122,19 @@ def fit(
             f"{names[0]} is not heard in {names[1]}: their correlation is too low, so these are no "
             "dry and processed version of one recording."
         )
-    found = _undelayed(found, original, processed, sample_rate)
-    target = aligned(processed, found.delay_s, found.polarity, sample_rate, original.shape[1])
-    before = residual_db(original, target)
-    gain_only = _gain(found.gain_db)
-    report = {"before": before, "gain_only": residual_db(_run(gain_only, original), target)}
-    candidates = [Preset(), gain_only]
-    if min(report.values()) > _EXACT_DB:
-        job = _Job(original, processed, sample_rate, model, since, seconds, seed, tell)
+    found = _settled(found, original, processed, sample_rate)
+    both = overlap(found.delay_s, original.shape[1], processed.shape[1], sample_rate)
+    if both.stop - both.start < LEAST_S * sample_rate:
+        raise AudioError(f"{names[0]} and {names[1]} have less than {LEAST_S:g} s in common.")
+    job = _Job(original[:, : both.stop], processed, both.start, sample_rate, model, since, seconds,
+               seed, tell)  # fmt: skip
+    candidates = [Preset(), _gain(found.gain_db)]
+    before, gain_only = (job.residual_db(preset, found) for preset in candidates)
+    if min(before, gain_only) > _EXACT_DB:
         preset, found = job.run(found)
-        target = aligned(processed, found.delay_s, found.polarity, sample_rate, original.shape[1])
         candidates.append(preset)
-    preset, after = _simplest(candidates, original, target, sample_rate)
-    report["after"] = after
+    preset, after = job.simplest(candidates, found)
+    report = {"before": before, "gain_only": gain_only, "after": after}
     if found.polarity < 0:
         notes.append("The wet recording is upside down, which no preset does: turn it over.")
     return Fit(
@@ -144,7 +145,7 @@ def fit(
         alignment=found,
         notes=notes,
         seconds=round(time.perf_counter() - since, 3),
-        target=target,
+        target=job.target(found),
     )
 
 
@@ -166,34 +167,35 @@ def _same_form(
     return original, processed
 
 
-def _undelayed(found: Alignment, dry: Tensor, wet: Tensor, sample_rate: int) -> Alignment:
-    """Without a delay that may as well be an equaliser's."""
-    if not 0.0 < abs(found.delay_s) < _NO_DELAY_S:
-        return found
-    none = replace(found, delay_s=0.0)
-    residuals = []
-    for one in (none, found):
+def _settled(found: Alignment, dry: Tensor, wet: Tensor, sample_rate: int) -> Alignment:
+    """The delay without what may be an equaliser's, or sharper, if nothing else was done."""
+
+    def left_db(one: Alignment) -> float:
         target = aligned(wet, one.delay_s, one.polarity, sample_rate, dry.shape[1])
-        residuals.append(residual_db(best_gain(dry, target) * dry, target))
-    return found if residuals[1] < residuals[0] - _CLEARLY_DB else none
+        both = overlap(one.delay_s, dry.shape[1], wet.shape[1], sample_rate)
+        mine, theirs = dry[:, both], target[:, both]
+        return residual_db(best_gain(mine, theirs) * mine, theirs)
+
+    best = replace(found, delay_s=0.0) if abs(found.delay_s) < _NO_DELAY_S else found
+    sharper = found
+    for _ in range(2):
+        target = aligned(wet, sharper.delay_s, sharper.polarity, sample_rate, dry.shape[1])
+        both = overlap(sharper.delay_s, dry.shape[1], wet.shape[1], sample_rate)
+        shift_s = 0.01 / sample_rate
+        early, late = (aligned(dry, side * shift_s, 1, sample_rate, dry.shape[1])[:, both]
+                       for side in (1, -1))  # fmt: skip
+        slope = (late - early) / (2.0 * shift_s)
+        missed = target[:, both] / max(best_gain(dry[:, both], target[:, both]), 1e-6)
+        more_s = best_gain(slope, missed - dry[:, both])
+        sharper = replace(sharper, delay_s=sharper.delay_s + min(max(more_s, -1e-4), 1e-4))
+    for one in (found, sharper):
+        if left_db(one) < left_db(best) - _CLEARLY_DB:
+            best = one
+    return best
 
 
 def _gain(gain_db: float) -> Preset:
     return Preset().changed("gain", {"gain_db": min(max(gain_db, -60.0), 60.0)})
-
-
-def _run(preset: Preset, audio: Tensor, sample_rate: int = _MOST_HZ) -> Tensor:
-    return preset.apply(audio, sample_rate)
-
-
-def _simplest(
-    presets: list[Preset], dry: Tensor, target: Tensor, sample_rate: int
-) -> tuple[Preset, float]:
-    """The first preset, in the order of effort, than which none is clearly nearer, and its dB."""
-    residuals = [residual_db(_run(preset, dry, sample_rate), target) for preset in presets]
-    least = max(min(residuals) + _SAME_DB, _EXACT_DB)
-    place = next(k for k, residual in enumerate(residuals) if residual <= least)
-    return presets[place], residuals[place]
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,9 @@ class _Job:
     """The search for a preset, within a time.
 
     Attributes:
-        dry: ``(channel, time)``.
+        dry: ``(channel, time)``, as far as there is a wet sound.
         wet: The same, before it is aligned.
+        first: Sample of `dry` at which the wet sound begins.
         sample_rate: In Hz.
         model: See `fit`.
         since: When the work began.
@@ -213,6 +216,7 @@ class _Job:
 
     dry: Tensor
     wet: Tensor
+    first: int
     sample_rate: int
     model: AFXStyleVAE | None
     since: float
@@ -239,10 +243,23 @@ class _Job:
         self.tell(1.0)
         return self._preset(chain, state, lift_db), found
 
+    def residual_db(self, preset: Preset, found: Alignment) -> float:
+        """What a preset leaves, see `Fit`."""
+        rendered, target = preset.apply(self.dry, self.sample_rate), self.target(found)
+        return residual_db(rendered[:, self.first :], target[:, self.first :])
+
+    def simplest(self, presets: list[Preset], found: Alignment) -> tuple[Preset, float]:
+        """The first, in the order of effort, than which none is clearly nearer; its residual."""
+        residuals = [self.residual_db(preset, found) for preset in presets]
+        least = max(min(residuals) + _SAME_DB, _EXACT_DB)
+        place = next(k for k, residual in enumerate(residuals) if residual <= least)
+        return presets[place], residuals[place]
+
     def _deadline(self, share: float) -> float:
         return self.since + share * self.seconds
 
-    def _target(self, found: Alignment) -> Tensor:
+    def target(self, found: Alignment) -> Tensor:
+        """The wet sound, aligned, as long as the dry one."""
         length = self.dry.shape[1]
         return aligned(self.wet, found.delay_s, found.polarity, self.sample_rate, length)
 
@@ -256,8 +273,9 @@ class _Job:
         """The loudest stretch, with what precedes it, at a rate that can be afforded."""
         rate = min(self.sample_rate, _MOST_HZ)
         dry = resample(self.dry * 10.0 ** (lift_db / 20.0), self.sample_rate, rate)
-        wet = resample(self._target(found), self.sample_rate, rate)
-        return loudest(Problem(chain, dry, wet, rate), _STRETCH)
+        wet = resample(self.target(found), self.sample_rate, rate)
+        first = round(self.first * rate / self.sample_rate)
+        return loudest(Problem(chain, dry, wet, rate, run_in=first), _STRETCH)
 
     def _shifted(
         self, found: Alignment, whole: Problem, state: State, lift_db: float
@@ -281,7 +299,7 @@ class _Job:
         device = next(model.parameters()).device
         clips = [
             analysis_clips(audio.to(device), self.sample_rate, 1)
-            for audio in (self.dry, self._target(found))
+            for audio in (self.dry, self.target(found))
         ]
         dry, wet = (model.embed_clips(clip).mean(0, keepdim=True) for clip in clips)
         return model.decode(model.encode(dry, wet).mean, dry).estimate.controls[0].cpu()
