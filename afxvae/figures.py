@@ -32,7 +32,9 @@ def check_plots(path: Path) -> None:
         UsageError: matplotlib is not installed, or the suffix is none it writes.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("A plot needs matplotlib, which is not installed: pip install matplotlib.")
+        raise UsageError(
+            "A plot needs matplotlib, which is not installed: pip install 'afxvae[plot]'."
+        )
     if path.suffix.lower() not in _FORMATS:
         raise UsageError(f"{path} must end in one of {', '.join(_FORMATS)} to be a plot.")
 

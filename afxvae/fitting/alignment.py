@@ -24,7 +24,7 @@ _EARLIER_S = 1.2
 _ASIDE_S = 0.01
 _PULSE_S = 0.008  # of the direct sound that is heard for the exact delay
 _EDGE = 64  # samples near a cut, that are not compared
-_SURE = 9.0  # standard deviations above which a peak is no chance
+_SURE = 20.0  # standard deviations above which a peak is no chance
 
 
 @dataclass(frozen=True)
