@@ -15,11 +15,11 @@ The rooms, from the front door to the foundation. Each imports only from those b
 
 - `cli`: the command line, and the only module that prints.
 - `console`, `options`, `jobs`, `embeddings`: what commands show, take and do with files.
-- `hub`: the card of a model, and what can be told about weights without loading them.
+- `figures`, `hub`: plots; the card of a model, and what can be told about weights without loading
+  them.
 - `training`, `evaluation`, `matching`, `decision`, `candidates`: fit a model, judge it, and use it:
   treatments that might be right, the critic that chooses among them, the report.
 - `fitting`: from a dry and a processed recording to the preset that lies between them.
-
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
 - `recordings`: files and arrays of any length, gone through in blocks.
 - `presets`, `schema`, `analysis`, `measure`, `regularizers`: effects with their settings, as JSON

@@ -155,7 +155,7 @@ def test_the_solver_goes_down_to_the_truth() -> None:
     begin[place] += 0.02
     dry = sound(1.0)
     wet = Problem(chain, dry, dry, RATE).render(State(truth, switches))
-    found = solve(Problem(chain, dry, wet, RATE), State(begin, switches), 10)
+    found = solve(Problem(chain, dry, wet, RATE), State(begin, switches), 10, enough=1e-9)
     assert found.loss < 1e-8
     torch.testing.assert_close(found.controls, truth, atol=1e-3, rtol=0.0)
 

@@ -23,6 +23,7 @@ _NEARLY = 0.6  # of the highest peak: what comes earlier and is so high is the d
 _EARLIER_S = 1.2
 _ASIDE_S = 0.01
 _PULSE_S = 0.008  # of the direct sound that is heard for the exact delay
+_NEAR = 6  # samples from the highest peak to where the sound really begins
 _EDGE = 64  # samples near a cut, that are not compared
 _SURE = 20.0  # standard deviations above which a peak is no chance
 
@@ -93,8 +94,8 @@ def align(dry: Tensor, wet: Tensor, sample_rate: int) -> Alignment:
     peak = _direct(response, dry.shape[1], wet.shape[1], sample_rate)
     reach = round(_PULSE_S * sample_rate)
     pulse = response.roll(reach - peak)[: 2 * reach + 1] * torch.hann_window(2 * reach + 1)
-    late = peak + _excess_delay(pulse)
-    polarity = -1 if float(response[peak % len(response)]) < 0.0 else 1
+    more, polarity = _excess_delay(pulse)
+    late = peak + more
     delay_s = late / sample_rate
     both = overlap(delay_s, dry.shape[1], wet.shape[1], sample_rate)
     target = aligned(wet, delay_s, polarity, sample_rate, dry.shape[1])
@@ -123,8 +124,8 @@ def _direct(response: Tensor, before: int, after: int, sample_rate: int) -> int:
     return lag - len(response) if lag > after else lag
 
 
-def _excess_delay(pulse: Tensor) -> float:
-    """Samples by which the middle of a pulse ``(2 reach + 1,)`` is late, but for minimum phase."""
+def _excess_delay(pulse: Tensor) -> tuple[float, int]:
+    """Samples by which a pulse ``(2 reach + 1,)`` is late and its sign, but for minimum phase."""
     reach = len(pulse) // 2
     n_fft = 8 * fast_length(len(pulse))
     spectrum = torch.fft.rfft(pulse, n_fft)
@@ -136,15 +137,17 @@ def _excess_delay(pulse: Tensor) -> float:
     cepstrum[1 : n_fft // 2] *= 2.0
     cepstrum[n_fft // 2 + 1 :] = 0.0
     excess = spectrum * torch.exp(-1j * torch.fft.rfft(cepstrum, n_fft).imag)
-    excess = excess * torch.sign((excess * magnitude).real.sum())  # polarity
     weight = magnitude.square() * (frequency < 0.45)
-    late = 0.0
+    grid = torch.linspace(-_NEAR, _NEAR, 8 * _NEAR + 1)
+    turns = torch.exp(2j * math.pi * frequency * grid.unsqueeze(1))
+    agreement = (weight * (excess * turns).real).sum(1)
+    place = int(agreement.abs().argmax())
+    sign, late = (1 if float(agreement[place]) > 0.0 else -1), float(grid[place])
     for _ in range(4):  # phases are small once the delay found so far is taken off
-        turned = excess * torch.exp(2j * math.pi * frequency * late)
-        angle = torch.angle(turned)
+        angle = torch.angle(sign * excess * torch.exp(2j * math.pi * frequency * late))
         slope = (weight * angle * frequency).sum() / (weight * frequency.square()).sum()
         late -= float(slope) / (2.0 * math.pi)
-    return late if abs(late) < 0.1 * reach else 0.0
+    return late if abs(late) < 2.0 * _NEAR else 0.0, sign
 
 
 def aligned(wet: Tensor, delay_s: float, polarity: int, sample_rate: int, length: int) -> Tensor:

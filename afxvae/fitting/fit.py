@@ -43,6 +43,7 @@ _NO_DELAY_S = 5e-4  # what is less may be an equaliser's
 _SEARCH_SHARE, _POLISH_SHARE = 0.7, 0.82
 _SAME_DB, _CLEARLY_DB = 0.1, 1.0
 _EXACT_DB = -55.0  # below it nothing needs to be improved
+_EXACT = 1e-9  # loss at which the last knobs rest
 _LEAST_SHIFT = 2e-3  # samples
 _FAR_DB = 12.0  # from the analysis loudness: knobs would not reach
 _WEIGHT_HZ = 100.0
@@ -239,7 +240,7 @@ class _Job:
         found, whole, state = self._shifted(found, whole, state, lift_db)
         self.tell(_POLISH_SHARE)
         whole = replace(whole, deadline=self._deadline(1.0))
-        state = solve(whole, prune(whole, state), 4)
+        state = solve(whole, prune(whole, state), 6, enough=_EXACT)
         self.tell(1.0)
         return self._preset(chain, state, lift_db), found
 

@@ -218,7 +218,7 @@ def solve(
     state: State,
     rounds: int,
     *,
-    enough: float = 1e-8,
+    enough: float = 1e-6,
     slow: float = 0.02,
 ) -> State:
     """Improve the knobs of the effects that are on.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def work(job: Job) -> dict[str, Any]:
     controls, switches = random_treatments(chain, 1, generator)
     on = dict(zip(chain.names, switches.unbind(1), strict=True))
     wet = chain.process(dry, chain.to_settings(controls), on, rate)
+    since = time.process_time()
     found = fit(dry[0], wet[0], sample_rate=rate, seconds=job.seconds, seed=job.seed)
     return {
         "item": job.index,
@@ -69,6 +71,7 @@ def work(job: Job) -> dict[str, Any]:
         "found": [name for name, switch in found.preset.switches.items() if switch],
         **found.report,
         "seconds": found.seconds,
+        "cpu_seconds": time.process_time() - since,
     }
 
 
@@ -80,8 +83,8 @@ def _quartiles(values: np.ndarray) -> str:
 def table(items: list[dict[str, Any]]) -> str:
     """Residuals of all items, and of those with each effect."""
     lines = [
-        "| on | items | nothing, dB | gain only, dB | fit, dB | worse | <= -30 dB | seconds |",
-        "|---" * 8 + "|",
+        "| on | items | nothing, dB | gain only, dB | fit, dB | worse | <= -30 dB | s | CPU s |",
+        "|---" * 9 + "|",
     ]
     groups: dict[str, list[dict[str, Any]]] = {"all": items}
     for name in default_chain().names:
@@ -90,15 +93,15 @@ def table(items: list[dict[str, Any]]) -> str:
     for name, own in groups.items():
         if not own:
             continue
-        before, gain, after, seconds = (
+        before, gain, after, seconds, cpu = (
             np.array([item[key] for item in own])
-            for key in ("before", "gain_only", "after", "seconds")
+            for key in ("before", "gain_only", "after", "seconds", "cpu_seconds")
         )
         worse = float((after > before + _TOLERANCE_DB).mean())
         lines.append(
             f"| {name} | {len(own)} | {_quartiles(before)} | {_quartiles(gain)} | "
             f"{_quartiles(after)} | {worse:.0%} | {float((after <= -30.0).mean()):.0%} | "
-            f"{np.median(seconds):.0f} |"
+            f"{np.median(seconds):.0f} | {np.median(cpu):.0f} |"
         )
     return "\n".join(lines)
 
