@@ -137,10 +137,11 @@ def _excess_delay(pulse: Tensor) -> tuple[float, int]:
     cepstrum[1 : n_fft // 2] *= 2.0
     cepstrum[n_fft // 2 + 1 :] = 0.0
     excess = spectrum * torch.exp(-1j * torch.fft.rfft(cepstrum, n_fft).imag)
-    weight = magnitude.square() * (frequency < 0.45)
+    heard = (frequency < 0.45).float()
+    weight = magnitude.square() * heard
     grid = torch.linspace(-_NEAR, _NEAR, 8 * _NEAR + 1)
     turns = torch.exp(2j * math.pi * frequency * grid.unsqueeze(1))
-    agreement = (weight * (excess * turns).real).sum(1)
+    agreement = (heard * (excess * turns).real).sum(1)
     place = int(agreement.abs().argmax())
     sign, late = (1 if float(agreement[place]) > 0.0 else -1), float(grid[place])
     for _ in range(4):  # phases are small once the delay found so far is taken off
