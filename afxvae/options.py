@@ -115,7 +115,7 @@ Plot = Annotated[
     ),
 ]
 FitSeconds = Annotated[
-    float, typer.Option("--seconds", min=1.0, help="About how long the search may take.")
+    float, typer.Option("--seconds", min=1.0, help="Processor time that the search may take.")
 ]
 EmbeddingOutput = Annotated[
     Path | None,

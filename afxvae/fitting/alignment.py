@@ -25,7 +25,7 @@ _ASIDE_S = 0.01
 _PULSE_S = 0.008  # of the direct sound that is heard for the exact delay
 _NEAR = 6  # samples from the highest peak to where the sound really begins
 _EDGE = 64  # samples near a cut, that are not compared
-_SURE = 20.0  # standard deviations above which a peak is no chance
+_SURE = 13.0  # standard deviations above which a peak is no chance
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def fit(
         sample_rate: Of `dry`, Hz.
         wet_rate: Of `wet`, the same if omitted.
         model: Its estimate is one of the starts; signal processing alone if omitted.
-        seconds: About how long it may take, above 0.
+        seconds: About how much processor time it may take, above 0; a busy machine takes longer.
         seed: Of what is drawn.
         names: What messages call the recordings.
         tell: Called with the share of the time that is spent.
@@ -109,7 +109,7 @@ def fit(
             the other.
         UsageError: A rate or the time is not positive.
     """
-    since = time.perf_counter()
+    since, begun = time.perf_counter(), time.thread_time()
     if not seconds > 0.0:
         raise UsageError(f"The time for a fit must be positive, not {seconds:g} s.")
     dry, wet = as_audio(dry).cpu(), as_audio(wet).cpu()
@@ -127,7 +127,7 @@ def fit(
     both = overlap(found.delay_s, original.shape[1], processed.shape[1], sample_rate)
     if both.stop - both.start < LEAST_S * sample_rate:
         raise AudioError(f"{names[0]} and {names[1]} have less than {LEAST_S:g} s in common.")
-    job = _Job(original[:, : both.stop], processed, both.start, sample_rate, model, since, seconds,
+    job = _Job(original[:, : both.stop], processed, both.start, sample_rate, model, begun, seconds,
                seed, tell)  # fmt: skip
     candidates = [Preset(), _gain(found.gain_db)]
     before, gain_only = (job.residual_db(preset, found) for preset in candidates)
@@ -209,7 +209,7 @@ class _Job:
         first: Sample of `dry` at which the wet sound begins.
         sample_rate: In Hz.
         model: See `fit`.
-        since: When the work began.
+        begun: When the work began, by `time.thread_time`.
         seconds: How long it may take.
         seed: Of draws.
         tell: Called with the share that is done.
@@ -220,7 +220,7 @@ class _Job:
     first: int
     sample_rate: int
     model: AFXStyleVAE | None
-    since: float
+    begun: float
     seconds: float
     seed: int
     tell: Callable[[float], None]
@@ -257,7 +257,7 @@ class _Job:
         return presets[place], residuals[place]
 
     def _deadline(self, share: float) -> float:
-        return self.since + share * self.seconds
+        return self.begun + share * self.seconds
 
     def target(self, found: Alignment) -> Tensor:
         """The wet sound, aligned, as long as the dry one."""
