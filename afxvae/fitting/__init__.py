@@ -1,7 +1,8 @@
 """Fit a preset to a recording and what was made of it: the same take, dry and processed.
 
-`alignment` finds out how the two lie against each other, `starts` and `chorus` measure what can be
-measured, `solver` improves knobs by derivatives, `search` leads the way, `fit` is the door.
+`alignment` finds out how the two lie against each other, `equalizer`, `chorus` and `reflections`
+measure what can be measured, `solver` improves knobs by derivatives, `search` leads the way, `fit`
+is the door.
 """
 
 from .alignment import Alignment

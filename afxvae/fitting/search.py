@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..data.treatments import USUAL_RANGES
 from .alignment import best_gain, impulse_response, residual_db
 from .chorus import start_chorus
+from .equalizer import start_eq
+from .reflections import start_delay, start_reverb
 from .solver import State, loudest, solve
-from .starts import start_delay, start_eq, start_reverb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,12 +35,6 @@ _BENT = ("compressor", "overdrive")  # effects that bend the waveform: no respon
 _BENDINGS = (("compressor",), ("overdrive",), ("compressor", "overdrive"))
 _DRAWS, _BATCH = {1: 32, 2: 64}, 8
 _HEARD = 1 << 15  # samples on which draws are judged
-_USUAL = {
-    "threshold_db": (-45.0, -12.0), "ratio": (1.5, 12.0), "knee_db": (0.0, 18.0),
-    "attack_ms": (0.3, 80.0), "release_ms": (20.0, 600.0), "makeup_db": (0.0, 12.0),
-    "drive_db": (6.0, 36.0), "mix": (0.4, 1.0),
-}  # fmt: skip
-"""Where compressors and overdrives are looked for."""
 _FIRST, _LONG, _AGAIN = 2, 15, 5  # rounds
 _ENOUGH = 1e-4  # of the loss: -40 dB
 _NEARLY = 3e-3  # of the loss: nothing is bent
@@ -102,7 +98,7 @@ class Search:
         """What the response from one sound to the other shows, at the right level."""
         problem, whole = self.problem, self.whole or self.problem
         response = impulse_response(whole.dry, whole.wet, problem.sample_rate)
-        knobs = {"eq": start_eq(self.chain, response, problem.sample_rate)}
+        knobs = {"eq": start_eq(self.chain["eq"], response, problem.sample_rate)}
         on = {"eq", "gain"} | ({"width"} if len(whole.dry) == 2 else set())
         copies = self._reflections(response, ("delay", "reverb"))
         copies["chorus"] = start_chorus(
@@ -162,8 +158,8 @@ class Search:
         controls = state.controls.repeat(_DRAWS[len(bent)], 1)
         for place, (effect, param) in enumerate(self.chain.knobs):
             if effect in bent:
-                low, high = (param.to_control(end) for end in
-                             _USUAL.get(param.name, (param.minimum, param.maximum)))  # fmt: skip
+                ends = USUAL_RANGES.get((effect, param.name), (param.minimum, param.maximum))
+                low, high = (param.to_control(end) for end in ends)
                 draws = torch.rand(len(controls), generator=generator)
                 controls[:, place] = low + (high - low) * draws
                 if self.estimate is not None:
