@@ -88,8 +88,9 @@ def _fit_curve(
         }
         response = eq_response(knobs, grid, sample_rate)
         miss = 20.0 * torch.log10(response.abs() + 1e-4) - wanted
-        level: Tensor = miss.median(1, keepdim=True).values
-        return (miss - level) / len(grid) ** 0.5
+        miss = miss - miss.median(1, keepdim=True).values
+        weighted: Tensor = miss / len(grid) ** 0.5
+        return weighted
 
     def cost(miss: Tensor, controls: Tensor) -> float:
         return float(miss.square().sum() + _PRIOR * (controls - prior).square().sum())
