@@ -84,13 +84,8 @@ class Search:
             begun = self._drawn(self._switched(start, bent), bent, generator)
             found.append(solve(self.problem, begun, _FIRST))
         found.sort(key=lambda state: state.loss)
-        best = found[0]
-        for state in found[:2]:
-            refined = solve(self.problem, state, _LONG)
-            best = min(best, refined, key=lambda one: one.loss)
-            if best.loss < _ENOUGH:
-                break
-        return self._second_thoughts(best, generator)
+        best = solve(self.problem, found[0], _LONG)
+        return self._second_thoughts(best, found[1:2], generator)
 
     # -- starts
 
@@ -117,7 +112,7 @@ class Search:
         return {effect: ways[effect](response, self.problem.sample_rate) for effect in wanted}
 
     def _missing(self, state: State, least: Mapping[str, float]) -> Copies:
-        """Reflections that are off, measured from what is rendered to the wet sound.
+        """Reflections that are off, from what is rendered to the wet sound, the clearest first.
 
         Args:
             state: What is rendered.
@@ -129,7 +124,8 @@ class Search:
         response = impulse_response(rendered, wet, problem.sample_rate)
         off = [effect for effect in ("delay", "reverb") if not on[effect]]
         copies = self._reflections(response, off)
-        return {effect: copy for effect, copy in copies.items() if copy[1] > least[effect]}
+        ranked = sorted(copies.items(), key=lambda one: -one[1][1] / _FOUND[one[0]])
+        return {effect: copy for effect, copy in ranked if copy[1] > least[effect]}
 
     def _on(self, effects: Iterable[str]) -> Tensor:
         return torch.tensor([name in set(effects) for name in self.chain.names])
@@ -177,11 +173,13 @@ class Search:
 
     # -- second thoughts
 
-    def _second_thoughts(self, best: State, generator: torch.Generator) -> State:
+    def _second_thoughts(
+        self, best: State, others: list[State], generator: torch.Generator
+    ) -> State:
         """Leave a valley for another while there is time and the sound is not explained."""
         while best.loss > _ENOUGH and not self.problem.is_late():
             before = best.loss
-            for kick in self._kicks(best, generator):
+            for kick in self._kicks(best, others, generator):
                 tried = solve(self.problem, replace(kick, damping=1e-2), _AGAIN)
                 if tried.loss < _BETTER * best.loss:
                     best = solve(self.problem, tried, _LONG)
@@ -192,12 +190,15 @@ class Search:
                 break
         return best
 
-    def _kicks(self, best: State, generator: torch.Generator) -> Iterator[State]:
+    def _kicks(
+        self, best: State, others: list[State], generator: torch.Generator
+    ) -> Iterator[State]:
         """Other places to start from: what is missing, cuts, another equaliser, other bending."""
         on = dict(zip(self.chain.names, best.switches.tolist(), strict=True))
         missing = self._missing(best, dict.fromkeys(_FOUND, _PERHAPS))
         for effect, copy in missing.items():
             yield _copied(best, {effect: copy}, self.chain)
+        yield from others
         for place, (effect, param) in enumerate(self.chain.knobs):
             if effect == "eq" and param.name in _HALF_CUT:
                 here = float(best.controls[place])
