@@ -15,10 +15,12 @@ The rooms, from the front door to the foundation. Each imports only from those b
 
 - `cli`: the command line, and the only module that prints.
 - `console`, `options`, `jobs`, `embeddings`: what commands show, take and do with files.
-- `hub`: the card of a model, and what can be told about weights without loading them.
+- `figures`, `hub`: pictures; the card of a model, and what can be told about weights without
+  loading them.
 - `training`, `evaluation`, `matching`, `decision`, `proposals`, `candidates`, `finishing`: fit a
   model, judge it, and use it: treatments that might be right, the critic that chooses among them,
   width and gain that are measured, the report.
+- `fitting`: from a dry and a processed recording to the preset that lies between them.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
 - `recordings`: files and arrays of any length, gone through in blocks.
 - `presets`, `schema`, `wishes`, `analysis`, `measure`, `regularizers`: effects with their
@@ -42,6 +44,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .effects import Chain, Effect, default_chain
+    from .fitting import Fit
     from .matching import Match
     from .models.style_vae import AFXStyleVAE
     from .params import Param
@@ -53,6 +56,7 @@ __all__ = [
     "AFXStyleVAE",
     "Chain",
     "Effect",
+    "Fit",
     "Match",
     "Param",
     "Preset",
@@ -64,6 +68,7 @@ _HOMES = {
     "AFXStyleVAE": "afxvae.models.style_vae",
     "Chain": "afxvae.effects",
     "Effect": "afxvae.effects",
+    "Fit": "afxvae.fitting",
     "Match": "afxvae.matching",
     "Param": "afxvae.params",
     "Preset": "afxvae.presets",

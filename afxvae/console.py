@@ -25,8 +25,9 @@ from .types import AfxError
 
 if TYPE_CHECKING:
     from .effects import Effect
+    from .fitting import Fit
     from .hub import ModelInfo
-    from .jobs import Applied, Matched
+    from .jobs import Applied, Fitted, Matched
     from .params import Param
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "effect_pages",
     "effects_table",
     "explain",
+    "fit_document",
+    "fit_summary",
     "json_text",
     "match_document",
     "match_summary",
@@ -153,6 +156,54 @@ def match_summary(matched: Matched) -> RenderableType:
     more = "" if matched.report is None else f" and {matched.report}"
     written = f"Wrote {matched.output} and {matched.preset}{more} in {match.seconds:.1f} s."
     parts.append(Text(written))
+    return Group(*parts)
+
+
+def fit_document(fitted: Fitted) -> dict[str, Any]:
+    """What `fit --json` prints."""
+    fit = fitted.fit
+    return {
+        "preset": str(fitted.preset),
+        "render": str(fitted.render) if fitted.render else None,
+        "plot": str(fitted.plot) if fitted.plot else None,
+        "effects": [name for name, on in fit.preset.switches.items() if on],
+        "residual_db": fit.report,
+        "alignment": _alignment(fit),
+        "seconds": fit.seconds,
+        "model": {"name": fit.preset.model, "checksum": fit.preset.model_checksum},
+        "notes": fitted.notes,
+    }
+
+
+def _alignment(fit: Fit) -> dict[str, float]:
+    found = fit.alignment
+    return {
+        "delay_ms": round(1000.0 * found.delay_s, 4),
+        "polarity": found.polarity,
+        "gain_db": round(found.gain_db, 2),
+    }
+
+
+def fit_summary(fitted: Fitted) -> RenderableType:
+    """How the recordings lie, the effects that are on, what is left, the files."""
+    fit, found = fitted.fit, _alignment(fitted.fit)
+    turned = "upside down" if found["polarity"] < 0 else "the right way up"
+    parts: list[RenderableType] = [
+        Text(f"The wet recording is {found['delay_ms']:.3f} ms late and {turned}, "
+             f"at {found['gain_db']:+.1f} dB.")
+    ]  # fmt: skip
+    if rows := fit.preset.describe():
+        parts.append(settings_table(rows))
+    else:
+        parts.append(Text("Nothing was found that brings it nearer: the preset is empty."))
+    report = fit.report
+    parts.append(
+        Text(f"Residual: {report['before']:.1f} dB of the wet sound before, "
+             f"{report['gain_only']:.1f} dB with a gain alone, {report['after']:.1f} dB after.")
+    )  # fmt: skip
+    parts += [Text(note) for note in fitted.notes]
+    written = [str(path) for path in (fitted.preset, fitted.render, fitted.plot) if path]
+    parts.append(Text(f"Wrote {' and '.join(written)} in {fit.seconds:.1f} s."))
     return Group(*parts)
 
 

@@ -51,6 +51,12 @@ ReferenceFile = Annotated[
         metavar="REFERENCE", help="The recording whose style is wanted.", readable=False
     ),
 ]
+DryFile = Annotated[
+    Path, typer.Argument(metavar="DRY", help="The recording as it was.", readable=False)
+]
+WetFile = Annotated[
+    Path, typer.Argument(metavar="WET", help="The same recording, processed.", readable=False)
+]
 PresetFile = Annotated[
     Path, typer.Argument(metavar="PRESET", help="A preset, as match writes it.", readable=False)
 ]
@@ -86,6 +92,30 @@ PresetOutput = Annotated[
         readable=False,
         show_default=".afx.json beside the result",
     ),
+]
+FittedPreset = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The preset.",
+        readable=False,
+        show_default="DRY-stem.afx.json beside DRY",
+    ),
+]
+Rendered = Annotated[
+    Path | None,
+    typer.Option("--render", metavar="FILE", help="For DRY through the preset.", readable=False),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="For the spectra of the null test.", readable=False
+    ),
+]
+FitSeconds = Annotated[
+    float, typer.Option("--seconds", min=1.0, help="Processor time that the search may take.")
 ]
 EmbeddingOutput = Annotated[
     Path | None,

@@ -9,9 +9,9 @@ import typer
 
 from .. import options as opt
 from .app import app
-from .output import bar, load_model, print_json, say_error, show_match
+from .output import bar, load_model, print_json, say_error, show, show_match
 
-__all__ = ["apply", "demo", "embed", "match"]
+__all__ = ["apply", "demo", "embed", "fit", "match"]
 
 
 @app.command()
@@ -65,6 +65,45 @@ def match(
             progress=progress,
         )
     show_match(matched, as_json, quiet)
+
+
+@app.command()
+def fit(
+    dry_path: opt.DryFile,
+    wet_path: opt.WetFile,
+    output: opt.FittedPreset = None,
+    render: opt.Rendered = None,
+    plot: opt.Plot = None,
+    seconds: opt.FitSeconds = 20.0,
+    model: opt.Model = None,
+    revision: opt.Revision = None,
+    seed: opt.Seed = 0,
+    device: opt.OnDevice = opt.Device.auto,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find the preset that made WET of DRY: the same recording, before and after processing."""
+    with bar("Fitting", quiet) as progress:
+        from .. import console, jobs
+
+        fitted = jobs.fit_files(
+            dry_path,
+            wet_path,
+            preset=output,
+            render=render,
+            plot=plot,
+            model=load_model(model, revision, device),
+            seconds=seconds,
+            seed=seed,
+            device=device.value,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if as_json:
+        print_json(console.fit_document(fitted))
+    elif not quiet:
+        show(console.fit_summary(fitted), stderr=True)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What the commands do with files, without printing: match, apply, demo.
+"""What the commands do with files, without printing: match, fit, apply, demo.
 
 Outputs are checked before any work is done, and are either all written or none.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .apply import Applied, apply_file
 from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
+from .fit import Fitted, fit_files
 from .match import Matched, match_files, parse_also, parse_loudness
 from .parts import Progress, load_model
 
@@ -14,10 +15,12 @@ __all__ = [
     "DEMO_INPUT",
     "DEMO_REFERENCE",
     "Applied",
+    "Fitted",
     "Matched",
     "Progress",
     "apply_file",
     "demo",
+    "fit_files",
     "load_model",
     "match_files",
     "parse_also",

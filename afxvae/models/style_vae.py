@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
+    from ..fitting.fit import Fit
     from ..matching import Match
     from ..measure.equalizer import EqualizerFit
 
@@ -252,6 +253,15 @@ class AFXStyleVAE(
         from ..matching import match
 
         return match(self, audio, reference, **options)
+
+    def fit(self, dry: Any, wet: Any, **options: Any) -> Fit:
+        """Find the preset that made `wet` of `dry`, the same recording before and after.
+
+        See `afxvae.fitting.fit` for the options: ``sample_rate``, ``seconds`` and others.
+        """
+        from ..fitting.fit import fit
+
+        return fit(dry, wet, model=self, **options)
 
     # -- weights
 

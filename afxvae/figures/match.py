@@ -1,7 +1,4 @@
-"""Pictures, for which alone matplotlib is needed.
-
-`match_figure` shows what a match did: spectra, the preset's curves, the sound before and after.
-"""
+"""What a match did: spectra, the preset's curves, the sound before and after."""
 
 from __future__ import annotations
 
@@ -16,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .audio import read_segment
-from .dsp import spectral
-from .dsp.dynamics import compression_curve
-from .dsp.features import SAMPLE_RATE
-from .dsp.nonlinear import overdrive_curve
-from .dsp.units import gain_to_db
-from .effects.eq import eq_response
-from .files import replacing
-from .recordings import Recording
-from .types import PathLike, UsageError
+from ..audio import read_segment
+from ..dsp import spectral
+from ..dsp.dynamics import compression_curve
+from ..dsp.features import SAMPLE_RATE
+from ..dsp.nonlinear import overdrive_curve
+from ..dsp.units import gain_to_db
+from ..effects.eq import eq_response
+from ..files import replacing
+from ..recordings import Recording
+from ..types import PathLike, UsageError
+from .needs import check_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,9 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .presets import Preset
+    from ..presets import Preset
 
-__all__ = ["FORMATS", "Look", "check_matplotlib", "look_at", "match_figure", "save_report"]
+__all__ = ["FORMATS", "Look", "look_at", "match_figure", "save_report"]
 
 FORMATS = (".html", ".pdf", ".png", ".svg")
 """What `save_report` writes."""
@@ -184,16 +182,6 @@ def _page(picture: bytes, preset: Preset, rows: Mapping[str, Any]) -> str:
         f'<p><img alt="spectra, curves and spectrograms" src="data:image/png;base64,{encoded}"></p>'
         f"<h2>The chain</h2>{table(chain)}</html>\n"
     )
-
-
-def check_matplotlib() -> None:
-    """Raise `UsageError` unless pictures can be drawn."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            "Pictures need matplotlib, which is not installed: pip install 'afxvae[figures]'."
-        ) from error
 
 
 def _draw_spectra(axes: Axes, looks: Mapping[str, Look]) -> None:
