@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inference", "fit_eq", "propose", "with_measured"]
 
-_ON_ABOVE = {"eq": 0.7, "compressor": 0.9, "overdrive": 0.6}
+_ON_ABOVE = {"eq": 0.9, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
 _NOTHING = 0.01
