@@ -1,0 +1,131 @@
+"""What several attributes look at: clips at one rate and loudness, their frames and spectra."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..dsp.resampling import change_rate
+from ..loudness import normalize_loudness
+from ..types import AudioError, UsageError, check_shape
+from . import onsets
+from .zwicker import BARK_STEPS, FRAME, RATE, specific_loudness
+
+__all__ = ["Sound", "bark_bell", "power_frames", "weighted_mean"]
+
+_LUFS = -24.0
+_SILENCE = 10 ** (-90 / 20)
+_GATE_S = 0.4  # the shortest clip that has a loudness
+_ONE_GO = 1024  # frames
+
+
+class Sound:
+    """A batch of clips as the attributes hear them; what is shared is computed once.
+
+    Args:
+        audio: ``(batch, time)`` at any level.
+        sample_rate: In Hz.
+
+    Attributes:
+        audio: ``(batch, time)`` at 44.1 kHz and -24 LUFS, or lower where that would exceed full
+            scale. A silent clip has become a click.
+        silent: ``(batch,)``, whether no sample is above -90 dBFS.
+
+    Raises:
+        AudioError: No samples, or some that are not finite.
+        UsageError: Another shape, or a rate below 8 kHz.
+    """
+
+    def __init__(self, audio: Tensor, sample_rate: int) -> None:
+        check_shape("audio", audio, "batch time")
+        if sample_rate < 8000:
+            raise UsageError(f"The sample rate must be at least 8000 Hz, not {sample_rate} Hz.")
+        if not audio.numel():
+            raise AudioError("There is no audio to measure (0 samples).")
+        peak = audio.detach().abs().amax(1, keepdim=True)
+        if not bool(torch.isfinite(peak).all()):
+            raise AudioError("There are samples that are not finite numbers (NaN or infinity).")
+        self.silent = peak[:, 0] < _SILENCE
+        click = functional.one_hot(torch.zeros_like(peak[:, 0]).long(), audio.shape[1])
+        audio = torch.where(self.silent[:, None], click.to(audio), audio / peak.clamp_min(1e-30))
+        missing = max(0, round(_GATE_S * sample_rate) - audio.shape[1])
+        padded = functional.pad(audio, (0, missing)).unsqueeze(1)
+        leveled = normalize_loudness(padded, sample_rate, _LUFS)[0][:, 0, : audio.shape[1]]
+        leveled = leveled / leveled.detach().abs().amax(1, keepdim=True).clamp_min(1.0)
+        self.audio = leveled if sample_rate == RATE else change_rate(leveled, sample_rate, RATE)
+
+    @functools.cached_property
+    def frames(self) -> Tensor:
+        """Frames of 4096 samples side by side, ``(batch, frame, 4096)``.
+
+        The last is filled with zeros, and is nothing but zeros if the others fit the clip.
+        """
+        missing = FRAME - self.audio.shape[1] % FRAME
+        return functional.pad(self.audio, (0, missing)).unfold(1, FRAME, FRAME)
+
+    @functools.cached_property
+    def rms(self) -> Tensor:
+        """Root mean square of each of the frames, ``(batch, frame)``."""
+        return self.frames.square().mean(-1).clamp_min(1e-20).sqrt()
+
+    @functools.cached_property
+    def specific_loudness(self) -> Tensor:
+        """Of each of the frames, ``(batch, frame, 240)`` sone per Bark."""
+        pieces = self.frames.flatten(0, 1).split(_ONE_GO)
+        loudness = torch.cat([specific_loudness(piece) for piece in pieces])
+        return loudness.reshape(*self.frames.shape[:2], BARK_STEPS)
+
+    @functools.cached_property
+    def magnitude(self) -> Tensor:
+        """Magnitudes of a Hann STFT of 2048 samples every 512, centred: ``(batch, frame, bin)``."""
+        return onsets.magnitude(self.audio)
+
+    @functools.cached_property
+    def strength(self) -> Tensor:
+        """Onset strength every 512 samples, ``(batch, frame)``; see `afxvae.timbre.onsets`."""
+        return onsets.strength(self.magnitude)
+
+
+def bark_bell(low: int, high: int, like: Tensor) -> Tensor:
+    """Weights of 240 steps of the Bark scale: a bell from 0 at `low` over 1 to 0 at `high`."""
+    steps = torch.arange(low, high, dtype=like.dtype, device=like.device)
+    bell = torch.exp(-0.5 * (0.01 * (steps - (low + high) / 2)).square())
+    bell = (bell - bell.min()) / (bell.max() - bell.min())
+    return functional.pad(bell, (low, BARK_STEPS - high))
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the last dimension."""
+    return (values * weights).sum(-1) / weights.sum(-1)
+
+
+def power_frames(
+    audio: Tensor, n_fft: int, overlap: int, window: Literal["hamming", "tukey"]
+) -> Tensor:
+    """Power spectra of frames without their means, ``(batch, frame, bin)``.
+
+    Scaled so that a sine at the centre of a bin reads half the square of its amplitude. A clip
+    shorter than `n_fft` is one frame of its own length.
+    """
+    length = min(n_fft, audio.shape[1])
+    shape = torch.hamming_window(length, periodic=True, dtype=audio.dtype, device=audio.device)
+    if window == "tukey":
+        shape = _tukey(length, audio)
+    frames = audio.unfold(1, length, length - min(overlap, length - 1))
+    frames = (frames - frames.mean(-1, keepdim=True)) * (shape / shape.sum())
+    spectrum = torch.fft.rfft(frames, n_fft)
+    power = spectrum.real.square() + spectrum.imag.square()
+    twice = torch.full_like(power[0, 0], 2.0)
+    twice[0] = twice[-1] = 1.0
+    return power * twice
+
+
+def _tukey(length: int, like: Tensor) -> Tensor:
+    """Window whose outer eighths are cosines (periodic)."""
+    place = torch.arange(length, dtype=like.dtype, device=like.device) / length
+    edge = (torch.minimum(place, 1.0 - place) * 8.0).clamp_max(1.0)
+    return 0.5 - 0.5 * torch.cos(torch.pi * edge)
