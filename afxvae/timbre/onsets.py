@@ -15,25 +15,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..dsp.envelopes import sliding_max
 from ..dsp.spectral import mel_filterbank
 from .zwicker import RATE
 
-__all__ = ["BLOCK", "HOP", "envelope", "find_onsets", "magnitude", "strength"]
+__all__ = ["HOP", "Signal", "envelope", "find_onsets", "magnitude", "mel_level", "strength"]
 
 Signal: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 HOP = 512
 """Samples from one value of the onset strength to the next."""
-BLOCK = 64
-"""Samples for one value of the envelope."""
 
+_BLOCK = 64  # samples that count as one where onsets are traced back
 _N_FFT, _MELS = 2048, 128
-_HOLD, _DECAY_S = 7, 0.1  # blocks (10 ms), and seconds from the peak of the clip to 0
+_HOLD, _DECAY_S = RATE // 100, 0.1  # samples, and seconds from the peak of the clip to 0
 _MAX_BEFORE, _MEAN_REACH, _DELTA, _WAIT = 2, 8, 0.07, 2  # frames, and share of the largest
-_LOOK_BACK, _HYSTERESIS = 20 * RATE // (1000 * BLOCK), 300 * RATE // (1000 * BLOCK)
-_START, _APART = 4096 // BLOCK, RATE // (10 * BLOCK)
+_LOOK_BACK, _HYSTERESIS = 20 * RATE // (1000 * _BLOCK), 300 * RATE // (1000 * _BLOCK)
+_START, _APART = 4096 // _BLOCK, RATE // (10 * _BLOCK)
 _SHARE = 0.1  # of the dynamic range that a rise must have
-_STRONG = 3.0  # dB of strength in the segment of an onset
+_LEAST_STRENGTH = 3.0  # dB of strength in the segment of an onset
 
 
 def magnitude(audio: Tensor) -> Tensor:
@@ -44,51 +44,54 @@ def magnitude(audio: Tensor) -> Tensor:
     return (spectrum.real.square() + spectrum.imag.square()).clamp_min(1e-20).sqrt()
 
 
-def strength(magnitudes: Tensor) -> Tensor:
-    """Mean rise of 128 mel bands in dB from frame to frame, ``(batch, frame)``, two frames late."""
+def mel_level(magnitudes: Tensor) -> Tensor:
+    """Level of 128 mel bands in dB, at least 80 dB below the highest: ``(batch, frame, mel)``."""
     filters = mel_filterbank(_N_FFT, _MELS, RATE, 0.0).to(magnitudes)
-    hz = RATE / _N_FFT
-    filters = filters / (filters.sum(0) * hz)  # of unit area, as Slaney has them
+    filters = filters / (filters.sum(0) * (RATE / _N_FFT))  # of unit area, as Slaney has them
     level = 10.0 * torch.log10((magnitudes.square() @ filters).clamp_min(1e-10))
-    level = torch.maximum(level, level.detach().amax((1, 2), keepdim=True) - 80.0)
+    return torch.maximum(level, level.detach().amax((1, 2), keepdim=True) - 80.0)
+
+
+def strength(level: Tensor) -> Tensor:
+    """Mean rise of mel bands in dB from frame to frame, ``(batch, frame)``, two frames late."""
     rise = level.diff(dim=1).clamp_min(0.0).mean(-1)
     return functional.pad(rise, (3, 0))[:, : level.shape[1]]
 
 
 def envelope(audio: Tensor) -> Tensor:
-    """Magnitude held for 10 ms that then falls linearly, ``(batch, time)`` to ``(batch, block)``.
+    """Magnitude of ``(batch, time)`` held for 10 ms that then falls linearly; as long.
 
     The fall from the peak of the clip to zero would take 100 ms.
     """
-    short = -audio.shape[1] % BLOCK
-    level = functional.max_pool1d(functional.pad(audio.abs(), (0, short)), BLOCK)
-    held = functional.max_pool1d(functional.pad(level, (_HOLD, 0)), _HOLD + 1, 1)
+    level = audio.detach().abs()
+    held = sliding_max(functional.pad(level, (_HOLD, 0)), _HOLD + 1).double()
     ramp = torch.arange(held.shape[1], dtype=held.dtype, device=held.device)
-    ramp = ramp * (BLOCK / (_DECAY_S * RATE)) * level.amax(1, keepdim=True)
-    return torch.cummax(held + ramp, 1)[0] - ramp
+    ramp = ramp / (_DECAY_S * RATE) * level.amax(1, keepdim=True)
+    return (torch.cummax(held + ramp, 1)[0] - ramp).to(audio.dtype)
 
 
 def find_onsets(strengths: Tensor, envelopes: Tensor) -> list[list[int]]:
-    """Onsets of each clip in blocks of the envelope, at least one: 0 where none is clear.
+    """Onsets of each clip in samples, at least one: 0 where none is clear.
 
     Args:
         strengths: ``(batch, frame)``, see `strength`.
-        envelopes: ``(batch, block)``, see `envelope`.
+        envelopes: ``(batch, time)``, see `envelope`.
     """
+    short = functional.pad(envelopes, (0, -envelopes.shape[1] % _BLOCK))
     rows = zip(
         strengths.detach().double().cpu().numpy(),
-        envelopes.detach().double().cpu().numpy(),
+        short.unflatten(1, (-1, _BLOCK)).amax(-1).double().cpu().numpy(),
         strict=True,
     )
-    return [_onsets(flux, rise) for flux, rise in rows]
+    return [[_BLOCK * block for block in _onsets(flux, rise)] for flux, rise in rows]
 
 
 def _onsets(flux: Signal, rise: Signal) -> list[int]:
     threshold = _SHARE * float(rise.max() - rise.min())
     starts: list[int] = []
     for frame in _backtracked(flux):
-        block = frame * HOP // BLOCK
-        if starts and block + HOP // BLOCK >= len(rise):
+        block = frame * HOP // _BLOCK
+        if starts and block + HOP // _BLOCK >= len(rise):
             continue
         start = _trace_back(rise, min(block, len(rise) - 1), threshold)
         if start not in starts and (start or not starts):
@@ -161,7 +164,7 @@ def _apart(starts: list[int]) -> list[int]:
 
 def _strong(starts: list[int], flux: Signal) -> list[int]:
     """Those with 3 dB of onset strength before the next."""
-    frames = [start * BLOCK // HOP for start in starts]
+    frames = [start * _BLOCK // HOP for start in starts]
     ends = [*frames[1:], len(flux)]
     pairs = zip(starts, frames, ends, strict=True)
-    return [s for s, a, b in pairs if flux[a : max(b, a + 1)].max(initial=0.0) >= _STRONG]
+    return [s for s, a, b in pairs if flux[a : max(b, a + 1)].max(initial=0.0) >= _LEAST_STRENGTH]

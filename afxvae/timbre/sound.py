@@ -80,14 +80,39 @@ class Sound:
         return loudness.reshape(*self.frames.shape[:2], BARK_STEPS)
 
     @functools.cached_property
-    def magnitude(self) -> Tensor:
-        """Magnitudes of a Hann STFT of 2048 samples every 512, centred: ``(batch, frame, bin)``."""
-        return onsets.magnitude(self.audio)
+    def led(self) -> Tensor:
+        """The clips behind 4096 zeros, so that what starts with the clip has an onset."""
+        return functional.pad(self.audio, (FRAME, 0))
 
     @functools.cached_property
-    def strength(self) -> Tensor:
-        """Onset strength every 512 samples, ``(batch, frame)``; see `afxvae.timbre.onsets`."""
-        return onsets.strength(self.magnitude)
+    def magnitude(self) -> Tensor:
+        """Magnitudes of an STFT of `led`, see `afxvae.timbre.onsets.magnitude`."""
+        return onsets.magnitude(self.led)
+
+    @functools.cached_property
+    def _mel_level(self) -> Tensor:
+        return onsets.mel_level(self.magnitude)
+
+    @functools.cached_property
+    def envelope(self) -> Tensor:
+        """See `afxvae.timbre.onsets.envelope`."""
+        return onsets.envelope(self.audio)
+
+    @functools.cached_property
+    def onsets(self) -> list[list[int]]:
+        """Onsets of each clip in samples."""
+        strength = onsets.strength(self._mel_level[:, FRAME // onsets.HOP :])
+        return onsets.find_onsets(strength, self.envelope)
+
+    @functools.cached_property
+    def led_strength(self) -> Tensor:
+        """Onset strength of `led`, ``(batch, frame)``."""
+        return onsets.strength(self._mel_level)
+
+    @functools.cached_property
+    def led_onsets(self) -> list[list[int]]:
+        """Onsets of `led` in samples, 0 for what starts with the clip."""
+        return onsets.find_onsets(self.led_strength, functional.pad(self.envelope, (FRAME, 0)))
 
 
 def bark_bell(low: int, high: int, like: Tensor) -> Tensor:
