@@ -12,12 +12,13 @@ from torch import Tensor
 
 from .analogue import butterworth_power
 from .peaks import pick_peaks, refine_peaks
-from .sound import Sound, bark_bell, power_frames, weighted_mean
+from .sound import Sound, bark_bell, bin_hz, power_frames, tukey, weighted_mean
 from .zwicker import BARK_STEPS, RATE
 
 __all__ = ["boominess", "brightness", "sharpness", "warmth"]
 
 _TINY = 1e-12
+_SEGMENT = 8192
 
 
 def brightness(sound: Sound) -> Tensor:
@@ -26,8 +27,8 @@ def brightness(sound: Sound) -> Tensor:
     ``4.613128 lg(P_2000 / P) + 17.378889 lg(centroid_100) + 17.434734``, of the mean power spectrum
     in frames of 2048 samples, high-passed at 20 Hz. Differentiable everywhere.
     """
-    power = power_frames(sound.audio, 2048, 1536, "hamming").mean(1)
-    hz = _bins(power)
+    power = power_frames(sound.audio, 2048, 512).mean(1)
+    hz = bin_hz(power)
     heard = power * butterworth_power(hz, 20.0, RATE, "high", 3)
     high = heard * butterworth_power(hz, 2000.0, RATE, "high", 3)
     above = heard * butterworth_power(hz, 100.0, RATE, "high", 3)
@@ -81,34 +82,64 @@ def warmth(sound: Sound) -> Tensor:
     """Loudness of 1-4 and 8-24 Bark, centroid, energy up to 260 Hz, and how even the decay is.
 
     ``-4.464258 lg(centroid) - 0.088193 N_high + 0.291565 N_warm + 17.274734 R2 + 8.403340 low +
-    45.212121``. R2 is that of a line through lg power over lg frequency above 3.5 times the lowest
-    partial, and `low` is what lies between that partial and 260 Hz. The original does the latter
-    three from onset to onset; here it is the whole clip. Differentiable where the lowest partial
-    stays the same.
+    45.212121``. From onset to onset, R2 is that of a line through lg power over lg frequency above
+    3.5 times the lowest partial, and `low` the share of power between that partial and 260 Hz.
+    Differentiable where onsets and lowest partials stay the same.
     """
     loudness = sound.specific_loudness
     warm = (loudness @ bark_bell(10, 40, loudness)).mean(-1)
     high = weighted_mean(loudness @ bark_bell(80, 240, loudness), sound.rms)
-    power = power_frames(sound.audio, 8192, 1024, "tukey").sum(1)
-    power = power / power.detach().amax(-1, keepdim=True)
-    hz = _bins(power)
+    power, rms, clip = _segments(sound)
+    hz = bin_hz(power)
     total = power.sum(-1)
-    centroid = (power * hz).sum(-1) / total
     peaks = pick_peaks(power.detach(), 0.2)
     lowest = peaks.to(torch.uint8).argmax(-1, keepdim=True)
-    fundamental = refine_peaks(power.detach(), peaks, hz)[1].gather(1, lowest)
+    partial = refine_peaks(power.detach(), peaks, hz)[1].gather(1, lowest)
     between = (torch.arange(len(hz), device=hz.device) >= lowest) & (hz <= 260.0)
-    low = torch.where(fundamental[:, 0] < 260.0, (power * between).sum(-1) / total, 0.0)
-    limit = 3.5 * fundamental
-    fit = _line_fit(power, hz, torch.where(limit > 12000.0, 12000.0, limit))
+    low = torch.where(partial[:, 0] < 260.0, (power * between).sum(-1) / total, 0.0)
+    limit = torch.where(3.5 * partial > 12000.0, 12000.0, 3.5 * partial)
+    columns = [torch.ones_like(total), (power * hz).sum(-1) / total, rms, low * rms]
+    columns.append(_line_fit(power, hz, limit))
+    sums = torch.zeros_like(warm).unsqueeze(1).repeat(1, 5).index_add(0, clip, torch.stack(columns, 1))
+    count, centroids, weights, lows, fits = sums.unbind(1)
     return (
-        -4.464258317026696 * _lg(centroid)
+        -4.464258317026696 * _lg(centroids / count)
         - 0.08819320850778556 * high
         + 0.29156539973575546 * warm
-        + 17.274733561081554 * fit
-        + 8.403340066029507 * low
+        + 17.274733561081554 * fits / count
+        + 8.403340066029507 * lows / weights
         + 45.21212125085579
     )
+
+
+def _segments(sound: Sound) -> tuple[Tensor, Tensor, Tensor]:
+    """From onset to onset: power spectra with peaks of 1, root mean squares, and their clip.
+
+    Spectra are sums over frames of 8192 samples with an eighth of overlap, or of one shorter frame:
+    ``(segment, bin)``, ``(segment,)``, ``(segment,)``.
+    """
+    total = sound.audio.shape[1]
+    clips, ends, rms, frames = [], [], [], []
+    for clip, onsets in enumerate(sound.onsets):
+        starts = onsets if len(onsets) > 1 else [0]
+        for start, end in zip(starts, [*starts[1:], total], strict=True):
+            length = min(_SEGMENT, end - start)
+            rms.append(sound.audio[clip, start:end].square().mean().clamp_min(1e-20).sqrt())
+            for first in range(start, end - length + 1, _SEGMENT - _SEGMENT // 8):
+                frames.append((clip, first, length, len(clips)))
+            clips.append(clip)
+            ends.append(end)
+    table = torch.tensor(frames, device=sound.audio.device)
+    clip, first, length, segment = table.unsqueeze(-1).unbind(1)
+    place = torch.arange(_SEGMENT, device=table.device)
+    inside = (place < length).to(sound.audio)
+    audio = sound.audio[clip, (first + place).clamp_max(total - 1)] * inside
+    audio = (audio - audio.sum(-1, keepdim=True) / length) * inside * tukey(place / length)
+    spectrum = torch.fft.rfft(audio)
+    power = spectrum.real.square() + spectrum.imag.square()
+    power = power.new_zeros(len(clips), power.shape[1]).index_add(0, segment[:, 0], power)
+    power = power / power.detach().amax(-1, keepdim=True).clamp_min(1e-30)
+    return power, torch.stack(rms), torch.tensor(clips, device=table.device)
 
 
 def _line_fit(power: Tensor, hz: Tensor, above_hz: Tensor) -> Tensor:
@@ -124,12 +155,6 @@ def _line_fit(power: Tensor, hz: Tensor, above_hz: Tensor) -> Tensor:
 
 def _heard(total: Tensor) -> Tensor:
     return total > 0.005
-
-
-def _bins(power: Tensor) -> Tensor:
-    """Frequencies of the bins of a spectrum, Hz."""
-    bins = power.shape[-1]
-    return torch.linspace(0.0, RATE / 2, bins, dtype=power.dtype, device=power.device)
 
 
 def _lg(value: Tensor) -> Tensor:

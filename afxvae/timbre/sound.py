@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from ..types import AudioError, UsageError, check_shape
 from . import onsets
 from .zwicker import BARK_STEPS, FRAME, RATE, specific_loudness
 
-__all__ = ["Sound", "bark_bell", "power_frames", "weighted_mean"]
+__all__ = ["Sound", "bark_bell", "bin_hz", "power_frames", "tukey", "weighted_mean"]
 
 _LUFS = -24.0
 _SILENCE = 10 ** (-90 / 20)
@@ -90,8 +89,14 @@ class Sound:
         return onsets.magnitude(self.led)
 
     @functools.cached_property
-    def _mel_level(self) -> Tensor:
+    def led_mel_level(self) -> Tensor:
+        """Levels of mel bands of `led`, see `afxvae.timbre.onsets.mel_level`."""
         return onsets.mel_level(self.magnitude)
+
+    @property
+    def mel_level(self) -> Tensor:
+        """Those of the clips alone."""
+        return self.led_mel_level[:, FRAME // onsets.HOP :]
 
     @functools.cached_property
     def envelope(self) -> Tensor:
@@ -101,13 +106,13 @@ class Sound:
     @functools.cached_property
     def onsets(self) -> list[list[int]]:
         """Onsets of each clip in samples."""
-        strength = onsets.strength(self._mel_level[:, FRAME // onsets.HOP :])
+        strength = onsets.strength(self.mel_level)
         return onsets.find_onsets(strength, self.envelope)
 
     @functools.cached_property
     def led_strength(self) -> Tensor:
         """Onset strength of `led`, ``(batch, frame)``."""
-        return onsets.strength(self._mel_level)
+        return onsets.strength(self.led_mel_level)
 
     @functools.cached_property
     def led_onsets(self) -> list[list[int]]:
@@ -128,20 +133,16 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum(-1) / weights.sum(-1)
 
 
-def power_frames(
-    audio: Tensor, n_fft: int, overlap: int, window: Literal["hamming", "tukey"]
-) -> Tensor:
-    """Power spectra of frames without their means, ``(batch, frame, bin)``.
+def power_frames(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
+    """Power spectra of Hamming-windowed frames without their means, ``(batch, frame, bin)``.
 
     Scaled so that a sine at the centre of a bin reads half the square of its amplitude. A clip
     shorter than `n_fft` is one frame of its own length.
     """
     length = min(n_fft, audio.shape[1])
-    shape = torch.hamming_window(length, periodic=True, dtype=audio.dtype, device=audio.device)
-    if window == "tukey":
-        shape = _tukey(length, audio)
-    frames = audio.unfold(1, length, length - min(overlap, length - 1))
-    frames = (frames - frames.mean(-1, keepdim=True)) * (shape / shape.sum())
+    window = torch.hamming_window(length, dtype=audio.dtype, device=audio.device)
+    frames = audio.unfold(1, length, hop_length)
+    frames = (frames - frames.mean(-1, keepdim=True)) * (window / window.sum())
     spectrum = torch.fft.rfft(frames, n_fft)
     power = spectrum.real.square() + spectrum.imag.square()
     twice = torch.full_like(power[0, 0], 2.0)
@@ -149,8 +150,13 @@ def power_frames(
     return power * twice
 
 
-def _tukey(length: int, like: Tensor) -> Tensor:
-    """Window whose outer eighths are cosines (periodic)."""
-    place = torch.arange(length, dtype=like.dtype, device=like.device) / length
-    edge = (torch.minimum(place, 1.0 - place) * 8.0).clamp_max(1.0)
+def bin_hz(power: Tensor) -> Tensor:
+    """Frequencies of the bins of a spectrum ``(..., bin)``, Hz."""
+    bins = power.shape[-1]
+    return torch.linspace(0.0, RATE / 2, bins, dtype=power.dtype, device=power.device)
+
+
+def tukey(place: Tensor) -> Tensor:
+    """Window of places from 0 to 1 in a frame, whose outer eighths are cosines."""
+    edge = (torch.minimum(place, 1.0 - place) * 8.0).clamp(0.0, 1.0)
     return 0.5 - 0.5 * torch.cos(torch.pi * edge)
