@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply_document",
+    "attributes_table",
     "console",
     "effect_pages",
     "effects_table",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 _WIDTH = 120
+_ATTRIBUTE_UNITS = {"reverberation": "probability", "decay": "s", "modulation": "dB"}
 _REPORT_NAMES = {
     "mfcc": "timbre (mean cepstra)",
     "centroid_hz": "brightness (centroid, Hz)",
@@ -166,6 +168,21 @@ def effects_table(effects: Iterable[Effect]) -> Table:
     for effect in effects:
         knobs = ", ".join(param.name for param in effect.params)
         table.add_row(effect.name, effect.help, knobs, end_section=True)
+    return table
+
+
+def attributes_table(found: Mapping[str, Mapping[str, float]]) -> Table:
+    """Attributes of recordings, a column each."""
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("attribute", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    for name in found:
+        table.add_column(name, justify="right", overflow="fold")
+    for attribute in next(iter(found.values()), {}):
+        unit = _ATTRIBUTE_UNITS.get(attribute, "points")
+        digits = 1 if unit == "points" else 2
+        cells = (f"{values[attribute]:.{digits}f}" for values in found.values())
+        table.add_row(attribute, unit, *cells)
     return table
 
 

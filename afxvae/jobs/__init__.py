@@ -1,4 +1,4 @@
-"""What the commands do with files, without printing: match, apply, demo.
+"""What the commands do with files, without printing: match, apply, demo, attributes.
 
 Outputs are checked before any work is done, and are either all written or none.
 """
@@ -6,6 +6,7 @@ Outputs are checked before any work is done, and are either all written or none.
 from __future__ import annotations
 
 from .apply import Applied, apply_file
+from .attributes import measure_files
 from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
 from .match import Matched, match_files, parse_loudness
 from .parts import Progress, load_model
@@ -20,5 +21,6 @@ __all__ = [
     "demo",
     "load_model",
     "match_files",
+    "measure_files",
     "parse_loudness",
 ]

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from .analogue import butterworth_power
-from .peaks import pick_peaks, refine_peaks
-from .sound import Sound, bark_bell, bin_hz, power_frames, tukey, weighted_mean
+from .peaks import lowest_peak
+from .sound import Sound
+from .spectra import bark_bell, bin_hz, power_frames, power_of, tukey, weighted_mean
 from .zwicker import BARK_STEPS, RATE
 
 __all__ = ["boominess", "brightness", "sharpness", "warmth"]
@@ -92,15 +93,13 @@ def warmth(sound: Sound) -> Tensor:
     power, rms, clip = _segments(sound)
     hz = bin_hz(power)
     total = power.sum(-1)
-    peaks = pick_peaks(power.detach(), 0.2)
-    lowest = peaks.to(torch.uint8).argmax(-1, keepdim=True)
-    partial = refine_peaks(power.detach(), peaks, hz)[1].gather(1, lowest)
-    between = (torch.arange(len(hz), device=hz.device) >= lowest) & (hz <= 260.0)
-    low = torch.where(partial[:, 0] < 260.0, (power * between).sum(-1) / total, 0.0)
-    limit = torch.where(3.5 * partial > 12000.0, 12000.0, 3.5 * partial)
-    columns = [torch.ones_like(total), (power * hz).sum(-1) / total, rms, low * rms]
-    columns.append(_line_fit(power, hz, limit))
-    sums = torch.zeros_like(warm).unsqueeze(1).repeat(1, 5).index_add(0, clip, torch.stack(columns, 1))
+    lowest, partial = lowest_peak(power.detach(), 0.2)
+    between = (torch.arange(len(hz), device=hz.device) >= lowest[:, None]) & (hz <= 260.0)
+    low = torch.where(partial < 260.0, (power * between).sum(-1) / total, 0.0)
+    fit = _line_fit(power, hz, (3.5 * partial).clamp_max(12000.0).unsqueeze(1))
+    centroid = (power * hz).sum(-1) / total
+    columns = torch.stack([torch.ones_like(total), centroid, rms, low * rms, fit], 1)
+    sums = columns.new_zeros(len(warm), 5).index_add(0, clip, columns)
     count, centroids, weights, lows, fits = sums.unbind(1)
     return (
         -4.464258317026696 * _lg(centroids / count)
@@ -119,24 +118,23 @@ def _segments(sound: Sound) -> tuple[Tensor, Tensor, Tensor]:
     ``(segment, bin)``, ``(segment,)``, ``(segment,)``.
     """
     total = sound.audio.shape[1]
-    clips, ends, rms, frames = [], [], [], []
-    for clip, onsets in enumerate(sound.onsets):
+    clips: list[int] = []
+    rms, frames = [], []
+    for number, onsets in enumerate(sound.onsets):
         starts = onsets if len(onsets) > 1 else [0]
         for start, end in zip(starts, [*starts[1:], total], strict=True):
             length = min(_SEGMENT, end - start)
-            rms.append(sound.audio[clip, start:end].square().mean().clamp_min(1e-20).sqrt())
-            for first in range(start, end - length + 1, _SEGMENT - _SEGMENT // 8):
-                frames.append((clip, first, length, len(clips)))
-            clips.append(clip)
-            ends.append(end)
+            rms.append(sound.audio[number, start:end].square().mean().clamp_min(1e-20).sqrt())
+            places = range(start, end - length + 1, _SEGMENT - _SEGMENT // 8)
+            frames += [(number, place, length, len(clips)) for place in places]
+            clips.append(number)
     table = torch.tensor(frames, device=sound.audio.device)
-    clip, first, length, segment = table.unsqueeze(-1).unbind(1)
+    clip, start, length, segment = table.unsqueeze(-1).unbind(1)
     place = torch.arange(_SEGMENT, device=table.device)
     inside = (place < length).to(sound.audio)
-    audio = sound.audio[clip, (first + place).clamp_max(total - 1)] * inside
+    audio = sound.audio[clip, (start + place).clamp_max(total - 1)] * inside
     audio = (audio - audio.sum(-1, keepdim=True) / length) * inside * tukey(place / length)
-    spectrum = torch.fft.rfft(audio)
-    power = spectrum.real.square() + spectrum.imag.square()
+    power = power_of(audio, _SEGMENT)
     power = power.new_zeros(len(clips), power.shape[1]).index_add(0, segment[:, 0], power)
     power = power / power.detach().amax(-1, keepdim=True).clamp_min(1e-30)
     return power, torch.stack(rms), torch.tensor(clips, device=table.device)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from .analogue import butterworth_power
 from .onsets import Signal
-from .peaks import pick_peaks, refine_peaks
-from .sound import Sound, bin_hz, power_frames, weighted_mean
+from .peaks import lowest_peak
+from .sound import Sound
+from .spectra import bin_hz, power_frames, weighted_mean
 from .zwicker import RATE
 
 __all__ = ["depth"]
@@ -48,21 +49,18 @@ def depth(sound: Sound) -> Tensor:
         -0.0043703565847874465 * centroid.clamp_max(2000.0)
         + 32.83743202462131 * share
         + 4.750862716905235 * lasting
-        - 14.217438690256062 * _lowest_partial(power.sum(1), hz)
+        - 14.217438690256062 * _lowest_partial(power.sum(1))
         + 3.8782339862813924 * share * lasting
         - 0.8544826091735516 * weighed * lasting
         + 66.69534393444391
     )
 
 
-def _lowest_partial(power: Tensor, hz: Tensor) -> Tensor:
+def _lowest_partial(power: Tensor) -> Tensor:
     """The lg of the frequency of the lowest peak, ``(batch,)``; 0 if the highest peak is at 0."""
     low, high = power.detach().amin(-1, keepdim=True), power.detach().amax(-1, keepdim=True)
     spectrum = (power - low) / (high - low)
-    peaks = pick_peaks(spectrum.detach(), _CONTRAST)
-    lowest = peaks.to(torch.uint8).argmax(-1, keepdim=True)
-    partial = refine_peaks(spectrum, peaks, hz)[1].gather(1, lowest)[:, 0]
-    return torch.log10(partial.clamp_min(1.0))
+    return torch.log10(lowest_peak(spectrum, _CONTRAST)[1].clamp_min(1.0))
 
 
 def _duration(sound: Sound) -> Tensor:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .onsets import HOP, Signal
-from .sound import Sound, bark_bell, weighted_mean
+from .sound import Sound
+from .spectra import bark_bell, magnitude_of, weighted_mean
 from .zwicker import FRAME, RATE
 
 __all__ = ["hardness"]
 
 _THRESHOLD = 10 ** (-75 / 20)
-_WINDOW, _EVERY = 31, 4  # of the medians, and the share of frames that have one
+_WINDOW, _EVERY = 31, 8  # of the medians, and the share of frames that have one
 _ATTACK_S = 0.1
+_HOP = 1024  # from one bandwidth to the next
 _CENTROID_SAMPLES, _CENTROID_FFT, _SHORTEST = int(0.125 * RATE), 8192, 512
 
 
@@ -49,7 +52,7 @@ def hardness(sound: Sound) -> Tensor:
 def _attacks(sound: Sound) -> tuple[list[float], list[float], list[list[int]]]:
     """Bandwidth in Hz and lg of the attack time in s of each clip; starts of attacks in `led`."""
     bandwidth = _bandwidth(sound.led.detach()).double().cpu().numpy()
-    envelope = torch.nn.functional.pad(sound.envelope, (FRAME, 0)).double().cpu().numpy()
+    envelope = functional.pad(sound.envelope, (FRAME, 0)).double().cpu().numpy()
     strength = sound.led_strength.detach().double().cpu().numpy()
     bandwidths, times, starts = [], [], []
     for clip, onsets in enumerate(sound.led_onsets):
@@ -58,12 +61,14 @@ def _attacks(sound: Sound) -> tuple[list[float], list[float], list[list[int]]]:
             length, begin = _attack_time(envelope[clip, onset:end])
             lengths.append(length)
             begins.append(onset + begin)
-            first = max(0, onset - FRAME) // HOP
-            last = max(0, end - FRAME) // HOP if end < envelope.shape[1] else None
+            first = max(0, onset - FRAME) // _HOP
+            last = max(0, end - FRAME) // _HOP if end < envelope.shape[1] else None
             widest = _attack_bandwidth(bandwidth[clip, first:last])
             if widest:
                 found.append(widest)
-                weights.append(strength[clip, onset // HOP : max(end // HOP, onset // HOP + 1)].max())
+                weights.append(
+                    strength[clip, onset // HOP : max(end // HOP, onset // HOP + 1)].max()
+                )
         mean = np.average(found, weights=np.maximum(weights, 1e-9)) if found else 0.0
         bandwidths.append(float(mean) if mean > 512.0 else RATE / 512.0)
         times.append(float(np.mean(lengths)))
@@ -83,16 +88,16 @@ def _bandwidth(audio: Tensor) -> Tensor:
 
     0 in frames of less than a tenth of the range of magnitudes.
     """
-    frames = audio.unfold(1, FRAME, HOP)
-    spectrum = torch.fft.rfft(frames - frames.mean(-1, keepdim=True))
-    magnitude = spectrum.abs() / (RATE * FRAME) ** 0.5
-    total = magnitude.sum(-1)
+    frames = audio.unfold(1, FRAME, _HOP) * (RATE * FRAME) ** -0.5
+    magnitude = magnitude_of(frames - frames.mean(-1, keepdim=True), FRAME)
+    lowest = magnitude.cumsum(-1)
+    total = lowest[..., -1:].contiguous()
+    first = torch.searchsorted(lowest, 0.05 * total)[..., 0]
+    bins = torch.arange(magnitude.shape[-1], device=audio.device, dtype=audio.dtype)
+    last = torch.where(magnitude >= _THRESHOLD, bins, 0.0).amax(-1)
+    total = total[..., 0]
     low, high = total.amin(1, keepdim=True), total.amax(1, keepdim=True)
-    above = magnitude >= _THRESHOLD
-    bins = above.shape[-1]
-    last = bins - 1 - above.flip(-1).to(torch.uint8).argmax(-1)
-    first = (magnitude.cumsum(-1) < 0.05 * total.unsqueeze(-1)).sum(-1).clamp_max(bins - 1)
-    counts = above.any(-1) & (total > 0.1 * (high - low) + low)
+    counts = (last > 0.0) & (total > 0.1 * (high - low) + low)
     return torch.where(counts, (last - first) * (RATE / FRAME), 0.0)
 
 
@@ -107,7 +112,7 @@ def _attack_bandwidth(bandwidth: Signal) -> float:
     attack = bandwidth[lowest : peak + 1]
     limit = attack.min() + 0.2 * (attack.max() - attack.min())
     start = lowest + int((attack >= limit).argmax())
-    reach = int(_ATTACK_S * RATE / HOP)
+    reach = int(_ATTACK_S * RATE / _HOP)
     rest = bandwidth[start:]
     return float(rest[:reach].max() if len(rest) > start + reach else rest.max())
 
@@ -156,12 +161,11 @@ def _attack_centroid(sound: Sound, starts: list[list[int]]) -> Tensor:
         for begin, (_, end) in zip(begins, _segments(onsets, length), strict=True):
             part = audio[begin : min(begin + _CENTROID_SAMPLES, end)]
             if len(part) > _SHORTEST:
-                parts.append(torch.nn.functional.pad(part, (0, _CENTROID_FFT - len(part))))
+                parts.append(functional.pad(part, (0, _CENTROID_FFT - len(part))))
         if not parts:
             means.append(audio.new_tensor(200.0))
             continue
-        spectrum = torch.fft.rfft(torch.stack(parts))
-        magnitude = (spectrum.real.square() + spectrum.imag.square()).clamp_min(1e-20).sqrt()
+        magnitude = magnitude_of(torch.stack(parts), _CENTROID_FFT)
         hz = torch.arange(magnitude.shape[1], device=audio.device) * (RATE / _CENTROID_FFT)
         means.append(weighted_mean(hz, magnitude * (hz >= 20.0)).mean())
     return torch.stack(means)
@@ -171,19 +175,16 @@ def _percussive(magnitude: Tensor) -> Tensor:
     """Share of the root mean square that medians over frequency keep, ``(batch,)``.
 
     Harmonic and percussive parts are told apart by medians of 31 frames and 31 bins (Fitzgerald,
-    *Harmonic/percussive separation using median filtering*, DAFx 2010), in every fourth frame.
+    *Harmonic/percussive separation using median filtering*, DAFx 2010), in every eighth frame.
     """
     half = _WINDOW // 2
     magnitude = magnitude[:, FRAME // HOP :]
-    frames = torch.arange(0, magnitude.shape[1], _EVERY, device=magnitude.device)
-    around = frames.unsqueeze(1) + torch.arange(-half, half + 1, device=magnitude.device)
-    last = magnitude.shape[1] - 1
-    around = around.abs().clamp_max(2 * last) if last else around * 0
-    around = (last - (last - around).abs()).abs().clamp_max(last)
-    now = magnitude[:, frames]
-    harmonic = _median(magnitude[:, around].transpose(2, 3)).square()
-    mirrored = torch.nn.functional.pad(now, (half, half), mode="reflect")
-    percussive = _median(mirrored.unfold(2, _WINDOW, 1)).square()
+    now = magnitude[:, ::_EVERY]
+    mode = "reflect" if magnitude.shape[1] > half else "replicate"
+    around = functional.pad(magnitude.mT, (half, half), mode=mode)
+    harmonic = _median(around.unfold(2, _WINDOW, _EVERY)).mT.square()
+    around = functional.pad(now, (half, half), mode="reflect")
+    percussive = _median(around.unfold(2, _WINDOW, 1)).square()
     total = (harmonic + percussive).clamp_min(1e-30)
     hard, soft = (
         (now * part / total).square().sum(-1).sqrt().sum(-1) for part in (percussive, harmonic)
@@ -196,5 +197,5 @@ def _median(windows: Tensor) -> Tensor:
     middle = windows.shape[-1] // 2
     if windows.is_cuda:
         return windows.median(-1)[0]
-    parted = np.partition(windows.contiguous().numpy(), middle, -1)[..., middle]
+    parted = np.partition(windows.numpy(), middle, -1)[..., middle]
     return torch.from_numpy(np.ascontiguousarray(parted))

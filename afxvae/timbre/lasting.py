@@ -6,22 +6,22 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from ..dsp.envelopes import sliding_max
 from ..dsp.units import fast_length
 from .onsets import HOP
 from .sound import Sound
+from .spectra import power_of
 from .zwicker import RATE
 
 __all__ = ["decay", "modulation", "reverberation"]
 
-# Reverberation: everything at half the rate.
-_HALF_RATE = RATE // 2
-_SUB_FRAME = round(RATE / 24000 * 700 / 2)
-_SHIFT = round(RATE / 24000 * 200 / 2)  # of the full rate
-_SUB_FRAMES, _FEWEST = 7, 3
+# Of reverberation, in samples at half the rate.
+_PART, _SHIFT = round(RATE / 24000 * 700 / 2), round(RATE / 24000 * 200 / 2) // 2
+_PARTS = 7
 _TIMES_S = [0.1 * tenth for tenth in range(2, 12)]
 _START_S, _SMOOTHING = 0.3, 0.995
-_ONE_GO = 1 << 13
 
 _LEVEL_S, _FALL_STEPS = 0.01, 10
 _QUIETEST_DB, _STEEPEST = -50.0, 0.1
@@ -39,68 +39,65 @@ def reverberation(sound: Sound) -> Tensor:
     time estimation based on Laplace distribution*, EUSIPCO 2012). No gradient. It stays near 0.5
     unless clips are minutes long, and answers little to reverberation: see `decay`.
     """
-    estimates = [_reverberation_time(clip) for clip in sound.audio.detach()]
+    decays = _decays(sound.audio.detach())
+    estimates = [_reverberation_time(*rows) for rows in zip(*decays, strict=True)]
     return torch.sigmoid(2.97126461 * torch.stack(estimates) - 1.45082989)
 
 
-def _reverberation_time(audio: Tensor) -> Tensor:
-    """Of one clip ``(time,)``, in s."""
-    likely = _decays(audio)
+def _reverberation_time(likely: Tensor, times: Tensor) -> Tensor:
+    """Of one clip in s, from what is most likely in each frame."""
     found = likely >= 0
     if not bool(found.any()):
-        return audio.new_tensor(_TIMES_S[0])
-    times = audio.new_tensor(_TIMES_S)
-    votes = torch.nn.functional.one_hot(likely.clamp_min(0), len(times)) * found[:, None]
+        return times[0]
+    votes = functional.one_hot(likely.clamp_min(0), len(times)) * found[:, None]
     mode = times[votes.cumsum(0).argmax(1)]
     mode[: int(found.to(torch.uint8).argmax())] = _START_S
-    smooth = _smoothed(mode)
-    return smooth[found].mean()
+    return _smoothed(mode)[found].mean()
 
 
 def _smoothed(values: Tensor) -> Tensor:
     """One-pole smoothing of ``(frame,)``, from `_START_S` on."""
     taps = min(len(values), 4096)
-    decay = _SMOOTHING ** torch.arange(taps, dtype=torch.float64, device=values.device)
+    falling = _SMOOTHING ** torch.arange(taps, dtype=torch.float64, device=values.device)
     n_fft = fast_length(len(values) + taps)
-    spectrum = torch.fft.rfft(values.double() - _START_S, n_fft) * torch.fft.rfft(decay, n_fft)
+    spectrum = torch.fft.rfft(values.double() - _START_S, n_fft) * torch.fft.rfft(falling, n_fft)
     raised = (1.0 - _SMOOTHING) * torch.fft.irfft(spectrum, n_fft)[: len(values)]
-    return (raised + _START_S).to(values)
+    smooth: Tensor = (raised + _START_S).to(values)
+    return smooth
 
 
-def _decays(audio: Tensor) -> Tensor:
-    """Index of the most likely time in every frame of one clip, -1 where nothing decays."""
-    span = 2 * _SUB_FRAME * _SUB_FRAMES
-    if len(audio) <= span:
-        return audio.new_zeros(0, dtype=torch.long)
-    starts = torch.arange(0, len(audio) - span + 1, _SHIFT, device=audio.device)
-    found = [_likeliest(audio, piece) for piece in starts.split(_ONE_GO)]
-    return torch.cat(found)
+def _decays(audio: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the likeliest time in every frame, ``(batch, frame)``, -1 where nothing decays."""
+    audio = audio[:, ::2]
+    times = audio.new_tensor(_TIMES_S).expand(len(audio), -1)
+    starts = torch.arange(0, audio.shape[1] - _PARTS * _PART, _SHIFT, device=audio.device)
+    result = torch.full((len(audio), len(starts)), -1, device=audio.device)
+    if not len(starts):
+        return result, times
+    falls = _fainter(audio, starts).cumprod(2).sum(2)  # parts in a row that are fainter
+    rates = 3.0 * math.log(10.0) / (times[0].double() * (RATE // 2))  # of decays, per sample
+    for count in (3, 4):
+        clip, frame = (falls == count).nonzero(as_tuple=True)
+        place = torch.arange(count * _PART, device=audio.device)
+        frames = audio[clip[:, None], starts[frame][:, None] + place].abs()
+        grown = frames.double() @ torch.exp(place[:, None] * rates)
+        likelihood = rates * (len(place) - 1) / 2 - torch.log(grown.clamp_min(1e-30) / len(place))
+        result[clip, frame] = likelihood.argmax(1)
+    return result, times
 
 
-def _likeliest(audio: Tensor, starts: Tensor) -> Tensor:
-    """`_decays` of the frames that begin at `starts`."""
-    span = 2 * _SUB_FRAME * _SUB_FRAMES
-    first = int(starts[0])
-    frames = audio[first:].unfold(0, span, _SHIFT)[: len(starts), ::2]
-    parts = [frames[:, :_SUB_FRAME]]
-    parts += [frames[:, k * _SUB_FRAME : (k + 1) * _SUB_FRAME + 1] for k in range(1, 6)]
-    power, high, low = (
-        torch.stack(rows, 1)
-        for rows in zip(*((p.var(1), p.amax(1), p.amin(1)) for p in parts), strict=True)
-    )
-    falls = (power.diff() < 0.0) & (high.diff() < 0.0) & (low.diff() > 0.0)
-    count = falls.to(torch.long).cumprod(1).sum(1)  # of parts in a row that are quieter
-    result = torch.full_like(count, -1)
-    times = audio.new_tensor(_TIMES_S, dtype=torch.float64)
-    rates = 3.0 * math.log(10.0) / (times * _HALF_RATE)  # of the decay, per sample
-    for parts_fallen in range(_FEWEST, 5):
-        rows = (count == parts_fallen).nonzero()[:, 0]
-        samples = parts_fallen * _SUB_FRAME
-        place = torch.arange(samples, dtype=torch.float64, device=audio.device)
-        grown = frames[rows, :samples].abs().double() @ torch.exp(place[:, None] * rates)
-        likelihood = rates * (samples - 1) / 2 - torch.log(grown.clamp_min(1e-30) / samples)
-        result[rows] = likelihood.argmax(1)
-    return result
+def _fainter(audio: Tensor, starts: Tensor) -> Tensor:
+    """Whether parts 2 to 6 have less variance and range than before, ``(batch, frame, 5)``."""
+    sums = functional.pad(torch.stack([audio, audio.square()]).double().cumsum(-1), (1, 0))
+    places = starts[:, None] + _PART * torch.arange(_PARTS - 1, device=audio.device)
+    ends = places + _PART + (places > starts[:, None])  # all but the first are longer by a sample
+    mean, square = (sums[:, :, ends] - sums[:, :, places]) / (ends - places)
+    power = square - mean.square()
+    high, low = sliding_max(audio, _PART), -sliding_max(-audio, _PART)
+    highest = torch.maximum(high[:, places], high[:, ends - _PART])
+    lowest = torch.minimum(low[:, places], low[:, ends - _PART])
+    fainter: Tensor = (power.diff() < 0.0) & (highest.diff() < 0.0) & (lowest.diff() > 0.0)
+    return fainter
 
 
 def decay(sound: Sound) -> Tensor:
@@ -112,7 +109,7 @@ def decay(sound: Sound) -> Tensor:
     where the falls that count stay the same. Own definition.
     """
     step = round(_LEVEL_S * RATE)
-    audio = torch.nn.functional.pad(sound.audio, (0, -sound.audio.shape[1] % step))
+    audio = functional.pad(sound.audio, (0, -sound.audio.shape[1] % step))
     power = audio.unflatten(1, (-1, step)).square().mean(-1)
     level = 10.0 * torch.log10(power.clamp_min(1e-12))
     level = torch.maximum(level, level.detach().amax(1, keepdim=True) + 2 * _QUIETEST_DB)
@@ -141,8 +138,7 @@ def modulation(sound: Sound) -> Tensor:
     window = torch.hann_window(count, dtype=level.dtype, device=level.device)
     n_fft = fast_length(max(2 * count, 4 * RATE // HOP))
     gain = 2.0 / window.sum().clamp_min(1e-6)
-    spectrum = torch.fft.rfft(centred * window[:, None], n_fft, dim=1) * gain
-    power = (spectrum.real.square() + spectrum.imag.square()).mean(-1)
+    power = power_of((centred * (gain * window)[:, None]).mT, n_fft).mean(1)
     hz = torch.arange(power.shape[1], device=level.device) * (RATE / HOP / n_fft)
     wanted = (hz >= _SLOWEST_HZ) & (hz <= _FASTEST_HZ)
     return power[:, wanted].amax(1).clamp_min(1e-12).sqrt()

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from ..dsp.envelopes import sliding_max
 from ..dsp.spectral import mel_filterbank
+from .spectra import magnitude_of
 from .zwicker import RATE
 
 __all__ = ["HOP", "Signal", "envelope", "find_onsets", "magnitude", "mel_level", "strength"]
@@ -40,8 +41,7 @@ def magnitude(audio: Tensor) -> Tensor:
     """Magnitudes of a centred STFT of ``(batch, time)``: ``(batch, frame, 1025)``."""
     window = torch.hann_window(_N_FFT, dtype=audio.dtype, device=audio.device)
     padded = functional.pad(audio, (_N_FFT // 2, _N_FFT // 2))
-    spectrum = torch.fft.rfft(padded.unfold(1, _N_FFT, HOP) * window)
-    return (spectrum.real.square() + spectrum.imag.square()).clamp_min(1e-20).sqrt()
+    return magnitude_of(padded.unfold(1, _N_FFT, HOP) * window, _N_FFT)
 
 
 def mel_level(magnitudes: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["pick_peaks", "refine_peaks"]
+from .zwicker import RATE
+
+__all__ = ["lowest_peak", "pick_peaks", "refine_peaks"]
 
 
 def pick_peaks(spectrum: Tensor, contrast: float) -> Tensor:
@@ -17,6 +19,11 @@ def pick_peaks(spectrum: Tensor, contrast: float) -> Tensor:
     A peak is at least `contrast` high and, between it and the next, the spectrum falls so far below
     both. The first is spared this on its left, the last on its right.
     """
+    peaks = torch.zeros_like(spectrum, dtype=torch.bool)
+    high = (spectrum >= contrast).any(0).nonzero()
+    if not len(high):
+        return peaks
+    spectrum = spectrum[:, : int(high[-1]) + 2]  # nothing above can be a peak
     before, after = spectrum[:, :-1], spectrum[:, 1:]
     rises = torch.ones_like(spectrum, dtype=torch.bool)
     rises[:, 1:] = after > before
@@ -26,8 +33,6 @@ def pick_peaks(spectrum: Tensor, contrast: float) -> Tensor:
     rows, bins = candidates.nonzero(as_tuple=True)
     number = candidates.cumsum(1) - 1
     count = int(number.max()) + 1
-    if not count:
-        return candidates
     order = number[rows, bins]
     heights = spectrum.new_full((len(spectrum), count), -1.0)  # nothing: never above another
     heights[rows, order] = spectrum[rows, bins]
@@ -35,7 +40,6 @@ def pick_peaks(spectrum: Tensor, contrast: float) -> Tensor:
     positions[rows, order] = bins
     notches = _notches(spectrum, number, positions, count)
     kept = _scan(heights, notches, contrast)
-    peaks = torch.zeros_like(candidates)
     chosen, which = kept.nonzero(as_tuple=True)
     peaks[chosen, positions[chosen, which]] = True
     return peaks
@@ -76,15 +80,21 @@ def _scan(heights: Tensor, notches: Tensor, contrast: float) -> Tensor:
     return kept
 
 
-def refine_peaks(spectrum: Tensor, peaks: Tensor, hz: Tensor) -> tuple[Tensor, Tensor]:
-    """Height and frequency of a parabola through each bin and its neighbours, ``(spectrum, bin)``.
+def refine_peaks(spectrum: Tensor, rows: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+    """Heights and frequencies in Hz of parabolas through bins of spectra and their neighbours.
 
-    Only those of `peaks` mean something; at both ends the bin itself counts.
+    At both ends of the spectrum the bin itself counts.
     """
-    low, mid, high = spectrum[:, :-2], spectrum[:, 1:-1], spectrum[:, 2:]
-    inner = peaks[:, 1:-1]
+    last = spectrum.shape[1] - 1
+    mid = spectrum[rows, bins]
+    low, high = spectrum[rows, (bins - 1).clamp_min(0)], spectrum[rows, (bins + 1).clamp_max(last)]
+    inner = (bins > 0) & (bins < last)
     curve = torch.where(inner, 2.0 * mid - high - low, 1.0).clamp_min(1e-30)
     shift = torch.where(inner, 0.5 * (high - low) / curve, 0.0)
-    pad = torch.nn.functional.pad
-    height = spectrum + pad(0.25 * (high - low) * shift, (1, 1))
-    return height, hz + pad(shift, (1, 1)) * (hz[1] - hz[0])
+    return mid + 0.25 * (high - low) * shift, (bins + shift) * (RATE / 2 / last)
+
+
+def lowest_peak(spectrum: Tensor, contrast: float) -> tuple[Tensor, Tensor]:
+    """Bin and frequency in Hz of the lowest peak of each spectrum; 0 where there is none."""
+    bins = pick_peaks(spectrum.detach(), contrast).to(torch.uint8).argmax(-1)
+    return bins, refine_peaks(spectrum, torch.arange(len(bins), device=bins.device), bins)[1]

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .peaks import pick_peaks, refine_peaks
-from .sound import Sound, bin_hz
+from .sound import Sound
+from .spectra import magnitude_of
 from .zwicker import RATE
 
 __all__ = ["roughness"]
@@ -22,7 +23,7 @@ _FRAME, _N_FFT = RATE // 20, 4096
 _LEAD = 512
 _CONTRAST = 0.01  # of the highest value of the clip
 _LEAST = 0.01  # below it nothing is rough
-_ONE_GO = 1 << 22  # pairs
+_FARTHEST = 4.0  # bandwidths at which the beating has fallen below a millionth
 
 
 def roughness(sound: Sound) -> Tensor:
@@ -38,43 +39,34 @@ def roughness(sound: Sound) -> Tensor:
     starts = (torch.arange(count, device=audio.device) * _FRAME).div(2, rounding_mode="floor")
     starts = starts[starts + _FRAME <= audio.shape[1]]
     index = starts.unsqueeze(1) + torch.arange(_FRAME, device=audio.device)
-    spectrum = torch.fft.rfft(audio[:, index] * window.to(audio.device), _N_FFT)
-    magnitude = (spectrum.real.square() + spectrum.imag.square()).clamp_min(1e-24).sqrt()
+    magnitude = magnitude_of(audio[:, index] * window.to(audio.device), _N_FFT)
     low, high = magnitude.detach().amin((1, 2)), magnitude.detach().amax((1, 2))
     height = (magnitude.detach() - low[:, None, None]) / (high - low)[:, None, None]
     peaks = pick_peaks(height.flatten(0, 1), _CONTRAST)
-    level, hz = refine_peaks(magnitude.flatten(0, 1), peaks, bin_hz(magnitude))
-    rough = _of_partials(level, hz, peaks).reshape(len(audio), -1).sum(1) / count
+    rough = _of_partials(magnitude.flatten(0, 1), peaks).reshape(len(audio), -1).sum(1) / count
     scaled = torch.log10(rough.clamp_min(_LEAST)) * 13.98779569 + 48.97606571545886
     return torch.where(rough < _LEAST, 0.0, scaled)
 
 
-def _of_partials(level: Tensor, hz: Tensor, peaks: Tensor) -> Tensor:
-    """Sum over pairs of the `peaks` of each spectrum, ``(spectrum,)``; alike numbers together."""
-    counts = peaks.sum(1)
-    order = counts.argsort(descending=True)
-    order = order[counts[order] > 1]
-    result = torch.zeros_like(level[:, 0])
-    done = 0
-    while done < len(order):
-        most = int(counts[order[done]])
-        rows = order[done : done + max(1, _ONE_GO // most**2)]
-        rows = rows[counts[rows] > most // 2]
-        places = peaks[rows].to(torch.uint8).topk(most, dim=1)[1]
-        there = peaks[rows].gather(1, places)
-        amplitude = torch.where(there, level[rows].gather(1, places), 0.0).clamp_min(1e-12)
-        rough = _pairs(amplitude, hz[rows].gather(1, places), there)
-        result = result.index_put((rows,), rough)
-        done += len(rows)
-    return result
-
-
-def _pairs(amplitude: Tensor, hz: Tensor, there: Tensor) -> Tensor:
-    """Sum over the pairs of each row, ``(row, partial)`` to ``(row,)``."""
-    one, two = torch.triu_indices(hz.shape[1], hz.shape[1], 1, device=hz.device)
-    a1, a2, f1, f2 = amplitude[:, one], amplitude[:, two], hz[:, one], hz[:, two]
-    tenth = amplitude**0.1 * there
-    scale = (-0.24 * (f2 - f1).abs()) / (0.0207 * torch.minimum(f1, f2) + 18.96)
-    depth = 0.5 * (2.0 * torch.maximum(a1, a2) / (a1 + a2)) ** 3.11
-    beating = torch.exp(3.51 * scale) - torch.exp(5.75 * scale)
-    return (tenth[:, one] * tenth[:, two] * depth * beating).sum(1)
+def _of_partials(magnitude: Tensor, peaks: Tensor) -> Tensor:
+    """Sum over pairs of the `peaks` of each spectrum, ``(spectrum,)``."""
+    rows, bins = peaks.nonzero(as_tuple=True)
+    amplitude, hz = refine_peaks(magnitude, rows, bins)
+    amplitude = amplitude.clamp_min(1e-12)
+    tenth = amplitude**0.1
+    total = torch.zeros_like(magnitude[:, 0])
+    lower = torch.arange(len(rows), device=rows.device)
+    for step in range(1, len(rows)):  # pairs of neighbours, of every other one, ...
+        lower = lower[lower < len(rows) - step]
+        lower = lower[rows[lower] == rows[lower + step]]
+        distance = 0.24 / (0.0207 * hz[lower] + 18.96) * (hz[lower + step] - hz[lower])
+        near = distance.detach() < _FARTHEST  # those that are not will not be again
+        lower, distance = lower[near], distance[near]
+        if not len(lower):
+            break
+        one, two = amplitude[lower], amplitude[lower + step]
+        unlike = 0.5 * (2.0 * torch.maximum(one, two) / (one + two)) ** 3.11
+        beating = torch.exp(-3.51 * distance) - torch.exp(-5.75 * distance)
+        rough = tenth[lower] * tenth[lower + step] * unlike * beating
+        total = total.index_add(0, rows[lower], rough)
+    return total

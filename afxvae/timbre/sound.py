@@ -14,7 +14,7 @@ from ..types import AudioError, UsageError, check_shape
 from . import onsets
 from .zwicker import BARK_STEPS, FRAME, RATE, specific_loudness
 
-__all__ = ["Sound", "bark_bell", "bin_hz", "power_frames", "tukey", "weighted_mean"]
+__all__ = ["Sound"]
 
 _LUFS = -24.0
 _SILENCE = 10 ** (-90 / 20)
@@ -118,45 +118,3 @@ class Sound:
     def led_onsets(self) -> list[list[int]]:
         """Onsets of `led` in samples, 0 for what starts with the clip."""
         return onsets.find_onsets(self.led_strength, functional.pad(self.envelope, (FRAME, 0)))
-
-
-def bark_bell(low: int, high: int, like: Tensor) -> Tensor:
-    """Weights of 240 steps of the Bark scale: a bell from 0 at `low` over 1 to 0 at `high`."""
-    steps = torch.arange(low, high, dtype=like.dtype, device=like.device)
-    bell = torch.exp(-0.5 * (0.01 * (steps - (low + high) / 2)).square())
-    bell = (bell - bell.min()) / (bell.max() - bell.min())
-    return functional.pad(bell, (low, BARK_STEPS - high))
-
-
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the last dimension."""
-    return (values * weights).sum(-1) / weights.sum(-1)
-
-
-def power_frames(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
-    """Power spectra of Hamming-windowed frames without their means, ``(batch, frame, bin)``.
-
-    Scaled so that a sine at the centre of a bin reads half the square of its amplitude. A clip
-    shorter than `n_fft` is one frame of its own length.
-    """
-    length = min(n_fft, audio.shape[1])
-    window = torch.hamming_window(length, dtype=audio.dtype, device=audio.device)
-    frames = audio.unfold(1, length, hop_length)
-    frames = (frames - frames.mean(-1, keepdim=True)) * (window / window.sum())
-    spectrum = torch.fft.rfft(frames, n_fft)
-    power = spectrum.real.square() + spectrum.imag.square()
-    twice = torch.full_like(power[0, 0], 2.0)
-    twice[0] = twice[-1] = 1.0
-    return power * twice
-
-
-def bin_hz(power: Tensor) -> Tensor:
-    """Frequencies of the bins of a spectrum ``(..., bin)``, Hz."""
-    bins = power.shape[-1]
-    return torch.linspace(0.0, RATE / 2, bins, dtype=power.dtype, device=power.device)
-
-
-def tukey(place: Tensor) -> Tensor:
-    """Window of places from 0 to 1 in a frame, whose outer eighths are cosines."""
-    edge = (torch.minimum(place, 1.0 - place) * 8.0).clamp(0.0, 1.0)
-    return 0.5 - 0.5 * torch.cos(torch.pi * edge)

@@ -9,7 +9,6 @@ the full rate and then three at each half of it, as in the AudioCommons models.
 from __future__ import annotations
 
 import functools
-import math
 
 import torch
 from torch import Tensor

@@ -14,11 +14,9 @@ takes about half an hour; its values stay in FILE, and later runs need only that
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +35,9 @@ _BATCH = 16
 
 def clips(manifest: Path, count: int, splits: tuple[str, ...]) -> dict[str, torch.Tensor]:
     """Clips ``(time,)`` at 24 kHz by name; those with odd numbers are treated."""
-    recordings = [r for r in load_manifest(manifest) if r.split in splits and r.seconds > 2 * _SECONDS]
+    recordings = [
+        r for r in load_manifest(manifest) if r.split in splits and r.seconds > 2 * _SECONDS
+    ]
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     chain = default_chain()
     controls, switches = random_treatments(chain, count, generator)

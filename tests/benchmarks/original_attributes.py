@@ -33,6 +33,7 @@ for module, name, order in (
 
 import timbral_models  # noqa: E402 - it must see the names above
 
+
 def reverberation(audio: np.ndarray, fs: int) -> float:
     """The probability that the original rounds to 0 or 1."""
     return timbral_models.timbral_reverb(audio, fs=fs, dev_output=True)[1]
