@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply_document",
-    "attributes_table",
+    "attributes_tables",
     "console",
     "effect_pages",
     "effects_table",
@@ -171,8 +171,13 @@ def effects_table(effects: Iterable[Effect]) -> Table:
     return table
 
 
-def attributes_table(found: Mapping[str, Mapping[str, float]]) -> Table:
-    """Attributes of recordings, a column each."""
+def attributes_tables(found: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """Attributes of recordings, a column each; a table for every four of them."""
+    rows = list(found.items())
+    return Group(*(_attributes_table(dict(rows[i : i + 4])) for i in range(0, len(rows), 4)))
+
+
+def _attributes_table(found: Mapping[str, Mapping[str, float]]) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("attribute", no_wrap=True)
     table.add_column("unit", no_wrap=True)

@@ -33,5 +33,5 @@ def attributes(
         failed = {name: str(error) for name, error in failures.items()}
         print_json({"attributes": found, "failed": failed})
     else:
-        show(console.attributes_table(found))
+        show(console.attributes_tables(found))
     raise typer.Exit(1 if failures else 0)

@@ -122,10 +122,10 @@ def _segments(sound: Sound) -> tuple[Tensor, Tensor, Tensor]:
     rms, frames = [], []
     for number, onsets in enumerate(sound.onsets):
         starts = onsets if len(onsets) > 1 else [0]
-        for start, end in zip(starts, [*starts[1:], total], strict=True):
-            length = min(_SEGMENT, end - start)
-            rms.append(sound.audio[number, start:end].square().mean().clamp_min(1e-20).sqrt())
-            places = range(start, end - length + 1, _SEGMENT - _SEGMENT // 8)
+        for begin, end in zip(starts, [*starts[1:], total], strict=True):
+            length = min(_SEGMENT, end - begin)
+            rms.append(sound.audio[number, begin:end].square().mean().clamp_min(1e-20).sqrt())
+            places = range(begin, end - length + 1, _SEGMENT - _SEGMENT // 8)
             frames += [(number, place, length, len(clips)) for place in places]
             clips.append(number)
     table = torch.tensor(frames, device=sound.audio.device)

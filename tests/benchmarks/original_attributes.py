@@ -18,18 +18,21 @@ import librosa
 import numpy as np
 import soundfile
 
+
+def by_position(function, *order: str):
+    """`function`, which takes names only, as it was when it took positions."""
+
+    def call(*given, **options):
+        return function(**dict(zip(order, given, strict=False)), **options)
+
+    return call
+
+
 # What the original calls has changed since 2019: a name of numpy, and arguments by position.
 np.lib.pad = np.pad
-for module, name, order in (
-    (librosa.onset, "onset_detect", ("y", "sr")),
-    (librosa.onset, "onset_strength", ("y", "sr")),
-    (librosa.core, "resample", ("y", "orig_sr", "target_sr")),
-):
-
-    def by_position(*given, _function=getattr(module, name), _order=order, **options):
-        return _function(**dict(zip(_order, given, strict=False)), **options)
-
-    setattr(module, name, by_position)
+librosa.onset.onset_detect = by_position(librosa.onset.onset_detect, "y", "sr")
+librosa.onset.onset_strength = by_position(librosa.onset.onset_strength, "y", "sr")
+librosa.core.resample = by_position(librosa.core.resample, "y", "orig_sr", "target_sr")
 
 import timbral_models  # noqa: E402 - it must see the names above
 
