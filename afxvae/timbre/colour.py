@@ -35,7 +35,7 @@ def brightness(sound: Sound) -> Tensor:
     above = heard * butterworth_power(hz, 100.0, RATE, "high", 3)
     ratio = high.sum(-1) / heard.sum(-1).clamp_min(_TINY**2)
     centroid = (above * hz).sum(-1) / above.sum(-1).clamp_min(_TINY**2)
-    levels = _lg(ratio), _lg(centroid)
+    levels = _lg(ratio), _lg(centroid.clamp_min(20.0))
     return 4.613128018020465 * levels[0] + 17.378889309312974 * levels[1] + 17.434733750553022
 
 
@@ -92,7 +92,7 @@ def warmth(sound: Sound) -> Tensor:
     high = weighted_mean(loudness @ bark_bell(80, 240, loudness), sound.rms)
     power, rms, clip = _segments(sound)
     hz = bin_hz(power)
-    total = power.sum(-1)
+    total = power.sum(-1).clamp_min(_TINY)
     lowest, partial = lowest_peak(power.detach(), 0.2)
     between = (torch.arange(len(hz), device=hz.device) >= lowest[:, None]) & (hz <= 260.0)
     low = torch.where(partial < 260.0, (power * between).sum(-1) / total, 0.0)
@@ -121,19 +121,19 @@ def _segments(sound: Sound) -> tuple[Tensor, Tensor, Tensor]:
     clips: list[int] = []
     rms, frames = [], []
     for number, onsets in enumerate(sound.onsets):
-        starts = onsets if len(onsets) > 1 else [0]
-        for begin, end in zip(starts, [*starts[1:], total], strict=True):
+        begins = onsets if len(onsets) > 1 else [0]
+        for begin, end in zip(begins, [*begins[1:], total], strict=True):
             length = min(_SEGMENT, end - begin)
             rms.append(sound.audio[number, begin:end].square().mean().clamp_min(1e-20).sqrt())
             places = range(begin, end - length + 1, _SEGMENT - _SEGMENT // 8)
-            frames += [(number, place, length, len(clips)) for place in places]
+            frames += [(number, first, length, len(clips)) for first in places]
             clips.append(number)
     table = torch.tensor(frames, device=sound.audio.device)
-    clip, start, length, segment = table.unsqueeze(-1).unbind(1)
+    clip, start, lengths, segment = table.unsqueeze(-1).unbind(1)
     place = torch.arange(_SEGMENT, device=table.device)
-    inside = (place < length).to(sound.audio)
+    inside = (place < lengths).to(sound.audio)
     audio = sound.audio[clip, (start + place).clamp_max(total - 1)] * inside
-    audio = (audio - audio.sum(-1, keepdim=True) / length) * inside * tukey(place / length)
+    audio = (audio - audio.sum(-1, keepdim=True) / lengths) * inside * tukey(place / lengths)
     power = power_of(audio, _SEGMENT)
     power = power.new_zeros(len(clips), power.shape[1]).index_add(0, segment[:, 0], power)
     power = power / power.detach().amax(-1, keepdim=True).clamp_min(1e-30)

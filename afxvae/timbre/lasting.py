@@ -70,7 +70,8 @@ def _decays(audio: Tensor) -> tuple[Tensor, Tensor]:
     """Index of the likeliest time in every frame, ``(batch, frame)``, -1 where nothing decays."""
     audio = audio[:, ::2]
     times = audio.new_tensor(_TIMES_S).expand(len(audio), -1)
-    starts = torch.arange(0, audio.shape[1] - _PARTS * _PART, _SHIFT, device=audio.device)
+    room = max(0, audio.shape[1] - _PARTS * _PART)
+    starts = torch.arange(0, room, _SHIFT, device=audio.device)
     result = torch.full((len(audio), len(starts)), -1, device=audio.device)
     if not len(starts):
         return result, times

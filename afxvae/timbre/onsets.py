@@ -165,6 +165,6 @@ def _apart(starts: list[int]) -> list[int]:
 def _strong(starts: list[int], flux: Signal) -> list[int]:
     """Those with 3 dB of onset strength before the next."""
     frames = [start * _BLOCK // HOP for start in starts]
-    ends = [*frames[1:], len(flux)]
+    ends = [*frames[1:], len(flux)][: len(starts)]
     pairs = zip(starts, frames, ends, strict=True)
     return [s for s, a, b in pairs if flux[a : max(b, a + 1)].max(initial=0.0) >= _LEAST_STRENGTH]
