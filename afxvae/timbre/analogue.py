@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["butterworth_band", "butterworth_power", "chebyshev_low", "impulse"]
+from ..dsp.units import fast_length
+
+__all__ = ["butterworth_band", "butterworth_power", "chebyshev_low", "high_pass", "impulse"]
 
 
 def butterworth_power(
@@ -26,6 +28,21 @@ def butterworth_power(
     if side == "high":
         ratio = 1.0 / ratio.clamp_min(1e-30)
     return (1.0 + ratio.square().square()) ** -float(sections)
+
+
+def high_pass(audio: Tensor, corner_hz: float, sample_rate: int, sections: int) -> Tensor:
+    """``(batch, time)`` through second-order Butterworth high-passes in series, by its spectrum.
+
+    Room for a tail of 20 periods of the corner is left, after which it is below -200 dB.
+    """
+    n_fft = fast_length(audio.shape[1] + math.ceil(20 * sample_rate / corner_hz))
+    ratio = _tangent(n_fft) / math.tan(math.pi * corner_hz / sample_rate)
+    square = ratio.square()
+    response = (-square / (1.0 - square + 1j * math.sqrt(2.0) * ratio)) ** sections
+    spectrum = torch.fft.rfft(audio, n_fft)
+    spectrum = spectrum * response.to(spectrum)
+    filtered: Tensor = torch.fft.irfft(spectrum, n_fft)[:, : audio.shape[1]]
+    return filtered
 
 
 def butterworth_band(n_fft: int, low: float, high: float, order: int) -> Tensor:

@@ -28,9 +28,8 @@ def brightness(sound: Sound) -> Tensor:
     ``4.613128 lg(P_2000 / P) + 17.378889 lg(centroid_100) + 17.434734``, of the mean power spectrum
     in frames of 2048 samples, high-passed at 20 Hz. Differentiable everywhere.
     """
-    power = power_frames(sound.audio, 2048, 512).mean(1)
-    hz = bin_hz(power)
-    heard = power * butterworth_power(hz, 20.0, RATE, "high", 3)
+    heard = power_frames(sound.high_passed, 2048, 512).mean(1)
+    hz = bin_hz(heard)
     high = heard * butterworth_power(hz, 2000.0, RATE, "high", 3)
     above = heard * butterworth_power(hz, 100.0, RATE, "high", 3)
     ratio = high.sum(-1) / heard.sum(-1).clamp_min(_TINY**2)

@@ -32,10 +32,10 @@ def depth(sound: Sound) -> Tensor:
     power, d is lg of the mean time in s from the loudest moment after an onset to -40 dB, p lg of
     the lowest partial in Hz. Gradients flow through c, r and p; d stands still for them.
     """
-    power = power_frames(sound.audio, 4096, 1024)
-    power = power / sound.audio.detach().abs().amax(1).square()[:, None, None]
+    audio = sound.high_passed
+    peak = audio.detach().abs().amax(1, keepdim=True).clamp_min(1e-9)
+    power = power_frames(audio / peak, 4096, 1024)
     hz = bin_hz(power)
-    power = power * butterworth_power(hz, 20.0, RATE, "high", 3)
     frame = power.sum(-1)
     loud = frame > _QUIET
     low = power * butterworth_power(hz, 2000.0, RATE, "low", 3)
@@ -59,16 +59,16 @@ def depth(sound: Sound) -> Tensor:
 def _lowest_partial(power: Tensor) -> Tensor:
     """The lg of the frequency of the lowest peak, ``(batch,)``; 0 if the highest peak is at 0."""
     low, high = power.detach().amin(-1, keepdim=True), power.detach().amax(-1, keepdim=True)
-    spectrum = (power - low) / (high - low)
+    spectrum = (power - low) / (high - low).clamp_min(1e-20)
     return torch.log10(lowest_peak(spectrum, _CONTRAST)[1].clamp_min(1.0))
 
 
 def _duration(sound: Sound) -> Tensor:
     """The lg of the mean time in s that sounds last, ``(batch,)``."""
-    level = sound.audio.detach()
+    level = sound.high_passed.detach()
     level = torch.nn.functional.pad(level, (0, -level.shape[1] % _RMS_SAMPLES))
     level = level.unflatten(1, (-1, _RMS_SAMPLES)).square().mean(-1).sqrt()
-    level = level / level.amax(1, keepdim=True)
+    level = level / level.amax(1, keepdim=True).clamp_min(1e-9)
     means = []
     for rms, onsets in zip(level.double().cpu().numpy(), sound.onsets, strict=True):
         starts = [onset // _RMS_SAMPLES for onset in onsets]

@@ -41,7 +41,9 @@ def roughness(sound: Sound) -> Tensor:
     index = starts.unsqueeze(1) + torch.arange(_FRAME, device=audio.device)
     magnitude = magnitude_of(audio[:, index] * window.to(audio.device), _N_FFT)
     low, high = magnitude.detach().amin((1, 2)), magnitude.detach().amax((1, 2))
-    height = (magnitude.detach() - low[:, None, None]) / (high - low)[:, None, None]
+    height = (magnitude.detach() - low[:, None, None]) / (high - low).clamp_min(1e-20)[
+        :, None, None
+    ]
     peaks = pick_peaks(height.flatten(0, 1), _CONTRAST)
     rough = _of_partials(magnitude.flatten(0, 1), peaks).reshape(len(audio), -1).sum(1) / count
     scaled = torch.log10(rough.clamp_min(_LEAST)) * 13.98779569 + 48.97606571545886

@@ -12,6 +12,7 @@ from ..dsp.resampling import change_rate
 from ..loudness import normalize_loudness
 from ..types import AudioError, UsageError, check_shape
 from . import onsets
+from .analogue import high_pass
 from .zwicker import BARK_STEPS, FRAME, RATE, specific_loudness
 
 __all__ = ["Sound"]
@@ -56,6 +57,11 @@ class Sound:
         leveled = normalize_loudness(padded, sample_rate, _LUFS)[0][:, 0, : audio.shape[1]]
         leveled = leveled / leveled.detach().abs().amax(1, keepdim=True).clamp_min(1.0)
         self.audio = leveled if sample_rate == RATE else change_rate(leveled, sample_rate, RATE)
+
+    @functools.cached_property
+    def high_passed(self) -> Tensor:
+        """The clips above 20 Hz, with slopes of 36 dB an octave, ``(batch, time)``."""
+        return high_pass(self.audio, 20.0, RATE, 3)
 
     @functools.cached_property
     def frames(self) -> Tensor:
