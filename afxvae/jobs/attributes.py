@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from .. import audio
 from ..timbre import attributes
@@ -14,7 +15,7 @@ from .parts import Progress, find_device
 
 __all__ = ["measure_files"]
 
-_SHORTEST_S = 0.05
+_SHORTEST_S, _PIECE_S = 0.05, 60
 
 
 def measure_files(
@@ -22,7 +23,9 @@ def measure_files(
 ) -> tuple[dict[str, dict[str, float]], dict[str, AfxError]]:
     """Attributes of files by their path, and what was wrong with the others.
 
-    Channels are mixed. A file must last 50 ms and be heard (see `afxvae.audio.check_usable`).
+    Channels are mixed. A file must last 50 ms and be heard (see `afxvae.audio.check_usable`). One
+    of more than a minute is measured in equal pieces of at most a minute; what is given is the mean
+    of those that are not silent.
     """
     found: dict[str, dict[str, float]] = {}
     failures: dict[str, AfxError] = {}
@@ -32,12 +35,23 @@ def measure_files(
             sound, info = audio.read(path)
             mono = sound.mean(0, keepdim=True)
             audio.check_usable(mono, info.sample_rate, str(path), _SHORTEST_S)
-            with torch.inference_mode():
-                values = attributes(mono.to(place), info.sample_rate)
+            values = _measure(mono.to(place), info.sample_rate)
         except (AudioError, UsageError) as error:
             failures[str(path)] = error
         else:
-            found[str(path)] = {name: round(float(value), 4) for name, value in values.items()}
+            found[str(path)] = values
         if progress is not None:
             progress(number + 1, len(paths))
     return found, failures
+
+
+@torch.inference_mode()
+def _measure(mono: Tensor, sample_rate: int) -> dict[str, float]:
+    """Attributes of ``(1, time)``, in pieces."""
+    pieces = -(-mono.shape[1] // (_PIECE_S * sample_rate))
+    clips = mono.split(-(-mono.shape[1] // pieces), 1)
+    rows = [attributes(clip, sample_rate) for clip in clips]
+    heard = [row for row in rows if any(bool(value) for value in row.values())]
+    return {
+        name: round(sum(float(row[name]) for row in heard) / len(heard), 4) for name in heard[0]
+    }

@@ -23,7 +23,7 @@ _FRAME, _N_FFT = RATE // 20, 4096
 _LEAD = 512
 _CONTRAST = 0.01  # of the highest value of the clip
 _LEAST = 0.01  # below it nothing is rough
-_FARTHEST = 4.0  # bandwidths at which the beating has fallen below a millionth
+_FARTHEST = 2.5  # s d; pairs beyond have less than a thousandth of the beating
 
 
 def roughness(sound: Sound) -> Tensor:
