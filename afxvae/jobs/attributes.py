@@ -35,11 +35,11 @@ def measure_files(
             sound, info = audio.read(path)
             mono = sound.mean(0, keepdim=True)
             audio.check_usable(mono, info.sample_rate, str(path), _SHORTEST_S)
-            values = _measure(mono.to(place), info.sample_rate)
-        except (AudioError, UsageError) as error:
+            found[str(path)] = _measure(mono.to(place), info.sample_rate)
+        except AudioError as error:
             failures[str(path)] = error
-        else:
-            found[str(path)] = values
+        except UsageError as error:  # a rate that is too low
+            failures[str(path)] = AudioError(f"{path} can not be measured: {error}")
         if progress is not None:
             progress(number + 1, len(paths))
     return found, failures

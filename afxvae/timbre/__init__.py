@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .attributes import ATTRIBUTES, attributes
+from .catalogue import ATTRIBUTES, attributes
 
 __all__ = ["ATTRIBUTES", "attributes"]

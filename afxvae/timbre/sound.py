@@ -43,7 +43,7 @@ class Sound:
     def __init__(self, audio: Tensor, sample_rate: int) -> None:
         check_shape("audio", audio, "batch time")
         if sample_rate < 8000:
-            raise UsageError(f"The sample rate must be at least 8000 Hz, not {sample_rate} Hz.")
+            raise UsageError(f"the sample rate must be at least 8000 Hz, not {sample_rate} Hz.")
         if not audio.numel():
             raise AudioError("There is no audio to measure (0 samples).")
         peak = audio.detach().abs().amax(1, keepdim=True)
