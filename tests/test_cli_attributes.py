@@ -60,8 +60,8 @@ def test_nothing_to_measure_is_the_code_of_the_first_failure(
     sentences = capsys.readouterr().err.splitlines()
     assert len(sentences) == 2
     assert "silent.wav is silent" in sentences[0]
-    reason = "the sample rate must be at least 8000 Hz, not 4000 Hz."
-    assert sentences[1] == f"afxvae: slow.wav can not be measured: {reason}"
+    reason = "has a sample rate of 4000 Hz: at least 8000 Hz are needed."
+    assert sentences[1] == f"afxvae: slow.wav {reason}"
 
 
 def test_a_long_recording_is_measured_in_pieces(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from .. import audio
-from ..timbre import attributes
-from ..types import AfxError, AudioError, UsageError
+from ..timbre import LOWEST_RATE, attributes
+from ..types import AfxError, AudioError
 from .parts import Progress, find_device
 
 __all__ = ["measure_files"]
@@ -30,16 +30,19 @@ def measure_files(
     found: dict[str, dict[str, float]] = {}
     failures: dict[str, AfxError] = {}
     place = find_device(device)
+    if place.type == "mps":  # has no float64, which some of them need
+        place = torch.device("cpu")
     for number, path in enumerate(paths):
         try:
             sound, info = audio.read(path)
             mono = sound.mean(0, keepdim=True)
             audio.check_usable(mono, info.sample_rate, str(path), _SHORTEST_S)
+            if info.sample_rate < LOWEST_RATE:
+                needed = f"{info.sample_rate} Hz: at least {LOWEST_RATE} Hz are needed"
+                raise AudioError(f"{path} has a sample rate of {needed}.")
             found[str(path)] = _measure(mono.to(place), info.sample_rate)
         except AudioError as error:
             failures[str(path)] = error
-        except UsageError as error:  # a rate that is too low
-            failures[str(path)] = AudioError(f"{path} can not be measured: {error}")
         if progress is not None:
             progress(number + 1, len(paths))
     return found, failures

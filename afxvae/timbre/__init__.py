@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .catalogue import ATTRIBUTES, attributes
+from .sound import LOWEST_RATE
 
-__all__ = ["ATTRIBUTES", "attributes"]
+__all__ = ["ATTRIBUTES", "LOWEST_RATE", "attributes"]

@@ -52,7 +52,7 @@ def attributes(
 
     Raises:
         AudioError: No samples, or some that are not finite.
-        UsageError: Another shape, a rate below 8 kHz, or a name that there is not.
+        UsageError: Another shape or type, a rate below 8 kHz, or a name that there is not.
 
     >>> found = attributes(torch.ones(2, 4410).cumsum(1).sin(), 44100, ["brightness"])
     >>> found["brightness"].shape

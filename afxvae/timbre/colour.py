@@ -151,6 +151,7 @@ def _line_fit(power: Tensor, hz: Tensor, above_hz: Tensor) -> Tensor:
 
 
 def _heard(total: Tensor) -> Tensor:
+    """Whether the sum over tenths of a Bark comes to more than 0.0005 sone."""
     return total > 0.005
 
 

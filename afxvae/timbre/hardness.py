@@ -29,9 +29,10 @@ def hardness(sound: Sound) -> Tensor:
     """Bandwidth, centroid, strength and duration of attacks, loudness of 7-14 Bark, percussiveness.
 
     ``12.079782 lg(bandwidth) + 18.521004 lg(centroid) + 14.139884 lg(N) + 5.567690 lg(percussive) +
-    3.934682 lg(strength) - 4.326890 lg(attack time) - 85.603521``, attacks from 20 Hz to where the
-    spectrum falls below -75 dB, in the 0.1 s from an onset; strengths in dB, means over onsets.
-    Gradients flow through loudness, centroid and strength; for them the rest stands still.
+    3.934682 lg(strength) - 4.326890 lg(attack time) - 85.603521``. From onset to onset: the largest
+    bandwidth in the first 0.1 s, from 5 % of the magnitude to -75 dB, in Hz; the centroid of 125 ms
+    in Hz, the onset strength in dB and the attack time in s. Means over onsets, of the bandwidth by
+    strength. Gradients flow through loudness, centroid and strength; the rest stands still.
     """
     loudness = sound.specific_loudness
     middle = weighted_mean(loudness @ bark_bell(70, 140, loudness), sound.rms)

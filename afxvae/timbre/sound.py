@@ -15,7 +15,10 @@ from . import onsets
 from .analogue import high_pass
 from .zwicker import BARK_STEPS, FRAME, RATE, specific_loudness
 
-__all__ = ["Sound"]
+__all__ = ["LOWEST_RATE", "Sound"]
+
+LOWEST_RATE = 8000
+"""Lowest sample rate that is taken, Hz."""
 
 _LUFS = -24.0
 _SILENCE = 10 ** (-90 / 20)
@@ -37,13 +40,16 @@ class Sound:
 
     Raises:
         AudioError: No samples, or some that are not finite.
-        UsageError: Another shape, or a rate below 8 kHz.
+        UsageError: Another shape or type, or a rate below 8 kHz.
     """
 
     def __init__(self, audio: Tensor, sample_rate: int) -> None:
         check_shape("audio", audio, "batch time")
-        if sample_rate < 8000:
-            raise UsageError(f"the sample rate must be at least 8000 Hz, not {sample_rate} Hz.")
+        if sample_rate < LOWEST_RATE:
+            floor = f"at least {LOWEST_RATE} Hz"
+            raise UsageError(f"The sample rate must be {floor}, not {sample_rate} Hz.")
+        if audio.dtype not in (torch.float32, torch.float64):
+            raise UsageError(f"The audio must be float32 or float64, not {audio.dtype}.")
         if not audio.numel():
             raise AudioError("There is no audio to measure (0 samples).")
         peak = audio.detach().abs().amax(1, keepdim=True)

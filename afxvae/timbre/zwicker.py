@@ -141,7 +141,8 @@ def _spread(core: Tensor) -> Tensor:
     """Add what each band masks above itself, step by step along the Bark scale."""
     steps, slopes = core.new_tensor(_STEPS), core.new_tensor(_SLOPES)
     now = core.new_zeros(len(core))  # loudness where the last flat part or slope ended
-    begin, goal, slope, passed, left = now, now, now, now, now  # of a slope; in tenths of a Bark
+    begin, goal, slope = now, now, now  # of the slope that is followed
+    passed, left = now, now  # of it, in Bark and in tenths of a Bark
     row = torch.full((len(core),), len(_STEPS) - 1, device=core.device)
     found = []
     band = 0

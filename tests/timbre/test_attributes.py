@@ -9,8 +9,7 @@ import torch
 from afxvae.audio import resample
 from afxvae.timbre import ATTRIBUTES, attributes
 from afxvae.types import AudioError, UsageError
-
-from ..sounds import phrases, sound
+from tests.sounds import phrases, sound
 
 RATE = 44100
 every_attribute = pytest.mark.parametrize("name", ATTRIBUTES)
@@ -249,6 +248,8 @@ def test_what_cannot_be_measured_is_refused() -> None:
         attributes(clip, 8000, ["loudness"])
     with pytest.raises(UsageError, match="at least 8000 Hz, not 4000"):
         attributes(clip, 4000)
+    with pytest.raises(UsageError, match="float32 or float64, not"):
+        attributes(clip.short(), 8000)
     with pytest.raises(UsageError, match="audio"):
         attributes(clip[None], 8000)
     with pytest.raises(AudioError, match="0 samples"):
