@@ -4,7 +4,7 @@ python -m tests.benchmarks.attributes MANIFEST [--original PYTHON] [--clips 320]
 
 Clips of 5 s come from recordings that trained nothing (valid and test), every other one treated
 with random effects. The original, timbral_models 0.4, is run once by the interpreter PYTHON, which
-takes about half an hour; its values stay in FILE, and later runs need only that. To install it:
+takes about twenty minutes; its values stay in FILE, and later runs need only that. To install it:
 
     python -m venv original
     original/bin/pip install --no-deps timbral_models==0.4
