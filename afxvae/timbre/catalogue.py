@@ -39,7 +39,7 @@ def attributes(
 
     Clips are brought to -24 LUFS and 44.1 kHz first: the level does not matter, and what lies above
     22 kHz is not heard. Silence is 0 in every attribute. Gradients reach `audio` as each attribute
-    says; those of reverberation are 0.
+    says; reverberation has none. Without gradients, a second of audio needs about 7 MB.
 
     Args:
         audio: ``(batch, time)`` mono, float32 or float64, of any length above 0.
