@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply_document",
+    "attributes_tables",
     "console",
     "effect_pages",
     "effects_table",
@@ -49,6 +50,7 @@ __all__ = [
 
 _WIDTH = 120
 _OF_ALTERNATIVES = ("name", "advantage", "doubt", "notes")
+_ATTRIBUTE_UNITS = {"reverberation": "probability", "decay": "s", "modulation": "dB"}
 _REPORT_NAMES = {
     "mfcc": "timbre (mean cepstra)",
     "centroid_hz": "brightness (centroid, Hz)",
@@ -228,6 +230,26 @@ def effects_table(effects: Iterable[Effect]) -> Table:
     for effect in effects:
         knobs = ", ".join(param.name for param in effect.params)
         table.add_row(effect.name, effect.help, knobs, end_section=True)
+    return table
+
+
+def attributes_tables(found: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """Attributes of recordings, a column each; a table for every four of them."""
+    rows = list(found.items())
+    return Group(*(_attributes_table(dict(rows[i : i + 4])) for i in range(0, len(rows), 4)))
+
+
+def _attributes_table(found: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("attribute", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    for name in found:
+        table.add_column(name, justify="right", overflow="fold")
+    for attribute in next(iter(found.values()), {}):
+        unit = _ATTRIBUTE_UNITS.get(attribute, "points")
+        digits = 1 if unit == "points" else 2
+        cells = (f"{values[attribute]:.{digits}f}" for values in found.values())
+        table.add_row(attribute, unit, *cells)
     return table
 
 

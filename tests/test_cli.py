@@ -234,7 +234,17 @@ def test_help_version_and_no_arguments(capsys: Output) -> None:
     assert capsys.readouterr().out == f"afxvae {__version__}\n"
     assert main([]) == 0
     shown = capsys.readouterr().out
-    for command in ("match", "apply", "embed", "effects", "models", "demo", "train", "evaluate"):
+    for command in (
+        "match",
+        "apply",
+        "embed",
+        "attributes",
+        "effects",
+        "models",
+        "demo",
+        "train",
+        "evaluate",
+    ):
         assert command in shown
         assert main([command, "--help"]) == 0
         assert command in capsys.readouterr().out

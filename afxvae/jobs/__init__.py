@@ -1,4 +1,4 @@
-"""What the commands do with files, without printing: match, fit, apply, demo.
+"""What the commands do with files, without printing: match, fit, apply, attributes, demo.
 
 Outputs are checked before any work is done, and are either all written or none.
 """
@@ -6,6 +6,7 @@ Outputs are checked before any work is done, and are either all written or none.
 from __future__ import annotations
 
 from .apply import Applied, apply_file
+from .attributes import measure_files
 from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
 from .fit import Fitted, fit_files
 from .match import Matched, match_files, parse_also, parse_loudness
@@ -23,6 +24,7 @@ __all__ = [
     "fit_files",
     "load_model",
     "match_files",
+    "measure_files",
     "parse_also",
     "parse_loudness",
 ]

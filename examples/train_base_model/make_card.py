@@ -17,8 +17,8 @@ pools; in the first 135 the two halves of a crop had one colour), the fourth, 2,
 those weights with a new head, on 29,184 clips at speeds from .8 to 1.25, off half of which delay
 and reverb had been taken. Then the conditional VAE, on embeddings of those 29,184 clips, and the
 refiner, on 21,920 pairs of the training recordings, both with the encoder's dropout on. The
-verifier learned from the halves of 6,076 crops at such speeds, 576 of them treated. The judge learned
-from 3,072 pairs of the validation recordings. The critic learned from the candidates of
+verifier learned from the halves of 6,076 crops at such speeds, 576 of them treated. The judge
+learned from 3,072 pairs of the validation recordings. The critic learned from the candidates of
 2,816 pairs under earlier weights, and then, 300 steps more, on 736 pairs of the validation
 recordings, from all settings of three switches and from the candidates themselves. Stage 3 of the
 recipe, the audio loss, was left out. None of the recordings is part of the weights or of the
