@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +37,11 @@ def can_run(x: Tensor) -> bool:
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile at the first call, and keep the result on disk if there is a place for it."""
+    """Compile at the first call, and keep the result on disk if there is a place for it.
+
+    What is compiled goes through items, the first axis of its tensors, one after another; torch's
+    threads share them.
+    """
 
     @functools.cache
     def build() -> Any:
@@ -49,9 +54,23 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(*tensors: Tensor) -> None:
-        build()(*(tensor.numpy() for tensor in tensors))
+        items, threads = len(tensors[0]), torch.get_num_threads()
+        if min(items, threads) < 2:
+            build()(*(tensor.numpy() for tensor in tensors))
+            return
+        size = -(-items // threads)
+        parts = [
+            [(t[first : first + size] if len(t) == items else t).numpy() for t in tensors]
+            for first in range(0, items, size)
+        ]
+        list(_threads(threads).map(lambda part: build()(*part), parts))
 
     return run
+
+
+@functools.lru_cache(maxsize=1)
+def _threads(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count)
 
 
 @_compiled
@@ -145,9 +164,12 @@ def _reduce(
 @_compiled
 def _reduce_back(
     level: Any, threshold: Any, ratio: Any, knee: Any, attack: Any, release: Any, initial: Any,
-    gain: Any, by_gain: Any, carried: Any, by_level: Any, by_knobs: Any,
+    gain: Any, adjoint: Any, carried: Any, by_knobs: Any,
 ) -> None:  # fmt: skip
-    """Adjoint of `_reduce`; `carried` starts as the gradient in its last state."""
+    """Adjoint of `_reduce`: from the gradient in the gain to that in the level, in one place.
+
+    `carried` starts as the gradient in the last state.
+    """
     for item in range(level.shape[0]):
         behind, up, down = carried[item], release[item], attack[item]
         half, slope = 0.5 * knee[item], 1.0 / ratio[item] - 1.0
@@ -160,7 +182,7 @@ def _reduce_back(
             bent = 0.5 * inside * inside / width + beyond
             now = slope * bent
             before = gain[item, n - 1] if n else initial[item]
-            total = by_gain[item, n] + behind
+            total = adjoint[item, n] + behind
             if now > before:
                 behind = up * total
                 rising += total * (before - now)
@@ -171,7 +193,7 @@ def _reduce_back(
             by_slope += by_now * bent
             steep = 1.0 if over > half else inside / width
             by_threshold -= by_now * slope * steep
-            by_level[item, n] = by_now * slope * steep
+            adjoint[item, n] = by_now * slope * steep
             if over > half:
                 by_knee += by_now * slope * (inside / width - 0.5)
             elif over > -half:
@@ -262,13 +284,13 @@ class _Compress(torch.autograd.Function):
         by_output = gradients[0].contiguous()
         carried = gradients[1].double().clone()
         per_db, lowest = audio.new_tensor([_PER_DB]), audio.new_tensor([_LOWEST])
-        by_gain, by_level = torch.empty_like(level), torch.empty_like(level)
+        adjoint = torch.empty_like(level)
         by_knobs = carried.new_empty(len(carried), 5)
-        _turn_back(audio, by_output, gain, per_db, by_gain)
-        _reduce_back(level, *curve, smooth, by_gain, carried, by_level, by_knobs)
+        _turn_back(audio, by_output, gain, per_db, adjoint)
+        by_makeup = adjoint.sum(1, dtype=torch.float64)
+        _reduce_back(level, *curve, smooth, adjoint, carried, by_knobs)
         by_audio = torch.empty_like(audio)
-        _audio_back(audio, by_output, gain, by_level, lowest, per_db, by_audio)
-        by_makeup = by_gain.double().sum(1)
+        _audio_back(audio, by_output, gain, adjoint, lowest, per_db, by_audio)
         found = by_audio, *by_knobs.unbind(1), by_makeup, carried
         return tuple(v.to(dtype) for v, dtype in zip(found, ctx.dtypes, strict=True))
 
