@@ -233,7 +233,7 @@ def test_the_equaliser_alone_is_tried_where_it_is_on() -> None:
 
 
 def test_in_a_hurry_there_is_the_mean_or_nothing() -> None:
-    fast = proposed(believing(eq=2.0), measured("reverb"), "fast")
+    fast = proposed(believing(eq=2.4), measured("reverb"), "fast")
     assert list(fast) == ["nothing", "posterior mean"]
     assert on(fast["posterior mean"]) == {"eq", "reverb"}
 
@@ -267,8 +267,8 @@ def test_allowing_everything_changes_nothing(effort: str) -> None:
 
 
 def test_what_is_left_of_the_mean_stands_only_where_it_is_almost_certain() -> None:
-    """Log odds of 2 are 88 %, of 5 more than 99 %."""
-    model = believing(eq=2.0, overdrive=5.0)
+    """Log odds of 2.4 are 92 %, of 5 more than 99 %."""
+    model = believing(eq=2.4, overdrive=5.0)
     assert proposed(model)["posterior mean"].likely
     assert proposed(model, allowed={"overdrive"})["posterior mean"].likely
     assert not proposed(model, allowed={"eq"})["posterior mean"].likely

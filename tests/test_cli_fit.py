@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,7 +74,7 @@ def test_fit_draws_the_null_test(pair: SimpleNamespace) -> None:
 def test_a_plot_without_matplotlib_is_refused(
     pair: SimpleNamespace, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("afxvae.figures.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     before = listing(pair.folder)
     assert main([*FIT, "--plot", "null.png"]) == 2
     refused(capsys, "matplotlib")
