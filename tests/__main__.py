@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +30,7 @@ class Check:
     command: tuple[str, ...]
     needs: tuple[str, ...]
     extra: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> bool:
         """Run the command from the root of the repository; False if it fails or lacks a tool."""
@@ -42,8 +43,9 @@ class Check:
             return False
         with tempfile.TemporaryDirectory(prefix="afxvae-tests-") as scratch:
             command = [part.format(scratch=scratch) for part in self.command]
+            environment = {**ENVIRONMENT, **self.environment}
             process = subprocess.run(
-                [sys.executable, *command], cwd=ROOT, env=ENVIRONMENT, check=False
+                [sys.executable, *command], cwd=ROOT, env=environment, check=False
             )
         return process.returncode == 0
 
@@ -55,7 +57,13 @@ CHECKS = (
     Check("lint", ("-m", "ruff", "check", "."), ("ruff",), "dev"),
     Check("types", ("-m", "mypy", "--strict", "afxvae"), ("mypy",), "dev"),
     Check("imports", ("-c", LINT_IMPORTS), ("importlinter",), "dev"),
-    Check("pytest", ("-m", "pytest"), ("pytest", "hypothesis", "scipy", "pyloudnorm"), "dev"),
+    Check(
+        "pytest",
+        ("-m", "pytest", "-n", "auto", "--dist", "loadfile"),
+        ("pytest", "xdist", "hypothesis", "scipy", "pyloudnorm"),
+        "dev",
+        {"OMP_NUM_THREADS": "1"},  # each process has a core
+    ),
     Check(
         "docs",
         ("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", "{scratch}/site"),
