@@ -10,19 +10,29 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["db_to_gain", "fast_length", "gain_to_db", "per_item", "time_constant_to_pole"]
+__all__ = [
+    "NEPERS_PER_DB",
+    "SILENCE_DB",
+    "db_to_gain",
+    "fast_length",
+    "gain_to_db",
+    "per_item",
+    "time_constant_to_pole",
+]
 
-_LN10_OVER_20 = math.log(10.0) / 20.0
+NEPERS_PER_DB = math.log(10.0) / 20.0
+SILENCE_DB = -120.0
+"""Level that stands for silence, which has none."""
 
 
 def db_to_gain(db: Tensor) -> Tensor:
     """Decibels to amplitude ratio; 0 dB is exactly 1."""
-    return torch.exp(db * _LN10_OVER_20)
+    return torch.exp(db * NEPERS_PER_DB)
 
 
-def gain_to_db(gain: Tensor, floor_db: float = -120.0) -> Tensor:
+def gain_to_db(gain: Tensor, floor_db: float = SILENCE_DB) -> Tensor:
     """Amplitude to decibels, at least `floor_db`."""
-    return torch.log(gain.abs().clamp_min(10.0 ** (floor_db / 20.0))) / _LN10_OVER_20
+    return torch.log(gain.abs().clamp_min(10.0 ** (floor_db / 20.0))) / NEPERS_PER_DB
 
 
 def time_constant_to_pole(time_ms: Tensor, sample_rate: int) -> Tensor:
