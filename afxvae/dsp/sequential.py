@@ -7,15 +7,16 @@ nothing but torch, and runs on any device.
 from __future__ import annotations
 
 import functools
-import math
+import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .units import NEPERS_PER_DB, SILENCE_DB
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from torch import Tensor
 
@@ -23,17 +24,13 @@ __all__ = ["attack_release", "can_run", "compress"]
 
 
 @functools.cache
-def _numba() -> ModuleType | None:
-    try:
-        import numba
-    except ImportError:
-        return None
-    return numba
+def _is_there() -> bool:
+    return importlib.util.find_spec("numba") is not None
 
 
 def can_run(x: Tensor) -> bool:
     """Whether `x` is where compiled loops can go through it."""
-    return x.device.type == "cpu" and _numba() is not None
+    return x.device.type == "cpu" and _is_there()
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
@@ -45,8 +42,8 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.cache
     def build() -> Any:
-        numba = _numba()
-        assert numba is not None
+        import numba
+
         try:
             return numba.njit(function, nogil=True, cache=True)
         except RuntimeError:  # no folder can be written to
@@ -253,8 +250,7 @@ def _audio_back(
                 by_audio[item, channel, n] = own
 
 
-_PER_DB = math.log(10.0) / 20.0
-_LOWEST = 1e-6  # amplitude at -120 dB, as in `units.gain_to_db`
+_LOWEST = 10.0 ** (SILENCE_DB / 20.0)
 
 
 class _Compress(torch.autograd.Function):
@@ -268,10 +264,10 @@ class _Compress(torch.autograd.Function):
         curve = threshold, ratio, knee, attack, release, initial
         level, smooth = audio.new_empty(2, *audio[:, 0].shape)
         _levels(audio, audio.new_tensor([_LOWEST]), level)
-        level.log_().div_(_PER_DB)
+        level.log_().div_(NEPERS_PER_DB)
         last = torch.empty_like(initial)
         _reduce(level, *curve, smooth, last)
-        gain = (smooth + makeup.to(smooth).unsqueeze(1)).mul_(_PER_DB).exp_()
+        gain = (smooth + makeup.to(smooth).unsqueeze(1)).mul_(NEPERS_PER_DB).exp_()
         output = torch.empty_like(audio)
         _turn(audio, gain, output)
         ctx.save_for_backward(audio, *curve, level, smooth, gain)
@@ -283,7 +279,7 @@ class _Compress(torch.autograd.Function):
         audio, *curve, level, smooth, gain = ctx.saved_tensors
         by_output = gradients[0].contiguous()
         carried = gradients[1].double().clone()
-        per_db, lowest = audio.new_tensor([_PER_DB]), audio.new_tensor([_LOWEST])
+        per_db, lowest = audio.new_tensor([NEPERS_PER_DB]), audio.new_tensor([_LOWEST])
         adjoint = torch.empty_like(level)
         by_knobs = carried.new_empty(len(carried), 5)
         _turn_back(audio, by_output, gain, per_db, adjoint)
