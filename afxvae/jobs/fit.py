@@ -72,6 +72,10 @@ def fit_files(
     outputs = {"preset": preset, "output": render, "plot": plot}
     sources = {"dry recording": dry_path, "wet recording": wet_path}
     check_outputs({what: path for what, path in outputs.items() if path}, sources, overwrite)
+    if plot:
+        from ..figures import check_plots
+
+        check_plots(plot)
     from ..fitting import LONGEST_S, fit
 
     def read(path: Path, rate: int) -> Tensor:
@@ -80,10 +84,6 @@ def fit_files(
         return sound
 
     dry, wet = read(dry_path, dry_info.sample_rate), read(wet_path, wet_info.sample_rate)
-    if plot:
-        from ..figures import check_plots
-
-        check_plots(plot)
     found = fit(
         dry,
         wet,
