@@ -21,6 +21,7 @@ from ..loudness import normalize_loudness
 from ..measure import LINEAR, Measured, peel
 from ..types import AudioError
 from .crops import deliver, draw_crop, draw_varied
+from .makes import OTHER_MAKES, process_otherwise
 from .treatments import random_treatments
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ __all__ = [
     "render_pool",
     "restore_log_mel",
     "treat",
+    "treat_variously",
 ]
 
 _BATCH = 12
 _MOST_MISSES = 50  # draws for each crop or pair that is wanted
 _FOUND = 0.93  # share of delays and of reverbs that are measured, about
 _PEELED = 0.5  # share of treated clips in pools off which these are taken
+_OTHERWISE = 0.35  # share of treated clips in pools by effects of another make
 
 Protocol: TypeAlias = Literal["P1", "P2"]
 
@@ -101,6 +104,23 @@ def treat(audio: Tensor, chain: Chain, controls: Tensor, switches: Tensor) -> Te
     return torch.cat(done)
 
 
+def treat_variously(
+    audio: Tensor, chain: Chain, controls: Tensor, switches: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """`treat`, some of it by effects of another make, see `process_otherwise`.
+
+    Returns:
+        ``(batch, 1, time)`` and ``(batch,)``, whether they were of another make.
+    """
+    foreign = torch.rand(len(audio), generator=generator) < _OTHERWISE
+    wet = torch.empty_like(audio[..., RUN_IN:])
+    wet[~foreign] = treat(audio[~foreign], chain, controls[~foreign], switches[~foreign])
+    parts = (tensor[foreign] for tensor in (audio, controls, switches))
+    done = process_otherwise(*parts, chain, SAMPLE_RATE, generator)
+    wet[foreign] = done[..., RUN_IN:]
+    return wet, foreign
+
+
 def peel_known(
     wet: Tensor,
     chain: Chain,
@@ -108,6 +128,7 @@ def peel_known(
     switches: Tensor,
     generator: torch.Generator,
     share: float = 1.0,
+    foreign: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Take most delays and reverbs off, as where they were measured.
 
@@ -118,6 +139,8 @@ def peel_known(
         switches: ``(clip, effect)``.
         generator: Draws which are known.
         share: Of the clips off which anything is taken.
+        foreign: ``(clip,)`` boolean, where effects are of another make, see `treat_variously`:
+            these are not known.
 
     Returns:
         The clips, and switches without what was taken off.
@@ -129,7 +152,9 @@ def peel_known(
             continue
         measured = {}
         for name, column in columns.items():
-            found = bool(left[index, column] & (torch.rand((), generator=generator) < _FOUND))
+            known = foreign is None or not foreign[index] or name not in OTHER_MAKES
+            chance = torch.rand((), generator=generator) < _FOUND
+            found = bool(known and left[index, column] and chance)
             measured[name] = Measured(controls[index][chain.knobs_of(name)], found)
             if found:
                 left[index, column] = False
@@ -150,8 +175,9 @@ def render_pool(
     """One shard of features: crops, both halves dry, and `treatments` random ones on each half.
 
     Any dry clip and any treated clip make a training pair: the other half of the crop gives P1, a
-    crop of the same kind P2. Treated clips arrive as `deliver` leaves them, and half of them are
-    peeled, see `peel_known`.
+    crop of the same kind P2. A third of the treated clips are of another make, see
+    `treat_variously`; they arrive as `deliver` leaves them, and half of them are peeled, see
+    `peel_known`.
 
     Returns:
         ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
@@ -172,9 +198,10 @@ def render_pool(
         if halves is None:
             continue
         controls, switches = random_treatments(chain, 2 * treatments, generator)
-        wet = treat(halves.repeat_interleave(treatments, dim=0), chain, controls, switches)
+        dry = halves.repeat_interleave(treatments, dim=0)
+        wet, foreign = treat_variously(dry, chain, controls, switches, generator)
         wet = deliver(wet, generator)
-        wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED)
+        wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED, foreign)
         mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], wet]))
         shape = (2, treatments)
         row = {
