@@ -13,7 +13,8 @@ import torch
 from ..dsp import dynamics, modulation
 from ..dsp.lfo import start_clock
 from ..dsp.units import db_to_gain, gain_to_db, per_item, time_constant_to_pole
-from ..effects import DISTORTION, ROOM
+from ..effects.drive import DISTORTION
+from ..effects.reverb import ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -115,8 +115,8 @@ def treat_variously(
     foreign = torch.rand(len(audio), generator=generator) < _OTHERWISE
     wet = torch.empty_like(audio[..., RUN_IN:])
     wet[~foreign] = treat(audio[~foreign], chain, controls[~foreign], switches[~foreign])
-    parts = (tensor[foreign] for tensor in (audio, controls, switches))
-    done = process_otherwise(*parts, chain, SAMPLE_RATE, generator)
+    rest = audio[foreign], controls[foreign], switches[foreign]
+    done = process_otherwise(*rest, chain, SAMPLE_RATE, generator)
     wet[foreign] = done[..., RUN_IN:]
     return wet, foreign
 
