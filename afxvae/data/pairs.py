@@ -114,10 +114,12 @@ def treat_variously(
     """
     foreign = torch.rand(len(audio), generator=generator) < _OTHERWISE
     wet = torch.empty_like(audio[..., RUN_IN:])
-    wet[~foreign] = treat(audio[~foreign], chain, controls[~foreign], switches[~foreign])
-    rest = audio[foreign], controls[foreign], switches[foreign]
-    done = process_otherwise(*rest, chain, SAMPLE_RATE, generator)
-    wet[foreign] = done[..., RUN_IN:]
+    if not foreign.all():
+        wet[~foreign] = treat(audio[~foreign], chain, controls[~foreign], switches[~foreign])
+    if foreign.any():
+        rest = audio[foreign], controls[foreign], switches[foreign]
+        done = process_otherwise(*rest, chain, SAMPLE_RATE, generator)
+        wet[foreign] = done[..., RUN_IN:]
     return wet, foreign
 
 
