@@ -255,8 +255,8 @@ def make_pairs(
     """Items of P1 (reference from the same recording) or P2 (from another group of the same kind).
 
     Deterministic in `seed`. In P2 a kind with a single group gives a reference from another
-    recording of that group. `varied` plays sources at other speeds and gives them other
-    microphones, as in training pools.
+    recording of that group. `varied` plays sources at other speeds, gives them other microphones
+    and takes effects of another make for some, as in training pools.
     """
     rng = np.random.default_rng([seed, 2])
     generator = torch.Generator().manual_seed(seed)
@@ -301,10 +301,17 @@ def make_pairs(
         groups.append((recording.group, group))
     audio = torch.stack(inputs)
     controls, switches = random_treatments(chain, count, generator)
+
+    def through(clips: Tensor) -> Tensor:
+        if not varied:
+            return treat(clips, chain, controls, switches)
+        same = torch.Generator().manual_seed(seed + 1)  # one draw of makes for both
+        return treat_variously(clips, chain, controls, switches, same)[0]
+
     return Pairs(
         audio=audio,
-        reference=treat(torch.stack(sources), chain, controls, switches),
-        truth=treat(audio, chain, controls, switches),
+        reference=through(torch.stack(sources)),
+        truth=through(audio),
         controls=controls,
         switches=switches,
         kinds=tuple(kinds),

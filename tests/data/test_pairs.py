@@ -22,6 +22,7 @@ from afxvae.data.pairs import (
     render_pool,
     restore_log_mel,
     treat,
+    treat_variously,
 )
 from afxvae.data.shards import ShardPlan, load_shard, render_shards
 from afxvae.dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
@@ -238,8 +239,10 @@ def test_varied_sources_differ_and_keep_the_truth_exact(recordings: list[Recordi
     )
     same = [torch.equal(*pair) for pair in zip(plain.audio, varied.audio, strict=True)]
     assert not all(same)
-    again = treat(varied.audio, CHAIN, varied.controls, varied.switches)
+    makes = torch.Generator().manual_seed(7 + 1)
+    again, foreign = treat_variously(varied.audio, CHAIN, varied.controls, varied.switches, makes)
     torch.testing.assert_close(again, varied.truth)
+    assert foreign.any()
 
 
 def test_shards_are_rendered_once_by_processes_of_their_own(
