@@ -29,8 +29,10 @@ __all__ = ["Inference", "fit_eq", "propose", "with_measured"]
 _ON_ABOVE = {"eq": 0.9, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
-_NOTHING = 0.01
-"""Probability that no effect is on, from which on none is proposed."""
+_NOTHING, _SAME = 0.01, 0.8
+"""Probability that no effect is on, from which on none is proposed; unless an equaliser is on and
+both recordings are of one source with at least the second probability: then it was measured well.
+"""
 _SAMPLES = 2
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -121,14 +123,24 @@ def with_measured(
     return controls, logits
 
 
+def _something(likely: Tensor, same_source: float) -> bool:
+    """Whether it is improbable that no effect is on, by the probabilities ``(estimated,)``."""
+    measured = same_source > _SAME and float(likely[ESTIMATED.index("eq")]) > _ON_ABOVE["eq"]
+    return measured or float((1.0 - likely).prod()) < _NOTHING
+
+
 def _from_estimate(
-    model: AFXStyleVAE, name: str, estimate: tuple[Tensor, Tensor], on_above: Mapping[str, float]
+    model: AFXStyleVAE,
+    name: str,
+    estimate: tuple[Tensor, Tensor],
+    on_above: Mapping[str, float],
+    same_source: float,
 ) -> Candidate:
     controls, logits = estimate
     switches = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     least = torch.tensor([on_above.get(effect, 0.5) for effect in ESTIMATED])
     likely = torch.sigmoid(logits)
-    if float((1.0 - likely).prod()) < _NOTHING:
+    if _something(likely, same_source):
         switches[estimated_columns(model.chain)] = likely > least
     return Candidate(name, controls, switches)
 
@@ -177,9 +189,11 @@ def propose(
 
     def improbable(switches: Tensor) -> bool:
         """That none of these effects is on."""
-        return float((1.0 - likely * switches[list(columns.values())]).prod()) < _NOTHING
+        return _something(likely * switches[list(columns.values())], inferred.same_source)
 
-    mean = _from_estimate(model, "posterior mean", (controls, logits), on_above)
+    mean = _from_estimate(
+        model, "posterior mean", (controls, logits), on_above, inferred.same_source
+    )
     whole = not bool((mean.switches & ~allowed).any())
     found.append(replace(mean, likely=whole or improbable(mean.switches & allowed)))
     if effort == "fast" or not bool(mean.switches.any()):
@@ -200,7 +214,11 @@ def propose(
     for index in range(_SAMPLES):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
         drawn = with_measured(model, refined(latent), measured)
-        found.append(_from_estimate(model, f"posterior sample {index + 1}", drawn, on_above))
+        found.append(
+            _from_estimate(
+                model, f"posterior sample {index + 1}", drawn, on_above, inferred.same_source
+            )
+        )
     fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
     found.append(Candidate("spectrum only", fitted, only["eq"]))
     known = only["measured"] & allowed

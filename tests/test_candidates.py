@@ -56,6 +56,7 @@ def proposed(
     found: dict[str, Measured] | None = None,
     effort: str = "normal",
     allowed: set[str] | None = None,
+    same_source: float = 0.5,
 ) -> dict[str, Candidate]:
     """By name; without `found`, for a reference in which nothing is found."""
     found = measured() if found is None else found
@@ -64,7 +65,7 @@ def proposed(
     generator = torch.Generator().manual_seed(0)
     eq = CHAIN["eq"].params
     flat = EqualizerFit(torch.full((len(eq),), 0.5), torch.zeros(80), torch.zeros(FIT_FIGURES))
-    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS), flat, 1.0)
+    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS), flat, same_source)
     may = None if allowed is None else torch.tensor([name in allowed for name in CHAIN.names])
     listed = propose(model, inferred, embedded, noise(1), found, generator, effort, may)
     names = [candidate.name for candidate in listed]
@@ -131,6 +132,16 @@ def test_that_nothing_was_done_must_be_improbable() -> None:
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
     assert found["posterior mean"].likely
     assert "posterior mean, eq toggled" not in found  # the drive alone might be none
+
+
+@pytest.mark.parametrize("effect", ["eq", "overdrive"])
+def test_an_equaliser_alone_may_be_what_was_done_to_the_same_source(effect: str) -> None:
+    """From 90 % on, where others leave too much room for doubt."""
+    model = believing(**{effect: 2.4})
+    assert list(proposed(model)) == ["nothing"]
+    found = proposed(model, same_source=0.9)
+    assert ("posterior mean" in found) == (effect == "eq")
+    assert list(proposed(believing(eq=2.1), same_source=0.9)) == ["nothing"]  # 89 %
 
 
 def test_the_refiner_has_its_say() -> None:
