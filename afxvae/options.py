@@ -48,7 +48,9 @@ InputFile = Annotated[
 ReferenceFile = Annotated[
     Path,
     typer.Argument(
-        metavar="REFERENCE", help="The recording whose style is wanted.", readable=False
+        metavar="REFERENCE",
+        help="The recording whose style is wanted, or its .style file.",
+        readable=False,
     ),
 ]
 DryFile = Annotated[
@@ -56,6 +58,10 @@ DryFile = Annotated[
 ]
 WetFile = Annotated[
     Path, typer.Argument(metavar="WET", help="The same recording, processed.", readable=False)
+]
+StyledFile = Annotated[
+    Path,
+    typer.Argument(metavar="REFERENCE", help="The recording whose style to keep.", readable=False),
 ]
 PresetFile = Annotated[
     Path, typer.Argument(metavar="PRESET", help="A preset, as match writes it.", readable=False)
@@ -91,6 +97,17 @@ PresetOutput = Annotated[
         help="The preset.",
         readable=False,
         show_default=".afx.json beside the result",
+    ),
+]
+StyleOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The style.",
+        readable=False,
+        show_default="REFERENCE-stem.style beside REFERENCE",
     ),
 ]
 FittedPreset = Annotated[
@@ -149,7 +166,7 @@ Also = Annotated[
     typer.Option(
         "--also",
         metavar="FILE[:WEIGHT]",
-        help="Another reference, and its weight beside REFERENCE; may be repeated.",
+        help="Another reference or .style, and its weight beside REFERENCE; may be repeated.",
         show_default="none",
     ),
 ]

@@ -65,7 +65,7 @@ def test_other_endings_and_no_matplotlib_are_said(
     looks: dict[str, figures.Look], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figure = match_figure(looks, Preset(), RATE)
-    with pytest.raises(UsageError, match="can be no report"):
+    with pytest.raises(UsageError, match="to be a picture"):
         save_report(figure, tmp_path / "report.doc", Preset(), {})
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(UsageError, match="pip install"):

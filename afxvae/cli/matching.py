@@ -11,7 +11,7 @@ from .. import options as opt
 from .app import app
 from .output import bar, load_model, print_json, say_error, show, show_match
 
-__all__ = ["apply", "demo", "embed", "fit", "match"]
+__all__ = ["apply", "demo", "embed", "fit", "match", "style"]
 
 
 @app.command()
@@ -65,6 +65,27 @@ def match(
             progress=progress,
         )
     show_match(matched, as_json, quiet)
+
+
+@app.command()
+def style(
+    reference_path: opt.StyledFile,
+    output: opt.StyleOutput = None,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Keep what a match needs of REFERENCE in a file, to be used in its place."""
+    with bar("Listening", quiet) as progress:
+        from .. import console, jobs
+
+        styled = jobs.style_file(
+            reference_path, output=output, overwrite=overwrite, progress=progress
+        )
+    if as_json:
+        print_json(console.style_document(styled))
+    elif not quiet:
+        print(console.style_summary(styled), file=sys.stderr)
 
 
 @app.command()

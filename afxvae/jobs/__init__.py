@@ -1,4 +1,4 @@
-"""What the commands do with files, without printing: match, fit, apply, attributes, demo.
+"""What the commands do with files, without printing: match, style, fit, apply, attributes, demo.
 
 Outputs are checked before any work is done, and are either all written or none.
 """
@@ -11,6 +11,7 @@ from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
 from .fit import Fitted, fit_files
 from .match import Matched, match_files, parse_also, parse_loudness
 from .parts import Progress, load_model
+from .style import Styled, style_file
 
 __all__ = [
     "DEMO_INPUT",
@@ -19,6 +20,7 @@ __all__ = [
     "Fitted",
     "Matched",
     "Progress",
+    "Styled",
     "apply_file",
     "demo",
     "fit_files",
@@ -27,4 +29,5 @@ __all__ = [
     "measure_files",
     "parse_also",
     "parse_loudness",
+    "style_file",
 ]

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ..fitting.fit import Fit
     from ..matching import Match
     from ..measure.equalizer import EqualizerFit
+    from ..styles import Style
 
 __all__ = ["AFXStyleVAE"]
 
@@ -253,6 +254,24 @@ class AFXStyleVAE(
         from ..matching import match
 
         return match(self, audio, reference, **options)
+
+    def style(self, audio: Any, sample_rate: int, name: str = "The reference") -> Style:
+        """What a match needs of a reference, to be saved and used in its place.
+
+        It is made of the recording alone, so other weights take it too.
+
+        Args:
+            audio: ``(channel, time)`` or ``(time,)`` tensor or array, full scale +-1, any length.
+            sample_rate: In Hz.
+            name: What messages call it.
+
+        Raises:
+            AudioError: The recording is silent, shorter than 0.1 s, or not finite.
+        """
+        from ..recordings import Recording
+        from ..styles import Style
+
+        return Style.of(Recording.of_array(as_audio(audio), sample_rate, name))
 
     def fit(self, dry: Any, wet: Any, **options: Any) -> Fit:
         """Find the preset that made `wet` of `dry`, the same recording before and after.
