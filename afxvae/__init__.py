@@ -20,6 +20,7 @@ The rooms, from the front door to the foundation. Each imports only from those b
 - `training`, `evaluation`, `matching`, `decision`, `proposals`, `candidates`, `finishing`: fit a
   model, judge it, and use it: treatments that might be right, the critic that chooses among them,
   width and gain that are measured, the report.
+- `interpolation`: presets between two presets.
 - `fitting`: from a dry and a processed recording to the preset that lies between them.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
 - `styles`, `recordings`: what a match needs of a reference, as a file too; files and arrays of any

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
@@ -20,7 +21,7 @@ from .types import AfxError
 
 if TYPE_CHECKING:
     from .fitting import Fit
-    from .jobs import Applied, Fitted, Matched, Styled
+    from .jobs import Applied, Between, Fitted, Matched, Styled
 
 __all__ = [
     "apply_document",
@@ -28,6 +29,8 @@ __all__ = [
     "explain",
     "fit_document",
     "fit_summary",
+    "interpolate_document",
+    "interpolate_summary",
     "json_text",
     "match_document",
     "match_summary",
@@ -163,6 +166,32 @@ def style_summary(styled: Styled) -> str:
     style = styled.style
     held = f"{len(style.mixed)} clips at {style.lufs:.1f} LUFS, {size:.1f} MB"
     return f"Wrote {styled.output} of {style.name}: {held}."
+
+
+def interpolate_document(between: Between) -> dict[str, Any]:
+    """What `interpolate --json` prints."""
+    rows = zip_longest(between.presets, between.outputs, between.gains_db)
+    return {
+        "folder": str(between.folder),
+        "lufs": between.lufs,
+        "steps": [
+            {
+                "preset": str(preset),
+                "output": None if output is None else str(output),
+                "gain_db": gain_db,
+            }
+            for preset, output, gain_db in rows
+        ],
+        "notes": between.notes,
+    }
+
+
+def interpolate_summary(between: Between) -> str:
+    """What was written, in a sentence."""
+    rendered = " and the recording through each" if between.outputs else ""
+    level = "" if between.lufs is None else f", at {between.lufs:.1f} LUFS"
+    count = len(between.presets)
+    return f"Wrote {count} presets{rendered}{level} into {between.folder}."
 
 
 def fit_document(fitted: Fitted) -> dict[str, Any]:

@@ -66,6 +66,12 @@ StyledFile = Annotated[
 PresetFile = Annotated[
     Path, typer.Argument(metavar="PRESET", help="A preset, as match writes it.", readable=False)
 ]
+FirstPreset = Annotated[
+    Path, typer.Argument(metavar="A", help="The preset to begin with.", readable=False)
+]
+LastPreset = Annotated[
+    Path, typer.Argument(metavar="B", help="The preset to end with.", readable=False)
+]
 AudioFiles = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Recordings.", readable=False)
 ]
@@ -145,6 +151,23 @@ EmbeddingOutput = Annotated[
     ),
 ]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results go.")]
+StepsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FOLDER",
+        help="Where results go.",
+        show_default="INPUT-stem.steps beside INPUT",
+    ),
+]
+Steps = Annotated[int, typer.Option("--steps", metavar="K", help="Presets with A and B, 2 to 100.")]
+Render = Annotated[
+    bool, typer.Option("--render/--no-render", help="Write INPUT through every preset too.")
+]
+SameLoudness = Annotated[
+    bool, typer.Option("--same-loudness", help="Bring what is rendered to one loudness.")
+]
 ReportFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="For results as JSON and Markdown.")
 ]

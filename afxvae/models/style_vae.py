@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ..fitting.fit import Fit
     from ..matching import Match
     from ..measure.equalizer import EqualizerFit
+    from ..presets import Preset
     from ..styles import Style
 
 __all__ = ["AFXStyleVAE"]
@@ -256,14 +257,9 @@ class AFXStyleVAE(
         return match(self, audio, reference, **options)
 
     def style(self, audio: Any, sample_rate: int, name: str = "The reference") -> Style:
-        """What a match needs of a reference, to be saved and used in its place.
+        """What a match needs of a reference ``(channel, time)`` or ``(time,)``, with any weights.
 
-        It is made of the recording alone, so other weights take it too.
-
-        Args:
-            audio: ``(channel, time)`` or ``(time,)`` tensor or array, full scale +-1, any length.
-            sample_rate: In Hz.
-            name: What messages call it.
+        It can be saved and used in place of the recording, which messages call `name`.
 
         Raises:
             AudioError: The recording is silent, shorter than 0.1 s, or not finite.
@@ -281,6 +277,12 @@ class AFXStyleVAE(
         from ..fitting.fit import fit
 
         return fit(dry, wet, model=self, **options)
+
+    def interpolate(self, a: Preset, b: Preset, steps: int = 7) -> list[Preset]:
+        """Presets from one to another; see `afxvae.interpolation.interpolate`."""
+        from ..interpolation import interpolate
+
+        return interpolate(a, b, steps)
 
     # -- weights
 
