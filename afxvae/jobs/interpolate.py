@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -96,7 +97,8 @@ def interpolate_files(
         for preset, path in zip(found, presets, strict=True):
             preset.save(path, overwrite)
         rendering = _Rendering(found if render else [], info, chosen, counter)
-        lufs, gains_db = None, []
+        lufs: float | None = None
+        gains_db: list[float] = []
         if same_loudness:
             lufs, gains_db = rendering.write_at_one_loudness(outputs, presets, overwrite)
         elif render:
@@ -127,7 +129,7 @@ class _Rendering:
     def write(self, outputs: Sequence[Path], overwrite: bool) -> list[float]:
         """As `apply_file` does; return the gains that keep peaks in full scale, dB."""
         return [
-            write_applied(path, one, self._info, lambda one=one: self._through(one), overwrite)
+            write_applied(path, one, self._info, partial(self._through, one), overwrite)
             for one, path in zip(self._presets, outputs, strict=True)
         ]
 
