@@ -51,7 +51,7 @@ def test_a_style_looks_like_its_recording_where_it_is_heard(
     assert look.highest_hz == 12_000.0
     heard = (look.hz > 100.0) & (look.hz < 8000.0)
     known = np.interp(look.hz.log(), looks["reference"].hz.log(), looks["reference"].spectrum_db)
-    assert np.abs(known - look.spectrum_db.numpy())[heard.numpy()].mean() < 1.0
+    assert np.abs(known - look.spectrum_db.numpy())[heard.numpy()].mean() < 1.5
 
 
 def test_even_power_is_even_however_it_is_smoothed() -> None:

@@ -58,7 +58,7 @@ class Look:
 
     Attributes:
         hz: Frequencies ``(band,)``.
-        spectrum_db: Average power around them, third octaves wide, at 0 LUFS.
+        spectrum_db: Average power per Hz around them, third octaves wide, at 0 LUFS.
         picture_db: Mel spectrogram ``(frame, mel)`` of six loud seconds, its peak at 0 dB.
         start_s: Where the picture begins in the recording.
         seconds: Length of the picture.
@@ -106,7 +106,8 @@ def look_at_style(style: Style) -> Look:
 def _look(power: Tensor, samples: Tensor, rate: int, lufs: float, first: int) -> Look:
     """At average power ``(bin,)`` and at samples ``(1, time)`` that begin with the `first`."""
     hz = torch.logspace(math.log10(_LOWEST_HZ), math.log10(min(_HIGHEST_HZ, 0.49 * rate)), _BANDS)
-    spectrum = smoothed_db(power, rate, hz, _OCTAVES, _FLOOR_DB) - lufs
+    density = power * (_N_FFT / rate)  # bins are as wide as the rate makes them
+    spectrum = smoothed_db(density, rate, hz, _OCTAVES, _FLOOR_DB) - lufs
     filters = spectral.mel_filterbank(2048, _MELS, rate, _LOWEST_HZ)
     picture = spectral.log_mel(spectral.power_spectrogram(samples, 2048, 512), filters, -120.0)[0]
     picture = (picture - picture.max()).clamp_min(-_RANGE_DB)
