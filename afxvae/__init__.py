@@ -14,15 +14,17 @@ The way of the data, which `AFXStyleVAE` follows method by method::
 The rooms, from the front door to the foundation. Each imports only from those below it:
 
 - `cli`: the command line, and the only module that prints.
-- `console`, `options`, `jobs`, `embeddings`: what commands show, take and do with files.
+- `console`, `tables`, `options`, `jobs`, `embeddings`: what commands show, take and do with files.
 - `figures`, `hub`: pictures; the card of a model, and what can be told about weights without
   loading them.
 - `training`, `evaluation`, `matching`, `decision`, `proposals`, `candidates`, `finishing`: fit a
   model, judge it, and use it: treatments that might be right, the critic that chooses among them,
   width and gain that are measured, the report.
+- `interpolation`: presets between two presets.
 - `fitting`: from a dry and a processed recording to the preset that lies between them.
 - `models`, `data`: encoder, VAE and `AFXStyleVAE`; corpus, random treatments, pairs.
-- `recordings`: files and arrays of any length, gone through in blocks.
+- `styles`, `recordings`: what a match needs of a reference, as a file too; files and arrays of any
+  length, gone through in blocks.
 - `presets`, `schema`, `wishes`, `analysis`, `measure`, `regularizers`: effects with their
   settings, as JSON and as streams; what may be asked for in a match; from recordings to the clips
   that a model hears; settings that signal processing reads off them; what shapes the latent space.
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from .models.style_vae import AFXStyleVAE
     from .params import Param
     from .presets import Preset
+    from .styles import Style
 
 __version__ = "0.1.0"
 
@@ -60,6 +63,7 @@ __all__ = [
     "Match",
     "Param",
     "Preset",
+    "Style",
     "__version__",
     "default_chain",
 ]
@@ -72,6 +76,7 @@ _HOMES = {
     "Match": "afxvae.matching",
     "Param": "afxvae.params",
     "Preset": "afxvae.presets",
+    "Style": "afxvae.styles",
     "default_chain": "afxvae.effects",
 }
 

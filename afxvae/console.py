@@ -1,4 +1,4 @@
-"""What the command line shows: tables and summaries as rich renderables, and JSON documents.
+"""What the command line shows of its work: summaries as rich renderables, and JSON documents.
 
 Nothing here prints, and nothing here needs torch.
 """
@@ -7,50 +7,41 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from . import manual
 from .types import AfxError
 
 if TYPE_CHECKING:
-    from .effects import Effect
     from .fitting import Fit
-    from .hub import ModelInfo
-    from .jobs import Applied, Fitted, Matched
-    from .params import Param
+    from .jobs import Applied, Between, Fitted, Matched, Styled
 
 __all__ = [
     "apply_document",
-    "attributes_tables",
     "console",
-    "effect_pages",
-    "effects_table",
     "explain",
     "fit_document",
     "fit_summary",
+    "interpolate_document",
+    "interpolate_summary",
     "json_text",
     "match_document",
     "match_summary",
-    "model_document",
-    "models_table",
     "progress_bar",
     "settings_table",
+    "style_document",
+    "style_summary",
 ]
 
 _WIDTH = 120
 _OF_ALTERNATIVES = ("name", "advantage", "doubt", "notes")
-_ATTRIBUTE_UNITS = {"reverberation": "probability", "decay": "s", "modulation": "dB"}
 _REPORT_NAMES = {
     "mfcc": "timbre (mean cepstra)",
     "centroid_hz": "brightness (centroid, Hz)",
@@ -161,6 +152,48 @@ def match_summary(matched: Matched) -> RenderableType:
     return Group(*parts)
 
 
+def style_document(styled: Styled) -> dict[str, Any]:
+    """What `style --json` prints."""
+    style = styled.style
+    facts = ("name", "sample_rate", "channels", "frames", "lufs", "side_db")
+    held = {"clips": len(style.mixed), "bytes": styled.output.stat().st_size}
+    return {"output": str(styled.output), **{fact: getattr(style, fact) for fact in facts}, **held}
+
+
+def style_summary(styled: Styled) -> str:
+    """What a style holds, in a sentence."""
+    size = styled.output.stat().st_size / 1e6
+    style = styled.style
+    held = f"{len(style.mixed)} clips at {style.lufs:.1f} LUFS, {size:.1f} MB"
+    return f"Wrote {styled.output} of {style.name}: {held}."
+
+
+def interpolate_document(between: Between) -> dict[str, Any]:
+    """What `interpolate --json` prints."""
+    rows = zip_longest(between.presets, between.outputs, between.gains_db)
+    return {
+        "folder": str(between.folder),
+        "lufs": between.lufs,
+        "steps": [
+            {
+                "preset": str(preset),
+                "output": None if output is None else str(output),
+                "gain_db": gain_db,
+            }
+            for preset, output, gain_db in rows
+        ],
+        "notes": between.notes,
+    }
+
+
+def interpolate_summary(between: Between) -> str:
+    """What was written, in a sentence."""
+    rendered = " and the recording through each" if between.outputs else ""
+    level = "" if between.lufs is None else f", at {between.lufs:.1f} LUFS"
+    count = len(between.presets)
+    return f"Wrote {count} presets{rendered}{level} into {between.folder}."
+
+
 def fit_document(fitted: Fitted) -> dict[str, Any]:
     """What `fit --json` prints."""
     fit = fitted.fit
@@ -218,90 +251,6 @@ def settings_table(rows: Iterable[tuple[str, str]]) -> Table:
     for effect, text in rows:
         table.add_row("" if effect == last else effect, text)
         last = effect
-    return table
-
-
-def effects_table(effects: Iterable[Effect]) -> Table:
-    """Every effect in a sentence, and the names of its knobs."""
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("effect", no_wrap=True)
-    table.add_column("does", ratio=2)
-    table.add_column("knobs", ratio=3)
-    for effect in effects:
-        knobs = ", ".join(param.name for param in effect.params)
-        table.add_row(effect.name, effect.help, knobs, end_section=True)
-    return table
-
-
-def attributes_tables(found: Mapping[str, Mapping[str, float]]) -> RenderableType:
-    """Attributes of recordings, a column each; a table for every four of them."""
-    rows = list(found.items())
-    return Group(*(_attributes_table(dict(rows[i : i + 4])) for i in range(0, len(rows), 4)))
-
-
-def _attributes_table(found: Mapping[str, Mapping[str, float]]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("attribute", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    for name in found:
-        table.add_column(name, justify="right", overflow="fold")
-    for attribute in next(iter(found.values()), {}):
-        unit = _ATTRIBUTE_UNITS.get(attribute, "points")
-        digits = 1 if unit == "points" else 2
-        cells = (f"{values[attribute]:.{digits}f}" for values in found.values())
-        table.add_row(attribute, unit, *cells)
-    return table
-
-
-def effect_pages(effects: Iterable[Effect]) -> RenderableType:
-    """What there is to know about effects: knobs, latency, how they are computed."""
-    page = Table.grid()
-    for effect in effects:
-        page.add_row(Text(f"{effect.name}: {effect.help}", style="bold"))
-        page.add_row(_knobs_table(effect.params))
-        page.add_row("* With these at their defaults it does nothing, wherever the others stand.")
-        page.add_row(manual.latency(effect))
-        for passage in manual.computation(effect):
-            text = "\n\n".join((f"**{passage.subject}**", *passage.paragraphs))
-            page.add_row(Text())
-            page.add_row(Markdown(text))
-        page.add_row(Text())
-    return page
-
-
-def _knobs_table(params: Iterable[Param]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("knob", "unit"):
-        table.add_column(name, no_wrap=True)
-    for name in ("minimum", "maximum", "default"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("scale", no_wrap=True)
-    table.add_column("does", overflow="fold")
-    for param in params:
-        table.add_row(
-            param.name + (" *" if param.amount else ""),
-            param.unit,
-            *(f"{value:g}" for value in (param.minimum, param.maximum, param.default)),
-            param.scale,
-            param.help,
-        )
-    return table
-
-
-def model_document(model: ModelInfo) -> dict[str, Any]:
-    """A model as `models --json` prints it."""
-    return {**asdict(model), "folder": str(model.folder)}
-
-
-def models_table(models: Sequence[ModelInfo], bundled: Path) -> Table:
-    """Models at hand, one row each."""
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("model", "version", "size", "licence", "checksum", "where"):
-        table.add_column(name, no_wrap=name != "where", overflow="fold")
-    for model in models:
-        where = "bundled with afxvae" if model.folder == bundled else str(model.folder)
-        size = f"{model.bytes / 1e6:.1f} MB"
-        table.add_row(model.name, model.version, size, model.licence, model.checksum[:16], where)
     return table
 
 

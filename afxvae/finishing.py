@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .candidates import Candidate
     from .models.style_vae import AFXStyleVAE
     from .recordings import Blocks, Recording, Spool
+    from .styles import Style
     from .wishes import Wishes
 
 __all__ = ["SAME_LOUDNESS_DB", "Rendering", "render", "through"]
@@ -56,7 +57,7 @@ def render(
     model: AFXStyleVAE,
     candidate: Candidate,
     source: Recording,
-    reference: Recording,
+    reference: Style,
     wishes: Wishes,
     spool: Spool,
 ) -> Rendering:
@@ -100,7 +101,7 @@ def _finish(
     preset: Preset,
     source: Recording,
     rendered: Blocks,
-    reference: Recording,
+    reference: Style,
     wishes: Wishes,
     device: torch.device,
 ) -> tuple[Preset, list[str]]:

@@ -20,6 +20,7 @@ from .finishing import render, through
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, Spool
+from .styles import Style
 from .types import UsageError
 from .wishes import Wishes, check_weight
 
@@ -115,10 +116,10 @@ def match(
     Args:
         model: Estimates and chooses.
         audio: ``(channel, time)`` or ``(time,)`` tensor or array, full scale +-1, any length.
-        reference: Another recording, ``(channel, time)`` or ``(time,)``, or a list of tuples
-            ``(recording, weight)``: see `match_recordings`.
+        reference: Another recording, ``(channel, time)`` or ``(time,)``, or the `Style` of one, or
+            a list of tuples ``(recording or style, weight)``: see `match_recordings`.
         sample_rate: Of `audio`, Hz.
-        reference_rate: Of `reference`, the same if omitted.
+        reference_rate: Of `reference`, the same if omitted; styles know theirs.
         effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates.
         loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS. The true peak stays
             below full scale whatever is asked for.
@@ -148,9 +149,7 @@ def match(
         alternatives=alternatives,
     )
     mine = Recording.of_array(audio, sample_rate, "The input")
-    theirs = _references(reference, reference_rate or sample_rate)
-    if any(mine.same_samples(one) for one, _ in theirs):
-        raise UsageError("The reference is the input itself, so there is nothing to match.")
+    theirs = _references(mine, reference, reference_rate or sample_rate)
     done: list[Tensor] = []
     with Spool() as spool:
         found = match_recordings(
@@ -170,11 +169,11 @@ def match(
 def match_recordings(
     model: AFXStyleVAE,
     source: Recording,
-    reference: Recording,
+    reference: Style,
     *,
     spool: Spool,
     put: Callable[[Tensor], None],
-    also: Sequence[tuple[Recording, float]] = (),
+    also: Sequence[tuple[Style, float]] = (),
     wishes: Wishes | None = None,
     since: float | None = None,
 ) -> Finding:
@@ -186,32 +185,30 @@ def match_recordings(
     Args:
         model: Estimates and chooses.
         source: The input.
-        reference: The recording whose style is wanted.
+        reference: The style that is wanted.
         spool: Keeps the rendered input until its gain is known, one rendering at a time.
         put: Takes the result block by block, each ``(channel, time)`` on the device of `model`.
-        also: Other references, and how much each weighs beside the first. Style, loudness in LUFS
-            and width in dB are the weighted means; what can be measured (echo, room, chorus, the
-            equaliser between moments that sound alike), and the report, are of the first.
+        also: Styles of other references, and how much each weighs beside the first. Embedding,
+            loudness in LUFS and width in dB are the weighted means; what can be measured (echo,
+            room, chorus, the equaliser between moments that sound alike), and the report, are of
+            the first.
         wishes: How; the defaults if omitted.
         since: When the work began, by `time.perf_counter`; now if omitted.
     """
     since = time.perf_counter() if since is None else since
     wishes = wishes or Wishes()
     device = next(model.parameters()).device
-    (clips, own), (wanted, first) = (
-        [part.to(device) for part in r.clips()] for r in (source, reference)
-    )
-    theirs = wanted[:, 0, RUN_IN:]
+    clips, own = (part.to(device) for part in source.clips())
+    theirs, first = reference.mixed.to(device), reference.first.to(device)
     measured = nothing_measured(model.chain)
     if reference.frames >= CLIP_SAMPLES * reference.sample_rate / SAMPLE_RATE:
         # The channels of a stereo effect differ, and their mix is neither. What is shorter than a
         # clip is analysed repeated, and a repetition measures like an echo.
-        measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first[:, 0, RUN_IN:])
-    if any(measured[effect].found for effect in LINEAR):
-        wanted = first  # the channel that was measured
+        measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first)
+    # the channel that was measured, where something was
+    wanted = first if any(measured[effect].found for effect in LINEAR) else theirs
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
-    wanted = wanted[:, 0, RUN_IN:]
-    others = [(one.clips()[0][:, 0, RUN_IN:].to(device), weight) for one, weight in also]
+    others = [(one.mixed.to(device), weight) for one, weight in also]
     decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed, others)
     reference = _levels(reference, also)
     chosen = render(model, decision.best, source, reference, wishes, spool)
@@ -238,20 +235,31 @@ def match_recordings(
     )
 
 
-def _references(given: Any, sample_rate: int) -> list[tuple[Recording, float]]:
-    """One recording, or a list of tuples of a recording and its weight."""
+def _references(mine: Recording, given: Any, sample_rate: int) -> list[tuple[Style, float]]:
+    """Of one recording or style, or of a list of tuples of one and its weight.
+
+    Raises:
+        UsageError: A weight is not above 0, or one of them is the input, `mine`.
+    """
     several = isinstance(given, list) and bool(given)
     if not several or not all(isinstance(one, tuple) and len(one) == 2 for one in given):
         given = [(given, 1.0)]
     found = []
-    for place, (audio, weight) in enumerate(given, 1):
+    for place, (reference, weight) in enumerate(given, 1):
         name = "The reference" if len(given) == 1 else f"Reference {place}"
         check_weight(weight, name[0].lower() + name[1:])
-        found.append((Recording.of_array(as_audio(audio), sample_rate, name), float(weight)))
+        if isinstance(reference, Style):
+            style, same = reference, reference.is_of(mine)
+        else:
+            recording = Recording.of_array(as_audio(reference), sample_rate, name)
+            style, same = Style.of(recording), mine.same_samples(recording)
+        if same:
+            raise UsageError("The reference is the input itself, so there is nothing to match.")
+        found.append((style, float(weight)))
     return found
 
 
-def _levels(first: Recording, others: Sequence[tuple[Recording, float]]) -> Recording:
+def _levels(first: Style, others: Sequence[tuple[Style, float]]) -> Style:
     """The first reference with loudness and width as the weighted means of all."""
     if not others:
         return first

@@ -48,7 +48,9 @@ InputFile = Annotated[
 ReferenceFile = Annotated[
     Path,
     typer.Argument(
-        metavar="REFERENCE", help="The recording whose style is wanted.", readable=False
+        metavar="REFERENCE",
+        help="The recording whose style is wanted, or its .style file.",
+        readable=False,
     ),
 ]
 DryFile = Annotated[
@@ -57,8 +59,18 @@ DryFile = Annotated[
 WetFile = Annotated[
     Path, typer.Argument(metavar="WET", help="The same recording, processed.", readable=False)
 ]
+StyledFile = Annotated[
+    Path,
+    typer.Argument(metavar="REFERENCE", help="The recording whose style to keep.", readable=False),
+]
 PresetFile = Annotated[
     Path, typer.Argument(metavar="PRESET", help="A preset, as match writes it.", readable=False)
+]
+FirstPreset = Annotated[
+    Path, typer.Argument(metavar="A", help="The preset to begin with.", readable=False)
+]
+LastPreset = Annotated[
+    Path, typer.Argument(metavar="B", help="The preset to end with.", readable=False)
 ]
 AudioFiles = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Recordings.", readable=False)
@@ -91,6 +103,17 @@ PresetOutput = Annotated[
         help="The preset.",
         readable=False,
         show_default=".afx.json beside the result",
+    ),
+]
+StyleOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The style.",
+        readable=False,
+        show_default="REFERENCE-stem.style beside REFERENCE",
     ),
 ]
 FittedPreset = Annotated[
@@ -128,6 +151,23 @@ EmbeddingOutput = Annotated[
     ),
 ]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results go.")]
+StepsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FOLDER",
+        help="Where results go.",
+        show_default="INPUT-stem.steps beside INPUT",
+    ),
+]
+Steps = Annotated[int, typer.Option("--steps", metavar="K", help="Presets with A and B, 2 to 100.")]
+Render = Annotated[
+    bool, typer.Option("--render/--no-render", help="Write INPUT through every preset too.")
+]
+SameLoudness = Annotated[
+    bool, typer.Option("--same-loudness", help="Bring what is rendered to one loudness.")
+]
 ReportFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="For results as JSON and Markdown.")
 ]
@@ -149,7 +189,7 @@ Also = Annotated[
     typer.Option(
         "--also",
         metavar="FILE[:WEIGHT]",
-        help="Another reference, and its weight beside REFERENCE; may be repeated.",
+        help="Another reference or .style, and its weight beside REFERENCE; may be repeated.",
         show_default="none",
     ),
 ]

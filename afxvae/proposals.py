@@ -69,6 +69,8 @@ def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
     """Controls ``(control,)`` of an equaliser fitted to the difference of average spectra.
 
     Gauss-Newton on the gains of the bands at their default frequencies, slightly damped.
+    `afxvae.measure.equalizer.fit_curve` moves all knobs and knows how sure each band is; average
+    spectra of different content deserve no such trust, and the critic has learned to weigh these.
 
     Args:
         model: Whose chain is set.

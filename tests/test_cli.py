@@ -236,6 +236,8 @@ def test_help_version_and_no_arguments(capsys: Output) -> None:
     shown = capsys.readouterr().out
     for command in (
         "match",
+        "style",
+        "interpolate",
         "apply",
         "embed",
         "attributes",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from afxvae import Preset, audio, figures
+from afxvae import Preset, Style, audio, figures
 from afxvae.cli import main
-from afxvae.figures import look_at, match_figure, save_report
+from afxvae.figures import look_at, look_at_style, match_figure, save_report
+from afxvae.recordings import Recording
 from afxvae.types import UsageError
 from tests.sounds import sound
 
@@ -40,6 +42,33 @@ def test_a_sine_is_seen_where_it_is(tmp_path: Path) -> None:
     assert int(look.picture_db.mean(0).argmax()) not in (0, look.picture_db.shape[1] - 1)
 
 
+def test_a_style_looks_like_its_recording_where_it_is_heard(
+    looks: dict[str, figures.Look], tmp_path: Path
+) -> None:
+    reference = sound(1, 3.0)  # that of `looks`, repeated to the length of a clip
+    style = Style.of(Recording.of_array(reference, RATE, "reference"))
+    look = look_at_style(style)
+    assert look.highest_hz == 12_000.0
+    heard = (look.hz > 100.0) & (look.hz < 8000.0)
+    known = np.interp(look.hz.log(), looks["reference"].hz.log(), looks["reference"].spectrum_db)
+    assert np.abs(known - look.spectrum_db.numpy())[heard.numpy()].mean() < 1.5
+
+
+def test_even_power_is_even_however_it_is_smoothed() -> None:
+    hz = torch.logspace(1.5, 4.3, 50)
+    for octaves in (1 / 12, 1 / 6, 1.0):
+        smooth = figures.smoothed_db(torch.full((2049,), 0.01), RATE, hz, octaves, -140.0)
+        torch.testing.assert_close(smooth, torch.full((50,), -20.0), atol=1e-3, rtol=0)
+
+
+def test_power_is_the_mean_of_blocks_and_channels() -> None:
+    loud = sound(1, 0.5, channels=2)
+    power = figures.average_power([loud], 1024)
+    twice = figures.average_power([loud[:1], 0.0 * loud[:1], loud[1:], 0.0 * loud[1:]], 1024)
+    torch.testing.assert_close(twice, 0.5 * power)
+    assert figures.average_power([loud[:, :100]], 1024).isfinite().all()
+
+
 @pytest.mark.parametrize("on", [(), ("eq",), ("compressor", "overdrive"),
                                 ("eq", "compressor", "overdrive", "reverb")])  # fmt: skip
 @pytest.mark.parametrize("suffix", figures.FORMATS)
@@ -65,11 +94,16 @@ def test_other_endings_and_no_matplotlib_are_said(
     looks: dict[str, figures.Look], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figure = match_figure(looks, Preset(), RATE)
-    with pytest.raises(UsageError, match="can be no report"):
+    with pytest.raises(UsageError, match="to be a picture"):
         save_report(figure, tmp_path / "report.doc", Preset(), {})
+    with pytest.raises(UsageError, match=r"must end in one of \.pdf, \.png, \.svg to be"):
+        figures.check_picture(tmp_path / "plot.html", figures.PLOT_FORMATS)
+    figures.check_picture(tmp_path / "plot.PNG", figures.PLOT_FORMATS)
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(UsageError, match="pip install"):
         match_figure(looks, Preset(), RATE)
+    with pytest.raises(UsageError, match="pip install"):
+        figures.check_picture(tmp_path / "report.png", figures.FORMATS)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,7 +19,7 @@ def attributes(
     quiet: opt.Quiet = False,
 ) -> None:
     """Measure brightness, warmth, roughness and other attributes of recordings."""
-    from .. import console
+    from .. import tables
 
     with bar("Measuring", quiet) as progress:
         from .. import jobs
@@ -33,5 +33,5 @@ def attributes(
         failed = {name: str(error) for name, error in failures.items()}
         print_json({"attributes": found, "failed": failed})
     else:
-        show(console.attributes_tables(found))
+        show(tables.attributes_tables(found))
     raise typer.Exit(1 if failures else 0)

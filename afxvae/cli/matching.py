@@ -11,7 +11,7 @@ from .. import options as opt
 from .app import app
 from .output import bar, load_model, print_json, say_error, show, show_match
 
-__all__ = ["apply", "demo", "embed", "fit", "match"]
+__all__ = ["apply", "demo", "embed", "fit", "interpolate", "match", "style"]
 
 
 @app.command()
@@ -65,6 +65,27 @@ def match(
             progress=progress,
         )
     show_match(matched, as_json, quiet)
+
+
+@app.command()
+def style(
+    reference_path: opt.StyledFile,
+    output: opt.StyleOutput = None,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Keep what a match needs of REFERENCE in a file, to be used in its place."""
+    with bar("Listening", quiet) as progress:
+        from .. import console, jobs
+
+        styled = jobs.style_file(
+            reference_path, output=output, overwrite=overwrite, progress=progress
+        )
+    if as_json:
+        print_json(console.style_document(styled))
+    elif not quiet:
+        print(console.style_summary(styled), file=sys.stderr)
 
 
 @app.command()
@@ -132,6 +153,42 @@ def apply(
         print_json(console.apply_document(applied))
     elif not quiet:
         print(*applied.notes, f"Wrote {applied.output}.", sep="\n", file=sys.stderr)
+
+
+@app.command()
+def interpolate(
+    input_path: opt.InputFile,
+    a_path: opt.FirstPreset,
+    b_path: opt.LastPreset,
+    steps: opt.Steps = 7,
+    output: opt.StepsFolder = None,
+    render: opt.Render = True,
+    same_loudness: opt.SameLoudness = False,
+    device: opt.OnDevice = opt.Device.auto,
+    overwrite: opt.Overwrite = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Write presets between the presets A and B, and INPUT through each of them."""
+    with bar("Interpolating", quiet) as progress:
+        from .. import console, jobs
+
+        between = jobs.interpolate_files(
+            input_path,
+            a_path,
+            b_path,
+            steps=steps,
+            folder=output,
+            render=render,
+            same_loudness=same_loudness,
+            device=device.value,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if as_json:
+        print_json(console.interpolate_document(between))
+    elif not quiet:
+        print(*between.notes, console.interpolate_summary(between), sep="\n", file=sys.stderr)
 
 
 @app.command()

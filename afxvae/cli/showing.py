@@ -12,7 +12,7 @@ __all__ = ["effects", "models"]
 @app.command()
 def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
     """List the effects; of those that are named, show every knob and how it is computed."""
-    from .. import console
+    from .. import tables
     from ..effects import EFFECTS, Chain
 
     chain = Chain(EFFECTS)
@@ -21,20 +21,20 @@ def effects(names: opt.Names = None, as_json: opt.AsJson = False) -> None:
     if as_json:
         print_json({"effects": [row for row in chain.to_dict() if row["name"] in wanted]})
     else:
-        shown = console.effect_pages if names else console.effects_table
+        shown = tables.effect_pages if names else tables.effects_table
         show(shown(chain[name] for name in wanted))
 
 
 @app.command()
 def models(names: opt.ModelNames = None, as_json: opt.AsJson = False) -> None:
     """Show the weights at hand, and say where others come from."""
-    from .. import console, hub
+    from .. import hub, tables
 
     found = [hub.model_info(name) for name in (names or (None,))]
     if as_json:
-        print_json({"models": [console.model_document(model) for model in found]})
+        print_json({"models": [tables.model_document(model) for model in found]})
     else:
-        show(console.models_table(found, hub.BUNDLED_FOLDER))
+        show(tables.models_table(found, hub.BUNDLED_FOLDER))
         print(
             "Others: --model FOLDER, as afxvae train writes it, or --model OWNER/NAME for one on "
             "the Hugging Face Hub, fetched once."

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from .match import FORMATS, Look, look_at, match_figure, save_report
-from .needs import check_matplotlib
-from .null_test import check_plots, null_spectra, plot_null_test
+from .match import FORMATS, Look, look_at, look_at_style, match_figure, save_report
+from .needs import check_picture
+from .null_test import PLOT_FORMATS, null_spectra, plot_null_test
+from .spectra import average_power, smoothed_db
 
 __all__ = [
     "FORMATS",
+    "PLOT_FORMATS",
     "Look",
-    "check_matplotlib",
-    "check_plots",
+    "average_power",
+    "check_picture",
     "look_at",
+    "look_at_style",
     "match_figure",
     "null_spectra",
     "plot_null_test",
     "save_report",
+    "smoothed_db",
 ]

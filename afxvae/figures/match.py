@@ -22,8 +22,9 @@ from ..dsp.units import gain_to_db
 from ..effects.eq import eq_response
 from ..files import replacing
 from ..recordings import Recording
-from ..types import PathLike, UsageError
-from .needs import check_matplotlib
+from ..types import PathLike
+from .needs import check_matplotlib, check_picture
+from .spectra import average_power, smoothed_db
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,14 +33,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..presets import Preset
+    from ..styles import Style
 
-__all__ = ["FORMATS", "Look", "look_at", "match_figure", "save_report"]
+__all__ = ["FORMATS", "Look", "look_at", "look_at_style", "match_figure", "save_report"]
 
 FORMATS = (".html", ".pdf", ".png", ".svg")
 """What `save_report` writes."""
 
 _N_FFT = 8192
 _BANDS = 120
+_OCTAVES = 1 / 6  # standard deviation of a band
+_FLOOR_DB = -200.0
 _LOWEST_HZ, _HIGHEST_HZ = 30.0, 20_000.0
 _SHOWN_S = 6.0  # of a recording in a spectrogram
 _MELS = 128
@@ -54,7 +58,7 @@ class Look:
 
     Attributes:
         hz: Frequencies ``(band,)``.
-        spectrum_db: Average power around them, third octaves wide, at 0 LUFS.
+        spectrum_db: Average power per Hz around them, third octaves wide, at 0 LUFS.
         picture_db: Mel spectrogram ``(frame, mel)`` of six loud seconds, its peak at 0 dB.
         start_s: Where the picture begins in the recording.
         seconds: Length of the picture.
@@ -81,32 +85,33 @@ def look_at(path: PathLike, start_s: float | None = None) -> Look:
         AudioError: The file cannot be read, or is silent.
     """
     recording = Recording.of_file(path)
-    rate, power = recording.sample_rate, _average_power(recording)
-    hz = torch.logspace(math.log10(_LOWEST_HZ), math.log10(min(_HIGHEST_HZ, 0.49 * rate)), _BANDS)
-    bins = torch.linspace(0.0, rate / 2, len(power))
-    near = torch.exp(-0.5 * (6.0 * torch.log2((bins + 1.0) / hz.unsqueeze(1))).square())
-    spectrum = 10.0 * torch.log10((near * power).sum(1) / near.sum(1) + 1e-20) - recording.lufs
+    rate = recording.sample_rate
+    mixed = (block.mean(0, keepdim=True) for block in recording.blocks())
+    power = average_power(mixed, _N_FFT)
     start = float(recording.mixed.starts[0]) / SAMPLE_RATE if start_s is None else start_s
     frames = min(recording.frames, round(_SHOWN_S * rate))
     first = max(0, min(round(start * rate), recording.frames - frames))
     samples = read_segment(path, first, frames).mean(0, keepdim=True)
+    return _look(power, samples, rate, recording.lufs, first)
+
+
+@torch.no_grad()
+def look_at_style(style: Style) -> Look:
+    """What is kept of a recording: its clips, up to 12 kHz; times are those of the first clip."""
+    clips = style.mixed
+    power = average_power(clips.split(1), _N_FFT)
+    return _look(power, clips[:1], SAMPLE_RATE, style.lufs, 0)
+
+
+def _look(power: Tensor, samples: Tensor, rate: int, lufs: float, first: int) -> Look:
+    """At average power ``(bin,)`` and at samples ``(1, time)`` that begin with the `first`."""
+    hz = torch.logspace(math.log10(_LOWEST_HZ), math.log10(min(_HIGHEST_HZ, 0.49 * rate)), _BANDS)
+    density = power * (_N_FFT / rate)  # bins are as wide as the rate makes them
+    spectrum = smoothed_db(density, rate, hz, _OCTAVES, _FLOOR_DB) - lufs
     filters = spectral.mel_filterbank(2048, _MELS, rate, _LOWEST_HZ)
     picture = spectral.log_mel(spectral.power_spectrogram(samples, 2048, 512), filters, -120.0)[0]
     picture = (picture - picture.max()).clamp_min(-_RANGE_DB)
-    return Look(hz, spectrum, picture, first / rate, frames / rate, rate / 2)
-
-
-def _average_power(recording: Recording) -> Tensor:
-    """Of the mean of all channels, ``(bin,)``."""
-    total, frames = torch.zeros(_N_FFT // 2 + 1), 0
-    for block in recording.blocks():
-        mono = block.mean(0, keepdim=True).float()
-        if mono.shape[1] < _N_FFT:
-            mono = torch.nn.functional.pad(mono, (0, _N_FFT - mono.shape[1]))
-        power = spectral.power_spectrogram(mono, _N_FFT, _N_FFT // 2)[0]
-        total += power.sum(0)
-        frames += len(power)
-    return total / frames
+    return Look(hz, spectrum, picture, first / rate, samples.shape[1] / rate, rate / 2)
 
 
 def match_figure(looks: Mapping[str, Look], preset: Preset, sample_rate: int) -> Figure:
@@ -145,12 +150,11 @@ def save_report(figure: Figure, path: PathLike, preset: Preset, rows: Mapping[st
         rows: Titles and texts of further lines, for HTML.
 
     Raises:
-        UsageError: The file cannot be written, or has another ending.
+        UsageError: See `check_picture`, or the file cannot be written.
     """
     path = Path(path)
+    check_picture(path, FORMATS)
     suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"{path} ends in none of {', '.join(FORMATS)}, so it can be no report.")
     with replacing(path) as unfinished:
         if suffix != ".html":
             figure.savefig(unfinished, format=suffix[1:], dpi=130)

@@ -7,33 +7,24 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..dsp import spectral
 from ..files import replacing
 from ..fitting import Fit
-from ..types import UsageError
-from .needs import check_matplotlib
+from .needs import check_picture
+from .spectra import average_power, smoothed_db
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["check_plots", "null_spectra", "plot_null_test"]
+__all__ = ["PLOT_FORMATS", "null_spectra", "plot_null_test"]
 
-_FORMATS = (".png", ".svg", ".pdf")
+PLOT_FORMATS = (".pdf", ".png", ".svg")
+"""What `plot_null_test` writes."""
+
 _N_FFT = 4096
 _BANDS = 160
+_OCTAVES = 1 / 12  # standard deviation of a band
 _LOWEST_HZ = 25.0
 _FLOOR_DB = -140.0
-
-
-def check_plots(path: Path) -> None:
-    """Raise unless a plot can be drawn into a file of this name.
-
-    Raises:
-        UsageError: matplotlib is not installed, or the suffix is none it writes.
-    """
-    check_matplotlib()
-    if path.suffix.lower() not in _FORMATS:
-        raise UsageError(f"{path} must end in one of {', '.join(_FORMATS)} to be a plot.")
 
 
 def null_spectra(found: Fit, dry: Tensor, sample_rate: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -56,26 +47,20 @@ def null_spectra(found: Fit, dry: Tensor, sample_rate: int) -> tuple[Tensor, dic
         for name, part in parts.items()
     }
     same["residual"] = same["rendered"] - same["wet"]
-    bins = torch.arange(_N_FFT // 2 + 1) * (sample_rate / _N_FFT)
     grid = _LOWEST_HZ * (0.5 * sample_rate / _LOWEST_HZ) ** torch.linspace(0.0, 1.0, _BANDS)
-    width = (grid * 0.058).clamp_min(0.6 * sample_rate / _N_FFT).unsqueeze(1)
-    near = torch.exp(-0.5 * ((bins - grid.unsqueeze(1)) / width).square())
-    near = near / near.sum(1, keepdim=True)
-    spectra = {}
-    for name, part in same.items():
-        padded = torch.nn.functional.pad(part, (0, max(0, _N_FFT - part.shape[1])))
-        power = spectral.power_spectrogram(padded, _N_FFT, _N_FFT // 2).mean((0, 1))
-        spectra[name] = 10.0 * torch.log10(near @ power + 10.0 ** (_FLOOR_DB / 10.0))
-    return grid, spectra
+    return grid, {
+        name: smoothed_db(average_power([part], _N_FFT), sample_rate, grid, _OCTAVES, _FLOOR_DB)
+        for name, part in same.items()
+    }
 
 
 def plot_null_test(found: Fit, dry: Tensor, sample_rate: int, path: Path) -> None:
     """Draw the spectra of a null test, see `null_spectra`.
 
     Raises:
-        UsageError: see `check_plots`; the file cannot be written.
+        UsageError: see `check_picture`; the file cannot be written.
     """
-    check_plots(path)
+    check_picture(path, PLOT_FORMATS)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

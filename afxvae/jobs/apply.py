@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from .. import audio
 from ..presets import BLOCK, Preset
 from .parts import Counter, Progress, check_outputs, find_device, output_of
 
-__all__ = ["Applied", "apply_file"]
+__all__ = ["Applied", "applied", "apply_file", "lowered", "write_applied"]
 
 
 class _TooLoudError(Exception):
@@ -59,14 +60,49 @@ def apply_file(
     output, notes = output_of(info, output)
     check_outputs({"output": output}, {"input": input_path, "preset": preset_path}, overwrite)
 
-    def applied() -> Iterator[Tensor]:
-        stream = preset.stream(info.sample_rate, info.channels, chosen)
-        blocks = Counter(info.frames, progress).watch(audio.read_blocks(input_path, BLOCK))
-        return (block.cpu() for block in stream.render(block.to(chosen) for block in blocks))
+    gain_db = write_applied(
+        output,
+        preset,
+        info,
+        lambda: applied(preset, info, chosen, Counter(info.frames, progress)),
+        overwrite,
+    )
+    if gain_db < 0.0:
+        notes.append(lowered(output, gain_db))
+    return Applied(output, preset, gain_db, notes)
 
+
+def applied(
+    preset: Preset, info: audio.AudioInfo, device: torch.device, counter: Counter
+) -> Iterator[Tensor]:
+    """Blocks ``(channel, time)`` of a file through a preset, counted as they are asked for."""
+    stream = preset.stream(info.sample_rate, info.channels, device)
+    blocks = counter.watch(audio.read_blocks(info.path, BLOCK))
+    return (block.cpu() for block in stream.render(block.to(device) for block in blocks))
+
+
+def write_applied(
+    output: Path,
+    preset: Preset,
+    info: audio.AudioInfo,
+    render: Callable[[], Iterator[Tensor]],
+    overwrite: bool,
+) -> float:
+    """Write a file through a preset; return the gain in dB that keeps it in full scale, at most 0.
+
+    Args:
+        output: Where to.
+        preset: An empty one leaves samples beyond full scale as they are.
+        info: Of the input, whose form is kept.
+        render: Begins anew; see `applied`.
+        overwrite: Replace a file that exists.
+
+    Raises:
+        AfxError: it cannot be read or written.
+    """
     meter = audio.PeakMeter()
     form = (info.sample_rate, info.channels, info)
-    blocks = applied()
+    blocks = render()
     gain = 1.0
     try:
         with audio.writing(output, *form, overwrite=overwrite) as put:
@@ -80,9 +116,11 @@ def apply_file(
             meter.add(block)
         gain = meter.limit_gain()
         with audio.writing(output, *form, overwrite=overwrite) as put:
-            for block in applied():
+            for block in render():
                 put(block * gain)
-    gain_db = 20.0 * math.log10(gain)
-    if gain < 1.0:
-        notes.append(f"{output} is {-gain_db:.1f} dB below the preset's level, so as not to clip.")
-    return Applied(output, preset, gain_db, notes)
+    return 20.0 * math.log10(gain)
+
+
+def lowered(output: Path, gain_db: float) -> str:
+    """What to say about it."""
+    return f"{output} is {-gain_db:.1f} dB below the preset's level, so as not to clip."

@@ -73,9 +73,9 @@ def fit_files(
     sources = {"dry recording": dry_path, "wet recording": wet_path}
     check_outputs({what: path for what, path in outputs.items() if path}, sources, overwrite)
     if plot:
-        from ..figures import check_plots
+        from ..figures import PLOT_FORMATS, check_picture
 
-        check_plots(plot)
+        check_picture(plot, PLOT_FORMATS)
     from ..fitting import LONGEST_S, fit
 
     def read(path: Path, rate: int) -> Tensor:

@@ -14,11 +14,12 @@ from torch import Tensor
 from .. import audio
 from ..files import kept_unless_done
 from ..recordings import Recording, Spool
+from ..styles import Style, is_style
 from ..types import UsageError
 from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes, check_weight
 from .ab import Comparison, ab_paths
 from .parts import Counter, Progress, check_outputs, output_of, same_file
-from .report import check_report, write_report
+from .report import write_report
 
 if TYPE_CHECKING:
     from ..matching import Finding
@@ -97,7 +98,7 @@ def match_files(
 
     Args:
         input_path: The recording to change.
-        reference_path: The recording whose style is wanted.
+        reference_path: The recording whose style is wanted, or a file that holds its style.
         also: Other references with their weights, see `match_recordings`.
         output: Where the result goes, `<stem>.matched` beside the input if not given.
         preset: Where the preset goes, beside the output if not given.
@@ -185,20 +186,27 @@ def match_files(
 
 
 def _frames(input_path: Path, references: Sequence[Path]) -> int:
-    """Of all references together; `UsageError` if one of them is the input."""
-    frames = sum(audio.info(path).frames for path in references)
+    """Of all references that are recordings; `UsageError` if one of them is the input."""
+    frames = sum(audio.info(path).frames for path in references if not is_style(path))
     for path in references:
         if same_file(input_path, path):
             raise UsageError(f"The reference {path} is the input: it has no style to lend.")
     return frames
 
 
-def _listen(references: Sequence[Path], source: Recording, counter: Counter) -> list[Recording]:
-    """The references; `UsageError` if one of them sounds like the input, sample for sample."""
-    heard = [Recording.of_file(path, counter.watch) for path in references]
-    for one in heard:
-        if source.same_samples(one):
-            raise UsageError(f"{one.name} has the samples of the input: it has no style to lend.")
+def _listen(references: Sequence[Path], source: Recording, counter: Counter) -> list[Style]:
+    """Styles of the references; `UsageError` if one has the samples of the input."""
+    heard = []
+    for path in references:
+        if is_style(path):
+            style = Style.load(path)
+            same = style.is_of(source)
+        else:
+            recording = Recording.of_file(path, counter.watch)
+            style, same = Style.of(recording), source.same_samples(recording)
+        if same:
+            raise UsageError(f"{path} has the samples of the input: it has no style to lend.")
+        heard.append(style)
     return heard
 
 
@@ -207,7 +215,9 @@ def _more_outputs(
 ) -> dict[str, Path]:
     """What may be asked for beside output and preset, by what messages call it."""
     if report is not None:
-        check_report(report)
+        from ..figures import FORMATS, check_picture
+
+        check_picture(report, FORMATS)
     return {
         **{f"alternative {place}": path for place, path in enumerate(others, 1)},
         **dict(zip(("file a", "file b"), pair, strict=False)),

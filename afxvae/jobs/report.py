@@ -6,21 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import audio
-from ..types import UsageError
+from ..styles import Style, is_style
 
 if TYPE_CHECKING:
     from ..matching import Finding
 
-__all__ = ["check_report", "write_report"]
-
-
-def check_report(path: Path) -> None:
-    """Raise `UsageError` unless a report of this name can be drawn here."""
-    from .. import figures
-
-    if path.suffix.lower() not in figures.FORMATS:
-        raise UsageError(f"The report {path} must end in one of {', '.join(figures.FORMATS)}.")
-    figures.check_matplotlib()
+__all__ = ["write_report"]
 
 
 def write_report(
@@ -29,18 +20,22 @@ def write_report(
     """Look at the three files, and draw.
 
     Args:
-        path: Of the report, see `check_report`.
+        path: Of the report, see `figures.check_picture`.
         input_path: What was changed.
-        reference_path: Whose style was wanted.
+        reference_path: Whose style was wanted, or its style.
         result: What came out.
         found: With the preset and the distances.
     """
     from .. import figures
 
     before = figures.look_at(input_path)
+    if is_style(reference_path):
+        reference = figures.look_at_style(Style.load(reference_path))
+    else:
+        reference = figures.look_at(reference_path)
     looks = {
         "input": before,
-        "reference": figures.look_at(reference_path),
+        "reference": reference,
         "result": figures.look_at(result, before.start_s),
     }
     figure = figures.match_figure(looks, found.preset, audio.info(result).sample_rate)

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ..fitting.fit import Fit
     from ..matching import Match
     from ..measure.equalizer import EqualizerFit
+    from ..presets import Preset
+    from ..styles import Style
 
 __all__ = ["AFXStyleVAE"]
 
@@ -254,6 +256,19 @@ class AFXStyleVAE(
 
         return match(self, audio, reference, **options)
 
+    def style(self, audio: Any, sample_rate: int, name: str = "The reference") -> Style:
+        """What a match needs of a reference ``(channel, time)`` or ``(time,)``, with any weights.
+
+        It can be saved and used in place of the recording, which messages call `name`.
+
+        Raises:
+            AudioError: The recording is silent, shorter than 0.1 s, or not finite.
+        """
+        from ..recordings import Recording
+        from ..styles import Style
+
+        return Style.of(Recording.of_array(as_audio(audio), sample_rate, name))
+
     def fit(self, dry: Any, wet: Any, **options: Any) -> Fit:
         """Find the preset that made `wet` of `dry`, the same recording before and after.
 
@@ -262,6 +277,12 @@ class AFXStyleVAE(
         from ..fitting.fit import fit
 
         return fit(dry, wet, model=self, **options)
+
+    def interpolate(self, a: Preset, b: Preset, steps: int = 7) -> list[Preset]:
+        """Presets from one to another; see `afxvae.interpolation.interpolate`."""
+        from ..interpolation import interpolate
+
+        return interpolate(a, b, steps)
 
     # -- weights
 
