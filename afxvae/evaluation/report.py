@@ -18,6 +18,7 @@ from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .items import PROTOCOLS, ItemResults, Protocol
+from .proofs import ITEMS_FILE, item_lines, write_proofs
 from .protocols import evaluate_items, usable_recordings
 from .rows import COLUMNS, PresetTable, chosen_rows
 from .summary import summarize
@@ -52,7 +53,8 @@ def run(
     Args:
         model: A model, its folder or its name on the Hub; None for the bundled one.
         data: A manifest, the folder of one, or any folder of audio.
-        out: Folder for `evaluation.json`, `evaluation.md` and `items.csv`; made if need be.
+        out: Folder for `evaluation.json`, `evaluation.md`, `items.csv`, and `items.jsonl` with
+            `proofs.json`, see `afxvae.evaluation.proofs`; made if need be.
         items: Number of items of each protocol.
         protocols: Some of `P1`, `P2`.
         seed: Of the items.
@@ -115,6 +117,10 @@ def run(
         _write(out / "evaluation.json", json.dumps(result, indent=1) + "\n")
         _write(out / "evaluation.md", markdown)
         _write(out / "items.csv", _items_csv(measured))
+        lines = [line for results in measured for line in item_lines(results)]
+        if lines:
+            _write(out / ITEMS_FILE, "".join(json.dumps(_rounded(line)) + "\n" for line in lines))
+            write_proofs(out)
     return {**result, "markdown": markdown}
 
 
