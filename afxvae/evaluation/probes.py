@@ -32,8 +32,10 @@ from .styles import STYLES, style_treatments
 if TYPE_CHECKING:
     from ..effects import Chain
 
-__all__ = ["TASKS", "Clips", "gather_clips", "probe", "probes_markdown", "run_probes"]
+__all__ = ["PROBES", "TASKS", "Clips", "gather_clips", "probe", "probes_markdown", "run_probes"]
 
+PROBES = "P5"
+"""Name of the protocol."""
 TASKS = {"styles": tuple(STYLES), "effects": ESTIMATED}
 """Classes by task."""
 _DOMAINS = ("speech", "music")

@@ -23,6 +23,7 @@ from ..types import UsageError
 from .calibration import reliability, risk_coverage, uniformity
 from .evidence import SAMPLES, SHIFTS
 from .items import ItemResults
+from .proof_tables import proofs_markdown
 from .settings import QUANTITIES
 
 __all__ = [
@@ -117,10 +118,15 @@ def prove(
 
 
 def write_proofs(folder: Path) -> dict[str, Any]:
-    """Make the proofs of a results folder, write them as `PROOFS_FILE`, and return them."""
-    proofs = prove(read_items(folder))
-    with replacing(folder / PROOFS_FILE) as unfinished:
-        unfinished.write_text(json.dumps(_rounded(proofs), indent=1) + "\n", encoding="utf-8")
+    """Make the proofs of a results folder, write `PROOFS_FILE` and ``proofs.md``, return them."""
+    proofs: dict[str, Any] = _rounded(prove(read_items(folder)))
+    texts = {
+        PROOFS_FILE: json.dumps(proofs, indent=1) + "\n",
+        "proofs.md": proofs_markdown(proofs),
+    }
+    for name, text in texts.items():
+        with replacing(folder / name) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     return proofs
 
 
