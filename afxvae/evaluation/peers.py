@@ -48,9 +48,9 @@ def matchering_installed() -> bool:
 def matchering(x: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
     """`x` as matchering matches it to `reference`, shape as given.
 
-    Without its limiter, as the truth has none, and so at the level that it gives back behind the
-    limiter: inside, references are brought to full scale. At 44.1 kHz, so what goes through it is resampled
-    there and back. Where it gives up (on silence, say) `x` comes back as it was.
+    Without its limiter, as the truth has none; inside, references are at full scale, which is taken
+    back here, as it does behind its limiter. It works at 44.1 kHz, so what goes through it is
+    resampled there and back. Where it gives up (on silence, say) `x` comes back as it was.
 
     Args:
         x: ``(batch, channel, time)``, one or two channels.
