@@ -26,6 +26,7 @@ def proofs_markdown(proofs: Mapping[str, Any]) -> str:
             "What would come of more or less caution: shares of all items. The row of 0 is the "
             "gate as it is.",
             _gate(proof["gate"]),
+            _critic(proof["critic"]),
             f"### {name}: errors of settings",
             "Quantiles over the items that had the effect and, of times, in which it was found; in "
             "parentheses those of knowing nothing.",
@@ -57,6 +58,18 @@ def _gate(rows: Iterable[Mapping[str, float]]) -> str:
     return markdown_table(["margin, doubts", "left alone", "worse", "closure"], lines)
 
 
+def _critic(critic: Mapping[str, Any]) -> str:
+    if not critic["items"]:
+        return "Nothing was done to any item."
+    return (
+        f"Of {critic['items']} items to which something was done, the critic expected a gain of "
+        f"{number(critic['mean_expected'], 2)} in MR-STFT, and it was "
+        f"{number(critic['mean_gained'], 2)}; it expected harm to "
+        f"{percent(critic['harm_expected'], 1)}, and "
+        f"{percent(critic['harmed'], 1)} were harmed."
+    )
+
+
 def _settings(settings: Mapping[str, Any]) -> str:
     lines = []
     for row in settings.values():
@@ -80,11 +93,12 @@ def _verdict(knobs: Mapping[str, Any]) -> str:
            for part in ("calibrated", "latent")}  # fmt: skip
     sampled = sum(knob["latent"] is not None for knob in knobs.values())
     named = f": {', '.join(off['calibrated'])}" if off["calibrated"] else ""
+    narrow = ": they lie too close together" if off["latent"] else ""
     return (
         f"Of {len(knobs)} knobs the distributions of {len(off['calibrated'])} are not calibrated "
         f"(Kolmogorov and Smirnov, 5 % for all together){named}. Samples of the latent's posterior "
-        f"alone are not calibrated for {len(off['latent'])} of {sampled}: they lie too close "
-        "together. Within: how often the truth was in the central 50, 80 and 95 %."
+        f"alone are not calibrated for {len(off['latent'])} of {sampled}{narrow}. Within: how "
+        "often the truth was in the central 50, 80 and 95 %."
     )
 
 

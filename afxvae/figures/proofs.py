@@ -92,9 +92,9 @@ def _switches_figure(proofs: Mapping[str, Any]) -> Figure:
                 np.array([row[key] for row in found["bins"]])
                 for key in ("predicted", "observed", "items")
             )
-            axes.plot(x, y, color=colour, lw=1, alpha=0.6)
+            axes.plot(x, y, color=colour, lw=1, alpha=0.2)
             label = f"{name}, ECE {found['ece']:.2f}"
-            size = 12 + 160 * n / found["items"]
+            size = 15 + 350 * n / found["items"]
             axes.scatter(x, y, s=size, color=colour, alpha=0.75, lw=0, label=label)
         whole = proof["switches"]["all"]
         for row in whole["bins"]:
@@ -107,7 +107,7 @@ def _switches_figure(proofs: Mapping[str, Any]) -> Figure:
         for handle in legend.legend_handles[:-1]:
             handle.set_sizes([30])  # type: ignore[union-attr]
 
-    return _each(proofs, (5.6, 5.6), draw)
+    return _each(proofs, (5.4, 6.0), draw)
 
 
 def _gate_figure(proofs: Mapping[str, Any]) -> Figure:
@@ -157,7 +157,8 @@ def _settings_figure(proofs: Mapping[str, Any]) -> Figure:
             axes.set_ylabel("% of items with the effect")
             axes.plot([], [], color="k", lw=1.2, ls=":", label="knowing nothing")
         _tidy(axes)
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        where = "center" if name == "delay_time_ms" else "lower right"
+        axes.legend(frameon=False, fontsize=8, loc=where)
     return figure
 
 
