@@ -35,6 +35,7 @@ class LinearProbe:
     def __init__(self, features: Tensor, labels: Tensor, groups: Tensor | None = None) -> None:
         if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
             raise UsageError(f"A probe needs a label for each row of features, not {labels.shape}.")
+        self.classes = int(labels.max()) + 1
         strength = _STRENGTHS[0]
         if groups is not None and len(groups.unique()) > 1:
             strength = self._strength(features, labels, groups)
@@ -58,11 +59,11 @@ class LinearProbe:
         return _STRENGTHS[scores.index(min(scores))]
 
     def _fit(self, features: Tensor, labels: Tensor, strength: float) -> None:
-        x, classes = features.double(), int(labels.max()) + 1
+        x = features.double()
         self.mean, self.scale = x.mean(0), x.std(0, correction=0).clamp_min(1e-9)
         x = (x - self.mean) / self.scale
-        weight = torch.zeros(x.shape[1], classes, dtype=x.dtype, requires_grad=True)
-        bias = torch.zeros(classes, dtype=x.dtype, requires_grad=True)
+        weight = torch.zeros(x.shape[1], self.classes, dtype=x.dtype, requires_grad=True)
+        bias = torch.zeros(self.classes, dtype=x.dtype, requires_grad=True)
         optimizer = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, history_size=20,
                                       line_search_fn="strong_wolfe")  # fmt: skip
 

@@ -50,9 +50,12 @@ def test_evidence_is_of_the_last_row_and_agrees_with_it(results: ItemResults) ->
         now = SHIFTS.index(0.0)
         assert found.distances[now] == item.distances[FINAL]["mr_stft"]
         assert found.untouched[now] == verdict.left_alone
-        # a critic that expects only harm of everything leaves everything alone
-        assert found.untouched[-1]
-        assert found.distances[-1] == item.distances["input"]["mr_stft"]
+        for idle, distance in zip(found.untouched, found.distances, strict=True):
+            if idle:
+                assert distance == pytest.approx(item.distances["input"]["mr_stft"], abs=1e-3)
+        if not any(knob.how == "measured" for knob in found.knobs):
+            # a critic that expects only harm of everything leaves everything alone
+            assert found.untouched[-1]
         assert set(found.probability) == set(found.estimated) == set(ESTIMATED)
         for knob in found.knobs:
             assert item.switches[knob.effect]
@@ -61,8 +64,9 @@ def test_evidence_is_of_the_last_row_and_agrees_with_it(results: ItemResults) ->
             assert 0 <= knob.estimate <= 1
             assert (knob.below is None) == (knob.how == "measured")
             if knob.below is not None:
-                assert (2 * SAMPLES * knob.below) % 1 == pytest.approx(0.0, abs=1e-4)
-    assert all(item.verdicts[FINAL].evidence for item in results.untouched)
+                count = 2 * SAMPLES * knob.below
+                assert count == pytest.approx(round(count), abs=1e-4)
+    assert all(item.verdicts[FINAL].evidence is None for item in results.untouched)
 
 
 def test_a_results_folder_proves_itself(recordings: list[Recording], tmp_path: Path) -> None:
