@@ -51,7 +51,7 @@ HOW = ("estimated", "measured")
 """How a knob was found."""
 SPREADS_FILE = Path(__file__).with_name("spreads.json")
 
-_UNKNOWN = (0.0, 1.0, 0.1, 0.1)  # of a knob that was never fitted
+_UNKNOWN = (0.0, 1.0, 0.2, 0.3)  # of a knob that was never fitted
 _SPREADS = np.geomspace(0.001, 3.0, 56)
 _DOUBTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 _FEWEST = 8  # truths that a fit needs
