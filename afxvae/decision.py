@@ -38,11 +38,17 @@ class Decision:
         candidates: All that were weighed, "nothing" first.
         index: Of the chosen one.
         posterior: Over the latent.
+        inferred: From input and reference, before what was measured has its say.
+        embedded: Style embedding of the input ``(1, embedding)``.
+        measured: As it was given to `decide`.
     """
 
     candidates: list[Candidate]
     index: int
     posterior: Posterior
+    inferred: Inference
+    embedded: Tensor
+    measured: dict[str, Measured]
 
     @property
     def likely(self) -> dict[str, bool]:
@@ -97,7 +103,8 @@ def decide(
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
-    return Decision(found, choose(found, float(model.critic.margin)), inferred.posterior)
+    index = choose(found, float(model.critic.margin))
+    return Decision(found, index, inferred.posterior, inferred, embedded, measured)
 
 
 def infer(

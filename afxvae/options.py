@@ -33,6 +33,7 @@ class Protocol(str, Enum):
 
     P1 = "P1"
     P2 = "P2"
+    P5 = "P5"
 
 
 class Split(str, Enum):
@@ -258,7 +259,7 @@ TrainConfig = Annotated[
 Items = Annotated[int, typer.Option("--items", min=1, help="Pairs for each protocol.")]
 Protocols = Annotated[
     list[Protocol] | None,
-    typer.Option("--protocol", help="May be repeated.", show_default="both"),
+    typer.Option("--protocol", help="May be repeated.", show_default="P1 and P2"),
 ]
 Rows = Annotated[
     list[str] | None,

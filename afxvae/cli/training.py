@@ -50,7 +50,7 @@ def evaluate(
         data,
         out,
         items,
-        [which.value for which in protocol or opt.Protocol],
+        [which.value for which in protocol or (opt.Protocol.P1, opt.Protocol.P2)],
         seed,
         workers,
         rows=row,

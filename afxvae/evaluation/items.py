@@ -7,12 +7,37 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from ..posterior import Knob
 from .settings import SettingsError
 
-__all__ = ["PROTOCOLS", "ItemResult", "ItemResults", "Protocol", "Verdict"]
+__all__ = ["PROTOCOLS", "Evidence", "ItemResult", "ItemResults", "Protocol", "Verdict"]
 
 Protocol: TypeAlias = Literal["P1", "P2"]
 PROTOCOLS: tuple[Protocol, ...] = ("P1", "P2")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the model believed about an item, beside what is true of it.
+
+    Attributes:
+        estimated: By effect, the network's probability that it is on.
+        probability: The same, with what was measured.
+        expected: Advantage of what was chosen, in MR-STFT; 0 for nothing.
+        doubt: The critic's scale of doubt about that.
+        distances: To the truth at matched loudness, were the critic's opinions moved by each of
+            `afxvae.evaluation.evidence.SHIFTS`.
+        untouched: Whether nothing would be done then, apart from the level.
+        knobs: Of effects that were on and were found.
+    """
+
+    estimated: dict[str, float]
+    probability: dict[str, float]
+    expected: float
+    doubt: float
+    distances: tuple[float, ...]
+    untouched: tuple[bool, ...]
+    knobs: tuple[Knob, ...]
 
 
 @dataclass(frozen=True)
@@ -24,12 +49,14 @@ class Verdict:
         switches: By effect, whether it is on in the end; width and gain are not estimated.
         likely: By effect, whether the posterior mean gives it more than even odds.
         errors: Of the settings, see `afxvae.evaluation.settings`; none without a treatment.
+        evidence: Of the last row of the model, on items with a random treatment.
     """
 
     choice: str
     switches: dict[str, bool]
     likely: dict[str, bool]
     errors: dict[str, SettingsError]
+    evidence: Evidence | None = None
 
     @property
     def left_alone(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..effects import Chain
 from ..models.style_vae import AFXStyleVAE
 from ..processes import spread
 from ..types import UsageError
+from .evidence import gather
 from .items import PROTOCOLS, ItemResult, ItemResults, Protocol, Verdict
 from .rows import (
     OURS,
@@ -186,12 +187,15 @@ class _Bench:
         renderings, decisions = render_rows(
             self.model, item, rows, self.presets, generator, self.setup.seed
         )
-        return ItemResult(
-            kind,
-            switched_on(self.model.chain, item.switches),
-            {row: measure(rendering, item.truth) for row, rendering in renderings.items()},
-            {row: self._verdict(item, decision) for row, decision in decisions.items()},
-        )
+        distances = {row: measure(rendering, item.truth) for row, rendering in renderings.items()}
+        verdicts = {row: self._verdict(item, decision) for row, decision in decisions.items()}
+        if "input" in rows and decisions:
+            final = list(decisions)[-1]
+            known = {0: distances["input"]["mr_stft"]}
+            known[decisions[final].index] = distances[final]["mr_stft"]
+            evidence = gather(self.model, item, decisions[final], known)
+            verdicts[final] = replace(verdicts[final], evidence=evidence)
+        return ItemResult(kind, switched_on(self.model.chain, item.switches), distances, verdicts)
 
     def _verdict(self, item: Item, decision: Decision) -> Verdict:
         model, best = self.model, decision.best

@@ -18,8 +18,10 @@ from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .items import PROTOCOLS, ItemResults, Protocol
+from .probes import PROBES, run_probes
+from .proofs import ITEMS_FILE, item_lines, write_proofs
 from .protocols import evaluate_items, usable_recordings
-from .rows import COLUMNS, PresetTable, chosen_rows
+from .rows import COLUMNS, MATCHERING, PresetTable, chosen_rows
 from .summary import summarize
 from .tables import to_markdown
 
@@ -37,7 +39,7 @@ def run(
     data: Path,
     out: Path | None = None,
     items: int = 300,
-    protocols: Sequence[Protocol] = PROTOCOLS,
+    protocols: Sequence[str] = PROTOCOLS,
     seed: int = 0,
     workers: int = 2,
     untouched: int = 100,
@@ -52,9 +54,10 @@ def run(
     Args:
         model: A model, its folder or its name on the Hub; None for the bundled one.
         data: A manifest, the folder of one, or any folder of audio.
-        out: Folder for `evaluation.json`, `evaluation.md` and `items.csv`; made if need be.
+        out: Folder for `evaluation.json`, `evaluation.md`, `items.csv`, and `items.jsonl` with
+            `proofs.json`, see `afxvae.evaluation.proofs`; made if need be.
         items: Number of items of each protocol.
-        protocols: Some of `P1`, `P2`.
+        protocols: Some of `P1`, `P2` and `P5`, see `afxvae.evaluation.probes`.
         seed: Of the items.
         workers: Processes.
         untouched: Number of additional items to which nothing was done, over all protocols.
@@ -73,12 +76,12 @@ def run(
         WeightsError: the model cannot be loaded.
     """
     say = log or (lambda line: None)
-    if not protocols:
-        raise UsageError(f"Give at least one protocol of {', '.join(PROTOCOLS)}.")
+    paired = _paired(protocols)
     recordings = find_recordings(data, split)
-    for protocol in protocols:
+    for protocol in paired:
         usable_recordings(recordings, protocol)
-    chosen_rows(rows, pool is not None)
+    if MATCHERING not in chosen_rows(rows, pool is not None) and rows is None:
+        say(f"without the row {MATCHERING!r}, which needs pip install 'afxvae[bench]'")
     _make_folder(out)
     if not isinstance(model, AFXStyleVAE):
         model = AFXStyleVAE.from_pretrained(model)
@@ -95,12 +98,16 @@ def run(
             seed,
             rows=rows,
             presets=presets,
-            untouched=-(-untouched // len(protocols)),
+            untouched=-(-untouched // len(paired)),
             workers=workers,
             log=log,
         )
-        for protocol in protocols
+        for protocol in paired
     ]
+    probes = None
+    if PROBES in protocols:
+        every = find_recordings(data, None)
+        probes = run_probes(model, every, split or "test", items, seed, log)
     result: dict[str, Any] = {
         "model": {"name": model.identifier, "checksum": model.checksum},
         "version": __version__,
@@ -108,6 +115,7 @@ def run(
         "data": {"split": split or "all", **_described(recordings)},
         "protocols": {results.protocol: summarize(results) for results in measured},
         "latent": latent,
+        "probes": probes,
     }
     result = _rounded(result)
     markdown = to_markdown(result)
@@ -115,6 +123,10 @@ def run(
         _write(out / "evaluation.json", json.dumps(result, indent=1) + "\n")
         _write(out / "evaluation.md", markdown)
         _write(out / "items.csv", _items_csv(measured))
+        lines = [line for results in measured for line in item_lines(results)]
+        if lines:
+            _write(out / ITEMS_FILE, "".join(json.dumps(_rounded(line)) + "\n" for line in lines))
+            write_proofs(out)
     return {**result, "markdown": markdown}
 
 
@@ -142,6 +154,16 @@ def find_recordings(data: Path, split: Split | None = "test") -> list[Recording]
         which = "dry recording" if split is None else f"dry recording in its {split} split"
         raise UsageError(f"{data} has no {which} among {len(recordings)} recordings.")
     return found
+
+
+def _paired(protocols: Sequence[str]) -> list[Protocol]:
+    """Those protocols that compare outputs with the truth."""
+    known = (*PROTOCOLS, PROBES)
+    if not protocols:
+        raise UsageError(f"Give at least one protocol of {', '.join(known)}.")
+    if unknown := [name for name in protocols if name not in known]:
+        raise UsageError(f"protocol is {unknown[0]!r}, but it must be one of {', '.join(known)}.")
+    return [protocol for protocol in PROTOCOLS if protocol in protocols]
 
 
 def _described(recordings: Sequence[Recording]) -> dict[str, Any]:

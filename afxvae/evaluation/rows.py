@@ -17,7 +17,7 @@ from ..loudness import loudness_lufs
 from ..measure import measure_settings
 from ..types import UsageError
 from ..wishes import EFFORTS
-from . import baselines
+from . import baselines, peers
 from .metrics import METRICS, at_matched_loudness
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMNS",
+    "MATCHERING",
     "NETWORK_ONLY",
     "OURS",
     "ROWS",
@@ -39,6 +40,8 @@ __all__ = [
     "render_rows",
 ]
 
+MATCHERING = "matchering"
+"""The row of a peer, which is there where it is installed."""
 NETWORK_ONLY = "ours, nothing measured"
 """As `match` at effort normal, but delay, reverb and chorus are estimated like the rest."""
 OURS = {NETWORK_ONLY: "normal", **{f"ours ({effort})": effort for effort in EFFORTS}}
@@ -48,6 +51,7 @@ ROWS = (
     "loudness only",
     "spectrum only",
     "rule-based",
+    MATCHERING,
     "mean preset",
     "nearest preset",
     "random",
@@ -63,6 +67,7 @@ _BASELINES: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "loudness only": baselines.loudness_only,
     "spectrum only": baselines.spectrum_only,
     "rule-based": baselines.rule_based,
+    MATCHERING: peers.matchering,
 }
 
 
@@ -123,14 +128,20 @@ def chosen_rows(rows: Sequence[str] | None, with_presets: bool) -> tuple[str, ..
     """Rows in the order of the tables: all that can be had, or those asked for and `input`.
 
     Raises:
-        UsageError: there is no such row, or `nearest preset` has no presets to choose from.
+        UsageError: there is no such row, `nearest preset` has no presets to choose from, or
+            `matchering` is not installed.
     """
     if unknown := [row for row in rows or () if row not in ROWS]:
         raise UsageError(f"There is no row {unknown[0]!r}: rows are {', '.join(ROWS)}.")
+    missing = set() if with_presets else {"nearest preset"}
+    if not peers.matchering_installed():
+        missing.add(MATCHERING)
     if rows is None:
-        return tuple(row for row in ROWS if with_presets or row != "nearest preset")
+        return tuple(row for row in ROWS if row not in missing)
     if "nearest preset" in rows and not with_presets:
         raise UsageError("The row 'nearest preset' needs a pool of training material.")
+    if MATCHERING in missing.intersection(rows):
+        raise UsageError(f"The row {MATCHERING!r} needs matchering: pip install 'afxvae[bench]'.")
     return tuple(row for row in ROWS if row == "input" or row in rows)
 
 

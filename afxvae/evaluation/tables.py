@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .probes import probes_markdown
 from .settings import QUANTITIES
 from .summary import TOLERANCE
 
-__all__ = ["to_markdown"]
+__all__ = ["markdown_table", "number", "percent", "to_markdown"]
 
 _OTHER_COLUMNS = {
     "msd": ("MSD", 2),
@@ -36,6 +37,8 @@ def to_markdown(result: Mapping[str, Any]) -> str:
         parts += _protocol(protocol)
     if result.get("latent"):
         parts += _latent(result["latent"])
+    if result.get("probes"):
+        parts.append(probes_markdown(result["probes"]).strip())
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -51,13 +54,13 @@ def _overview(protocols: Iterable[Mapping[str, Any]]) -> str:
                 protocol["protocol"],
                 str(protocol["items"]),
                 _closure(row, ""),
-                _percent(row["worse"], 1),
+                percent(row["worse"], 1),
                 _share_of(alone["of_untouched"], alone["untouched"]),
             ]
         )
     head = ["protocol", "items", "closure at matched loudness (95 %)", "worse than input",
             "untouched items left alone"]  # fmt: skip
-    return _table(head, lines) if lines else ""
+    return markdown_table(head, lines) if lines else ""
 
 
 def _protocol(protocol: Mapping[str, Any]) -> list[str]:
@@ -106,28 +109,28 @@ def _main_table(protocol: Mapping[str, Any]) -> str:
     lines = [
         [
             _named(name, protocol["final"]),
-            _number(row["mr_stft"], 3),
+            number(row["mr_stft"], 3),
             _closure(row, ""),
-            _percent(row["worse"], 1),
+            percent(row["worse"], 1),
             _p_value(row.get("p")),
-            _number(row["mr_stft_rendered"], 3),
+            number(row["mr_stft_rendered"], 3),
             _closure(row, "_rendered"),
-            _percent(row["worse_rendered"], 1),
+            percent(row["worse_rendered"], 1),
         ]
         for name, row in protocol["rows"].items()
     ]
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _other_table(protocol: Mapping[str, Any]) -> str:
     lines = [
         [
             _named(name, protocol["final"]),
-            *(_number(row[key], digits) for key, (_, digits) in _OTHER_COLUMNS.items()),
+            *(number(row[key], digits) for key, (_, digits) in _OTHER_COLUMNS.items()),
         ]
         for name, row in protocol["rows"].items()
     ]
-    return _table(["row", *(label for label, _ in _OTHER_COLUMNS.values())], lines)
+    return markdown_table(["row", *(label for label, _ in _OTHER_COLUMNS.values())], lines)
 
 
 def _breakdown(label: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
@@ -135,35 +138,35 @@ def _breakdown(label: str, groups: Mapping[str, Mapping[str, Any]]) -> str:
         [
             name,
             str(group["items"]),
-            _number(group["input"], 3),
-            _number(group["closure"], 2),
-            _percent(group["worse"], 1),
-            _percent(group["left_alone"]),
+            number(group["input"], 3),
+            number(group["closure"], 2),
+            percent(group["worse"], 1),
+            percent(group["left_alone"]),
         ]
         for name, group in groups.items()
     ]
     head = [label, "items", "MR-STFT of the input", "closure", "worse", "left alone"]
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _left_alone(rows: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         [
             name,
-            _percent(row["of_all"]),
+            percent(row["of_all"]),
             _share_of(row["of_those_among_items"], row["among_items"]),
             _share_of(row["of_additional"], row["untouched"] - row["among_items"]),
         ]
         for name, row in rows.items()
     ]
-    return _table(["row", "all items", "without effect", "additional, untouched"], lines)
+    return markdown_table(["row", "all items", "without effect", "additional, untouched"], lines)
 
 
 def _switches(effects: Mapping[str, Mapping[str, Any]]) -> str:
     keys = ("on", "always_off", "posterior_mean", "decision", "missed", "false")
-    lines = [[name, *(_percent(row[key]) for key in keys)] for name, row in effects.items()]
+    lines = [[name, *(percent(row[key]) for key in keys)] for name, row in effects.items()]
     head = ["effect", "on", "never on", "posterior mean", "decision", "missed", "false"]
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _settings(quantities: Mapping[str, Mapping[str, Any]]) -> str:
@@ -171,7 +174,7 @@ def _settings(quantities: Mapping[str, Mapping[str, Any]]) -> str:
     for name, row in quantities.items():
         curve = QUANTITIES[name].curve
         cells = [(row[f"{key}{suffix}"]) for suffix in ("", "_on") for key in ("found", "blind")]
-        shown = [_number(value, 2) for value in cells]
+        shown = [number(value, 2) for value in cells]
         lines.append(
             [
                 QUANTITIES[name].label,
@@ -181,28 +184,28 @@ def _settings(quantities: Mapping[str, Mapping[str, Any]]) -> str:
             ]
         )
     head = ["quantity", "all items", "nothing", "items with it", "error", "nothing or mean preset"]
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _latent(latent: Mapping[str, Any]) -> list[str]:
     head = ["R2", f"R2 of PCA, {latent['latent_dim']} dimensions", "share of it", "active units",
             "KL, nats"]  # fmt: skip
     cells = [
-        _number(latent["r2"], 3),
-        _number(latent["pca_r2"], 3),
-        _number(latent["r2"] / latent["pca_r2"], 3) if latent["pca_r2"] else "",
+        number(latent["r2"], 3),
+        number(latent["pca_r2"], 3),
+        number(latent["r2"] / latent["pca_r2"], 3) if latent["pca_r2"] else "",
         f"{latent['active_units']} of {latent['latent_dim']}",
-        _number(latent["kl_nats"], 1),
+        number(latent["kl_nats"], 1),
     ]
     right, off = latent["switch_accuracy"], latent["always_off"]
-    switches = [[name, _percent(off[name]), _percent(value)] for name, value in right.items()]
+    switches = [[name, percent(off[name]), percent(value)] for name, value in right.items()]
     return [
         "### The VAE on held-out pairs",
         f"Reconstruction of the difference embedding on pairs of {latent['crops']} held-out crops; "
         "the PCA was fitted to these pairs themselves, which favours it.",
-        _table(head, [cells]),
+        markdown_table(head, [cells]),
         "Effects rightly found on or off by the posterior mean:",
-        _table(["effect", "never on", "posterior mean"], switches),
+        markdown_table(["effect", "never on", "posterior mean"], switches),
     ]
 
 
@@ -214,29 +217,32 @@ def _closure(row: Mapping[str, Any], suffix: str) -> str:
     interval = row[f"closure{suffix}_interval"]
     if interval is None:
         return ""
-    low, high = (_number(value, 2) for value in interval)
-    return f"{_number(row[f'closure{suffix}'], 2)} ({low} to {high})"
+    low, high = (number(value, 2) for value in interval)
+    return f"{number(row[f'closure{suffix}'], 2)} ({low} to {high})"
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """With so many digits, never -0; nothing of None."""
     if value is None:
         return ""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _percent(share: float | None, digits: int = 0) -> str:
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share in per cent; nothing of None."""
     return "" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _share_of(share: float | None, count: int) -> str:
-    return f"{_percent(share)} of {count}" if count else "none"
+    return f"{percent(share)} of {count}" if count else "none"
 
 
 def _p_value(p: float | None) -> str:
     return "" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are figures."""
     alignment = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, alignment, *lines))

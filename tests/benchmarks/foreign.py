@@ -6,7 +6,8 @@ Each cell is one effect with random settings, or chains of two to four of one ma
 reference is treatment(B) and the truth treatment(A) of two halves of a crop, rendered with a second
 of run-in. There are no true settings in our terms, so no oracle; all else is as in the evaluation.
 
-Needs the command `sox`, pedalboard (``pip install -e .[bench]``) and Debian's mda-lv2.
+Needs the command `sox`, pedalboard (``pip install -e .[bench]``) and Debian's mda-lv2; matchering,
+which the same extra brings, gets a row where it is installed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,8 @@ from afxvae.data.corpus import Recording, load_manifest
 from afxvae.data.crops import draw_crop
 from afxvae.dsp.features import ANALYSIS_LUFS, RUN_IN, SAMPLE_RATE
 from afxvae.evaluation.metrics import bootstrap_interval, closure, share_worse
-from afxvae.evaluation.rows import Item, measure, render_rows
+from afxvae.evaluation.peers import matchering_installed
+from afxvae.evaluation.rows import MATCHERING, Item, measure, render_rows
 from afxvae.evaluation.summary import TOLERANCE, paired_p_value
 from afxvae.loudness import normalize_loudness
 from afxvae.processes import spread
@@ -38,7 +41,9 @@ Draw = Callable[[np.random.Generator], "Treatment"]
 Treatment = Callable[[np.ndarray], np.ndarray]
 """From ``(time,)`` to the same at 24 kHz; called with the halves of a crop in turn."""
 
-ROWS = ("input", "loudness only", "spectrum only", "rule-based", "ours (fast)", "ours (normal)")
+PEERS = (MATCHERING,) if matchering_installed() else ()
+BASELINES = ("input", "loudness only", "spectrum only", "rule-based", *PEERS)
+ROWS = (*BASELINES, "ours (fast)", "ours (normal)")
 _HEADROOM = 0.25  # SoX clips at full scale
 _CHUNK = 5
 _LEFT = ("output", "gain", "listen", "stereo", "process")  # ports of mda that stay
@@ -286,7 +291,7 @@ def table(items: list[dict[str, Any]]) -> str:
                 low, high = bootstrap_interval(final, before)
                 text = f"**{text}** ({low:.2f} to {high:.2f})"
             cells.append(text)
-        p = max(paired_p_value(column[row], final) for row in ROWS[:4])
+        p = max(paired_p_value(column[row], final) for row in BASELINES)
         lines.append(f"| {cell} | {len(own)} | {before.mean():.2f} | {' | '.join(cells)} | "
                      f"{p:.3f} |")  # fmt: skip
     return "\n".join(lines)
@@ -302,6 +307,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="gets a line of JSON for every item")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     given = parser.parse_args()
+    if not PEERS:
+        print("without matchering, which needs pip install -e .[bench]", file=sys.stderr)
     recordings = tuple(r for r in load_manifest(given.manifest) if r.split == given.split and r.dry)
     cells = [name for name in CELLS if name.startswith(tuple(given.cell or [""]))]
     jobs = [Job(cell, first, min(_CHUNK, given.items - first), given.seed, recordings)

@@ -1,0 +1,257 @@
+"""P5: what a linear probe finds in frozen embeddings, and in simpler features beside them.
+
+Two tasks, each on speech and on music apart: which of five production styles a clip has (see
+`afxvae.evaluation.styles`), and which of the chain's effects it went through, with random settings.
+Probes learn from the training split and are tested on speakers, instruments or tracks of another.
+Every crop goes through every style and every effect, so that content tells nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.corpus import Recording
+from ..data.crops import draw_crop
+from ..data.pairs import treat
+from ..data.treatments import random_treatments
+from ..dsp import spectral
+from ..dsp.features import RUN_IN, SAMPLE_RATE
+from ..models.estimate import ESTIMATED
+from ..models.style_vae import AFXStyleVAE
+from ..types import UsageError
+from .linear import LinearProbe, accuracy_interval, principal_components, random_projection
+from .styles import STYLES, style_treatments
+
+if TYPE_CHECKING:
+    from ..effects import Chain
+
+__all__ = ["PROBES", "TASKS", "Clips", "gather_clips", "probe", "probes_markdown", "run_probes"]
+
+PROBES = "P5"
+"""Name of the protocol."""
+TASKS = {"styles": tuple(STYLES), "effects": ESTIMATED}
+"""Classes by task."""
+_DOMAINS = ("speech", "music")
+_HEADROOM_DB = (3.0, 9.0)  # below full scale, before a style
+_MELS, _FRAMES = 128, 64
+_N_FFT, _HOP = 4096, 1024
+_MOST_MISSES = 50
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Features of crops, each through every class of every task; the last axes are features.
+
+    Attributes:
+        groups: ``(crop,)``, see `afxvae.data.pairs.group_numbers`.
+        embedding: By task, style embeddings of treated clips ``(crop, class, 256)``.
+        difference: Difference embeddings of the dry other half and them ``(crop, class, 64)``.
+        mel: Mean mel magnitudes to the power of .3 ``(crop, 1 + class, 128)``, the dry half first.
+        picture: Log-mel spectrograms ``(crop, 1 + class, 64 * 128)``, the dry half first.
+    """
+
+    groups: Tensor
+    embedding: dict[str, Tensor]
+    difference: dict[str, Tensor]
+    mel: dict[str, Tensor]
+    picture: dict[str, Tensor]
+
+
+def run_probes(
+    model: AFXStyleVAE,
+    recordings: Sequence[Recording],
+    split: str = "test",
+    items: int = 300,
+    seed: int = 0,
+    log: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Accuracies by domain, task and row.
+
+    Args:
+        model: Its encoder and comparator are probed.
+        recordings: Dry ones, of the training split and of `split`.
+        split: Which to test on.
+        items: Crops to test on in each domain; twice as many to learn from.
+        seed: Of crops and treatments.
+        log: Called with a line for each step.
+
+    Raises:
+        UsageError: A split has no recordings of speech or of music.
+    """
+    say, found = log or (lambda line: None), {}
+    for domain in _DOMAINS:
+        parts = []
+        for number, (name, count) in enumerate((("train", 2 * items), (split, items))):
+            own = [r for r in recordings
+                   if r.split == name and (r.kind == "speech") == (domain == "speech")]  # fmt: skip
+            if not own:
+                raise UsageError(f"The {name} split has no {domain} to probe with.")
+            say(f"P5: {count} crops of {domain}, {name}")
+            parts.append(gather_clips(model, own, count, [seed, _DOMAINS.index(domain), number]))
+        learn, test = parts
+        found[domain] = {
+            "crops": len(test.groups),
+            "groups": len(test.groups.unique()),
+            "learned_from": len(learn.groups),
+            **{task: probe(learn, test, task) for task in TASKS},
+        }
+    return {"split": split, "seed": seed, "domains": found}
+
+
+@torch.no_grad()
+def gather_clips(
+    model: AFXStyleVAE, recordings: Sequence[Recording], count: int, seed: Sequence[int]
+) -> Clips:
+    """Draw crops, a group at a time so that all have their say, and treat and embed them."""
+    rng = np.random.default_rng([*seed, 5])
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    groups: list[int] = []
+    kept: dict[str, list[Tensor]] = {}
+    for recording, halves in _crops(recordings, count, rng):
+        groups.append(zlib.crc32(recording.group.encode()))
+        dry = halves[0, :, RUN_IN:]
+        embedded = model.embed_clips(dry)
+        for task, names in TASKS.items():
+            clip = halves[1:].expand(len(names), -1, -1)
+            controls, switches = _treatments(model.chain, task, generator)
+            if task == "styles":
+                peak_db = -float(rng.uniform(*_HEADROOM_DB))
+                clip = clip * (10.0 ** (peak_db / 20.0) / clip[..., RUN_IN:].abs().max())
+            wet = treat(clip, model.chain, controls, switches)[:, 0]
+            styles = model.embed_clips(wet)
+            mel, picture = _pictures(torch.cat([dry, wet]))
+            difference = model.compare(embedded.expand(len(wet), -1), styles)
+            parts = {"embedding": styles, "difference": difference, "mel": mel, "picture": picture}
+            for name, part in parts.items():
+                kept.setdefault(f"{name} {task}", []).append(part)
+    stacked = {name: torch.stack(rows) for name, rows in kept.items()}
+
+    def of(name: str) -> dict[str, Tensor]:
+        return {task: stacked[f"{name} {task}"] for task in TASKS}
+
+    return Clips(torch.tensor(groups), of("embedding"), of("difference"), of("mel"), of("picture"))
+
+
+def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
+    """Accuracy of a probe of each row's features, with its interval over groups of crops.
+
+    Rows with "both" see the dry other half of the crop too: a difference of features.
+    """
+    classes, rows = len(TASKS[task]), {}
+    for name, (mine, theirs) in _rows(learn, test, task).items():
+        labels, groups = _labels(learn, classes)
+        found = LinearProbe(mine.flatten(0, 1), labels, groups).predict(theirs.flatten(0, 1))
+        labels, groups = _labels(test, classes)
+        right = found == labels
+        crops = torch.arange(len(test.groups)).repeat_interleave(classes)
+        rows[name] = {
+            "dimensions": mine.shape[-1],
+            "accuracy": float(right.double().mean()),
+            "interval": list(accuracy_interval(right, crops)),
+            "by_class": {label: float(right[labels == place].double().mean())
+                         for place, label in enumerate(TASKS[task])},
+        }  # fmt: skip
+    return rows
+
+
+def probes_markdown(result: dict[str, Any]) -> str:
+    """A table of `run_probes`, below a heading of third order."""
+    parts = [
+        "### P5: linear probes",
+        "Share of clips classified rightly, with its 95 % bootstrap interval over crops; split: "
+        f"{result['split']}, seed {result['seed']}. *Both* sees the dry other half of a crop too.",
+    ]
+    for task, names in TASKS.items():
+        domains = result["domains"]
+        about = ", ".join(f"{d} ({v['crops']} crops of {v['groups']} speakers or instruments)"
+                          for d, v in domains.items())  # fmt: skip
+        lines = [f"| {len(names)} {task} | dimensions | {' | '.join(domains)} |",
+                 "| --- | ---: |" + " ---: |" * len(domains)]  # fmt: skip
+        for row in next(iter(domains.values()))[task]:
+            own = [domain[task][row] for domain in domains.values()]
+            cells = [f"{100 * r['accuracy']:.1f} % ({100 * r['interval'][0]:.1f} to "
+                     f"{100 * r['interval'][1]:.1f})" for r in own]  # fmt: skip
+            lines.append(f"| {row} | {own[0]['dimensions']} | {' | '.join(cells)} |")
+        parts += [f"{task.capitalize()}: {about}.", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _crops(
+    recordings: Sequence[Recording], count: int, rng: np.random.Generator
+) -> Iterator[tuple[Recording, Tensor]]:
+    groups = sorted({recording.group for recording in recordings})
+    done = 0
+    for _ in range(_MOST_MISSES * count):
+        if done == count:
+            return
+        group = groups[int(rng.integers(len(groups)))]
+        own = [recording for recording in recordings if recording.group == group]
+        recording = own[int(rng.integers(len(own)))]
+        halves = draw_crop(recording, rng)
+        if halves is not None:
+            done += 1
+            yield recording, halves
+    raise UsageError("The recordings are too silent or too short to draw crops from.")
+
+
+def _treatments(chain: Chain, task: str, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One for each class."""
+    if task == "styles":
+        return style_treatments(chain, generator)
+    controls, switches = random_treatments(chain, len(ESTIMATED), generator)
+    switches = torch.zeros_like(switches)
+    for row, effect in enumerate(ESTIMATED):
+        switches[row, chain.names.index(effect)] = True
+    return controls, switches
+
+
+def _pictures(clips: Tensor) -> tuple[Tensor, Tensor]:
+    """`Clips.mel` and `Clips.picture` of mono clips ``(clip, 131072)`` at one peak."""
+    clips = clips / clips.abs().amax(1, keepdim=True).clamp_min(1e-9)
+    power = spectral.power_spectrogram(clips, _N_FFT, _HOP)
+    filters = spectral.mel_filterbank(_N_FFT, _MELS, SAMPLE_RATE, 0.0).to(power)
+    mel = ((power.sqrt() @ filters + 1e-4) ** 0.3).mean(1)
+    picture = spectral.log_mel(power, filters, -60.0).mT
+    picture = torch.nn.functional.adaptive_avg_pool1d(picture, _FRAMES)
+    return mel, picture.flatten(1)
+
+
+def _labels(clips: Clips, classes: int) -> tuple[Tensor, Tensor]:
+    """Labels and groups, ``(crop * class,)``."""
+    crops = len(clips.groups)
+    return torch.arange(classes).repeat(crops), clips.groups.repeat_interleave(classes)
+
+
+def _rows(learn: Clips, test: Clips, task: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """Features of each row, to learn from and to test on."""
+    both = (learn, test)
+    wide, narrow = learn.embedding[task].shape[-1], learn.difference[task].shape[-1]
+    mel, pictures = ([getattr(clips, name)[task] for clips in both] for name in ("mel", "picture"))
+    rows = {
+        "style embedding": [clips.embedding[task] for clips in both],
+        "random mel projection": _projected([part[:, 1:] for part in mel], wide),
+        "PCA of the spectrogram": _reduced([part[:, 1:] for part in pictures], wide),
+        "both: difference embedding": [clips.difference[task] for clips in both],
+        "both: random mel projection": _projected([part[:, 1:] - part[:, :1] for part in mel],
+                                                  narrow),
+        "both: PCA of the spectrogram": _reduced([part[:, 1:] - part[:, :1] for part in pictures],
+                                                 narrow),
+    }  # fmt: skip
+    return {name: (parts[0], parts[1]) for name, parts in rows.items()}
+
+
+def _projected(parts: Sequence[Tensor], most: int) -> list[Tensor]:
+    weights = random_projection(parts[0].shape[-1], most)
+    return [part.double() @ weights for part in parts]
+
+
+def _reduced(parts: Sequence[Tensor], most: int) -> list[Tensor]:
+    mean, directions = principal_components(parts[0].flatten(0, 1), most)
+    return [(part.double() - mean) @ directions for part in parts]
