@@ -157,8 +157,12 @@ def _settings_figure(proofs: Mapping[str, Any]) -> Figure:
             axes.set_ylabel("% of items with the effect")
             axes.plot([], [], color="k", lw=1.2, ls=":", label="knowing nothing")
         _tidy(axes)
-        where = "center" if name == "delay_time_ms" else "lower right"
-        axes.legend(frameon=False, fontsize=8, loc=where)
+        if not axes.get_legend_handles_labels()[1]:
+            continue
+        if name == "delay_time_ms":
+            axes.legend(frameon=False, fontsize=8, loc="center")
+        else:
+            axes.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
 
 
