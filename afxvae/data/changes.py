@@ -73,9 +73,7 @@ def attribute_changes(shard: dict[str, Tensor]) -> Tensor:
     return (shard["after"] - shard["before"]).mean(1)
 
 
-def draw_heard(
-    recordings: Sequence[Recording], rng: np.random.Generator, count: int
-) -> Tensor:
+def draw_heard(recordings: Sequence[Recording], rng: np.random.Generator, count: int) -> Tensor:
     """Clips of `count` recordings with their run-ins, ``(count, 1, run-in + 65536)``.
 
     Raises:

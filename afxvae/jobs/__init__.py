@@ -9,7 +9,7 @@ from .apply import Applied, apply_file
 from .attributes import measure_files
 from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
 from .fit import Fitted, fit_files
-from .match import Matched, match_files, parse_also, parse_loudness
+from .match import Matched, match_files, parse_also, parse_loudness, parse_moves
 from .parts import Progress, load_model
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "measure_files",
     "parse_also",
     "parse_loudness",
+    "parse_moves",
 ]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .. import audio
 from ..files import kept_unless_done
+from ..models.axes import step_of
 from ..recordings import Recording, Spool
 from ..types import UsageError
 from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes, check_weight

@@ -10,8 +10,8 @@ import torch
 
 from ..data.pairs import pair_up, restore_log_mel
 from ..dsp.features import Features
-from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from ..evaluation.disentanglement import dci, mutual_information_gap, sap, spearman_matrix
+from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from ..regularizers import free_bits, kl
 from .axes import NAMED, NamedAxes, axis_losses, named_ranks
 from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from ..models.style_vae import AFXStyleVAE
     from .surrogate import Surrogate
 
-__all__ = ["EmbeddedPool", "axis_figures", "embed_pool", "latent_figures", "train_latent", "vae_losses"]
+__all__ = [
+    "EmbeddedPool",
+    "axis_figures",
+    "embed_pool",
+    "latent_figures",
+    "train_latent",
+    "vae_losses",
+]
 
 _TREATMENT_WEIGHT = 6.0
 _FREE_BITS = 0.1

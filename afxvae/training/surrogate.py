@@ -31,7 +31,7 @@ __all__ = ["Surrogate", "fit_surrogate", "load_changes"]
 _WIDTH = 40
 _LEVELS = 129  # of the tables of ranks
 _DROPOUT = 0.1
-_STEPS, _BATCH, _RATE, _WEIGHT_DECAY = 1500, 256, 3e-3, 0.3
+_STEPS, _BATCH, _RATE, _WEIGHT_DECAY = 1000, 256, 3e-3, 0.3
 
 
 def load_changes(paths: Sequence[Path]) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,9 +122,14 @@ class Surrogate(nn.Module):
 
 
 def fit_surrogate(
-    chain: Chain, train: Sequence[Path], held_out: Sequence[Path], seed: int = 0
+    chain: Chain,
+    train: Sequence[Path],
+    held_out: Sequence[Path],
+    *,
+    steps: int = _STEPS,
+    seed: int = 0,
 ) -> tuple[Surrogate, dict[str, Any]]:
-    """Fit a `Surrogate` to shards of ``"changes"``; takes about a minute.
+    """Fit a `Surrogate` to shards of ``"changes"``; takes less than a minute.
 
     Returns:
         The surrogate, frozen; and by attribute the Spearman correlation of what it expects with
@@ -141,8 +146,8 @@ def fit_surrogate(
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_for(surrogate, _RATE, _WEIGHT_DECAY)
     seen = surrogate.describe(controls, switches)
-    for step in range(_STEPS):
-        set_rate(optimizer, _RATE * cosine(step / _STEPS))
+    for step in range(steps):
+        set_rate(optimizer, _RATE * cosine(step / steps))
         rows = torch.randint(len(changes), (_BATCH,), generator=generator)
         error = surrogate.judge(seen[rows]) - changes[rows]
         loss = nn.functional.smooth_l1_loss(error / surrogate.spread, torch.zeros_like(error))
