@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .. import audio
 from ..files import kept_unless_done
-from ..models.axes import step_of
 from ..recordings import Recording, Spool
 from ..types import UsageError
 from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes, check_weight
@@ -157,8 +156,6 @@ def match_files(
     source = Recording.of_file(input_path, counter.watch)
     heard = _listen(references, source, counter)
     loaded = model()
-    if wishes.move:
-        step_of(loaded.axes, wishes.move)  # whether there are such axes
     from ..matching import match_recordings
 
     form = (info.sample_rate, info.channels, info)
