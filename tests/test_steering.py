@@ -81,6 +81,7 @@ def test_knobs_stay_in_their_range() -> None:
 def steerable() -> AFXStyleVAE:
     """A model that has learned nothing but which of its dimensions turns the equaliser up."""
     model = untrained(expectation=1.0)
+    model.vae.head.last.weight.data.mul_(30.0)
     step = [6.0] + [0.0] * (model.config["latent_dim"] - 1)
     model.config["axes"] = {"brightness": step}
     return model

@@ -49,6 +49,7 @@ LEAST_SPEARMAN, LEAST_SELECTIVITY = 0.9, 2.0
 _LATENT_STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 _STEERED_STEPS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _PRIOR_EVERY = 8  # one item in so many starts at the prior's mean
+_LEAST_SLOPE = 0.15  # standard deviations for one unit of the latent, to be worth an axis
 _TOLERANCE = 0.02  # standard deviations by which a monotone change may fall back
 
 _Treatments = tuple["Tensor", "Tensor"]
@@ -185,11 +186,13 @@ def calibrated(axes: Axes, responses: Responses) -> Axes:
     """Combinations of axes that change one attribute by one and the others not, on the whole.
 
     The mean changes of all attributes for one unit along each axis are a matrix; the axes are mixed
-    by its inverse.
+    by its inverse. Mixtures that hardly change anything are left out of it.
     """
     low, high = (responses.steps.index(step) for step in (-1.0, 1.0))
     slopes = (responses.changes[:, :, high] - responses.changes[:, :, low]).mean(0) / 2.0
-    steps = torch.linalg.pinv(slopes, rtol=0.05) @ torch.tensor([axes[n] for n in responses.names])
+    steps = torch.linalg.pinv(slopes, atol=_LEAST_SLOPE, rtol=0.0) @ torch.tensor(
+        [axes[n] for n in responses.names]
+    )
     return {name: step.tolist() for name, step in zip(responses.names, steps, strict=True)}
 
 
