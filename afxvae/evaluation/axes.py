@@ -8,7 +8,7 @@ All changes count in standard deviations of what random treatments do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -52,7 +52,7 @@ _PRIOR_EVERY = 8  # one item in so many starts at the prior's mean
 _LEAST_SLOPE = 0.15  # standard deviations for one unit of the latent, to be worth an axis
 _TOLERANCE = 0.02  # standard deviations by which a monotone change may fall back
 
-_Treatments = tuple["Tensor", "Tensor"]
+_Treatments: TypeAlias = "tuple[Tensor, Tensor]"
 
 
 @dataclass(frozen=True)

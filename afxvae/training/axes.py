@@ -46,7 +46,8 @@ class NamedAxes:
 
 def named_ranks(surrogate: Surrogate, controls: Tensor, switches: Tensor) -> Tensor:
     """What treatments do to the attributes of `NAMED`, ``(batch, attribute)`` in ranks."""
-    return surrogate(controls, switches)[:, [AXES.index(name) for name in NAMED]]
+    found: Tensor = surrogate(controls, switches)
+    return found[:, [AXES.index(name) for name in NAMED]]
 
 
 def expected_ranks(model: AFXStyleVAE, estimate: Estimate, surrogate: Surrogate) -> Tensor:

@@ -153,7 +153,7 @@ def latent_figures(
     on = switches[:, estimated_columns(model.chain)]
     right = ((decoded.estimate.logits > 0) == on).float().mean(0)
     divergence = kl(posterior.mean, posterior.log_var).mean(0)
-    named = {}
+    named: dict[str, Any] = {}
     if surrogate is not None:
         named["axes"] = axis_figures(posterior.mean, named_ranks(surrogate, controls, switches))
     return {
