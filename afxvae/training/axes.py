@@ -26,7 +26,7 @@ NAMED = ("brightness", "boominess", "roughness", "decay")
 _ORDER_WEIGHT, _LINE_WEIGHT, _STEER_WEIGHT = 10.0, 1.0, 4.0
 _LINE_WIDTH = 0.3
 _LEAST = 0.1  # ranks; smaller differences have no order
-_STEERED = 256  # latents of a batch that are moved
+_STEERED = 128  # latents of a batch that are moved
 _STEP = 1.2  # standard deviation of their moves
 _FARTHEST = 2.5  # ranks that a moved treatment has to reach at most
 
