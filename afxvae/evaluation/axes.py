@@ -2,7 +2,7 @@
 
 That a dimension follows an attribute says nothing of what happens when it is moved. Here it is
 moved, what is decoded is rendered on held-out clips, and the attributes of the audio are measured.
-All changes count in standard deviations of what random treatments do.
+All changes count in standard deviations of what random treatments do, see `SPREADS`.
 """
 
 from __future__ import annotations
