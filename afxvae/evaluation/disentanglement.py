@@ -19,7 +19,8 @@ def ranks(values: Tensor) -> Tensor:
     """Ranks of ``(item,)`` from 0, equal values with their mean rank, in double precision."""
     _, place, count = values.unique(return_inverse=True, return_counts=True)
     count = count.double()
-    return (count.cumsum(0) - 0.5 * (count + 1.0))[place]
+    found: Tensor = (count.cumsum(0) - 0.5 * (count + 1.0))[place]
+    return found
 
 
 def spearman(one: Tensor, other: Tensor) -> float:
@@ -52,7 +53,8 @@ def sap(latent: Tensor, values: Tensor) -> Tensor:
     z, a = (part.double() - part.double().mean(0) for part in (latent, values))
     scale = z.norm(dim=0).unsqueeze(1) * a.norm(dim=0)
     best = ((z.mT @ a) / scale.clamp_min(1e-12)).square().topk(2, dim=0).values
-    return (best[0] - best[1]).float()
+    gap: Tensor = (best[0] - best[1]).float()
+    return gap
 
 
 def mutual_information_gap(latent: Tensor, values: Tensor, bins: int = _BINS) -> Tensor:
