@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["Decision", "decide", "infer"]
+__all__ = ["Decision", "decide", "infer", "levelled"]
 
 _CRITIC_CLIPS = {"fast": 1, "normal": 2}
 
@@ -91,8 +91,8 @@ def decide(
         others: Clips ``(clip, 131072)`` of other references, and how much their style weighs beside
             that of the first.
     """
-    clips = _levelled(clips)
-    wanted = _levelled(wanted.unsqueeze(1)).squeeze(1)
+    clips = levelled(clips)
+    wanted = levelled(wanted.unsqueeze(1)).squeeze(1)
     plain = clips[:, 0, RUN_IN:]
     heard, theirs = model.listen(plain), model.listen(wanted)
     each = model.embed_features(heard)
@@ -128,7 +128,7 @@ def infer(
     wanted, theirs = reference
     bare = peel(model.chain, wanted, measured)
     if bare is not wanted:
-        bare = _levelled(bare.unsqueeze(1)).squeeze(1)
+        bare = levelled(bare.unsqueeze(1)).squeeze(1)
         theirs = model.listen(bare)
     style = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
     posterior = model.encode(embedded, style)
@@ -147,7 +147,7 @@ def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:
     return mixed / (1.0 + sum(weight for _, weight in others))
 
 
-def _levelled(clips: Tensor) -> Tensor:
+def levelled(clips: Tensor) -> Tensor:
     """Bring each clip ``(clip, 1, [run-in +] 131072)`` to the analysis loudness."""
     _, gain_db = normalize_loudness(clips[..., -CLIP_SAMPLES:], SAMPLE_RATE, ANALYSIS_LUFS)
     return clips * (10.0 ** (gain_db.clamp_max(60.0) / 20.0)).view(-1, 1, 1)

@@ -18,14 +18,16 @@ from .decision import decide
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import render, through
 from .measure import LINEAR, measure_settings, nothing_measured
+from .models.axes import step_of
 from .presets import Preset
 from .recordings import Recording, Spool
+from .steering import steer
 from .styles import Style
 from .types import UsageError
 from .wishes import Wishes, check_weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -110,6 +112,7 @@ def match(
     without: str | Iterable[str] | None = None,
     amount: float = 1.0,
     alternatives: int = 0,
+    move: Mapping[str, float] | None = None,
 ) -> Match:
     """Make `audio` sound as if it had gone through the production of `reference`.
 
@@ -131,11 +134,13 @@ def match(
             of the reference are approached as far.
         alternatives: How many presets to make of candidates that were not chosen, the best by the
             critic's opinion; the input is rendered with each, for its loudness.
+        move: By name of an axis of the model, how far to go on from what was found, in standard
+            deviations of what random treatments do: ``{"brightness": 0.5}``; see `steer`.
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
-        UsageError: An unknown effort, loudness or effect, an amount out of range, or the reference
-            is the input.
+        UsageError: An unknown effort, loudness, effect or axis, an amount or a move out of range,
+            or the reference is the input.
     """
     since = time.perf_counter()
     audio = as_audio(audio)
@@ -147,6 +152,7 @@ def match(
         without=without,
         amount=amount,
         alternatives=alternatives,
+        move=move or {},
     )
     mine = Recording.of_array(audio, sample_rate, "The input")
     theirs = _references(mine, reference, reference_rate or sample_rate)
@@ -197,6 +203,8 @@ def match_recordings(
     """
     since = time.perf_counter() if since is None else since
     wishes = wishes or Wishes()
+    if wishes.move:
+        step_of(model.axes, wishes.move)  # whether there are such axes, before any work
     device = next(model.parameters()).device
     clips, own = (part.to(device) for part in source.clips())
     theirs, first = reference.mixed.to(device), reference.first.to(device)
@@ -211,7 +219,11 @@ def match_recordings(
     others = [(one.mixed.to(device), weight) for one, weight in also]
     decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed, others)
     reference = _levels(reference, also)
-    chosen = render(model, decision.best, source, reference, wishes, spool)
+
+    def moved(candidate: Candidate) -> Candidate:
+        return steer(model, candidate, clips, wishes.move, allowed) if wishes.move else candidate
+
+    chosen = render(model, moved(decision.best), source, reference, wishes, spool)
     cutter = Cutter(source.mixed)
     for block in through(chosen.end, source, chosen.blocks, device):
         put(block)
@@ -219,7 +231,7 @@ def match_recordings(
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
     alternatives = []
     for other in decision.others(wishes.alternatives):
-        made = render(model, other, source, reference, wishes, spool)
+        made = render(model, moved(other), source, reference, wishes, spool)
         alternatives.append(Alternative(preset=made.preset, notes=made.notes, **_opinion(other)))
     seconds = time.perf_counter() - since
     return Finding(
@@ -277,6 +289,9 @@ def _levels(first: Style, others: Sequence[tuple[Style, float]]) -> Style:
 def _about(wishes: Wishes, alternatives: int) -> list[str]:
     """What else there is to say of how it was made."""
     notes = []
+    if wishes.move:
+        moves = ", ".join(f"{name} {distance:+g}" for name, distance in wishes.move.items())
+        notes.append(f"Moved from what was found: {moves}.")
     if wishes.amount != 1.0:
         notes.append(f"{100.0 * wishes.amount:g} % of it applied.")
     if alternatives < wishes.alternatives:

@@ -216,6 +216,14 @@ Amount = Annotated[
     float,
     typer.Option("--amount", metavar="PERCENT", help="How much of what is found to do, 0 to 150."),
 ]
+Move = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--move",
+        metavar="AXIS=NUMBER",
+        help="Go on from what is found, e.g. brightness=+0.5 standard deviations; repeatable.",
+    ),
+]
 Alternatives = Annotated[
     int,
     typer.Option(

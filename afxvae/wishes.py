@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from .effects import default_chain
 from .types import UsageError
@@ -14,6 +14,7 @@ __all__ = [
     "LOUDEST_LUFS",
     "MOST",
     "MOST_ALTERNATIVES",
+    "MOST_MOVE",
     "QUIETEST_LUFS",
     "Wishes",
     "check_weight",
@@ -23,6 +24,7 @@ EFFORTS = ("fast", "normal")
 QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
 MOST = 1.5  # of a treatment
 MOST_ALTERNATIVES = 20
+MOST_MOVE = 3.0  # standard deviations of what treatments do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,12 @@ class Wishes:
         amount: How much of the treatment is applied, 0 to 1.5: 0 leaves the input as it is, 1 is
             the treatment as found, and in between and beyond the amounts of all effects move.
         alternatives: How many presets to make of the best candidates that were not chosen.
+        move: By name of an axis, how far to go on from what was found, -3 to 3 standard deviations
+            of what random treatments do to that attribute. Which axes there are, the model knows.
 
     Raises:
-        UsageError: An unknown effort, loudness or effect, an amount or a number out of range, or
-            effects that contradict each other.
+        UsageError: An unknown effort, loudness or effect, an amount, a number or a move out of
+            range, or effects that contradict each other.
     """
 
     effort: str = "normal"
@@ -52,6 +56,7 @@ class Wishes:
     without: str | Iterable[str] | None = None
     amount: float = 1.0
     alternatives: int = 0
+    move: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:
@@ -77,8 +82,14 @@ class Wishes:
             raise UsageError(
                 f"alternatives is {self.alternatives}, outside its range 0 to {MOST_ALTERNATIVES}."
             )
-        for field in ("only", "without"):
-            object.__setattr__(self, field, _names(getattr(self, field)))
+        for name, distance in self.move.items():
+            if not abs(distance) <= MOST_MOVE:  # or not a number
+                raise UsageError(
+                    f"The move along {name} is {distance:g}, outside its range {-MOST_MOVE:g} to "
+                    f"{MOST_MOVE:g}."
+                )
+        for which in ("only", "without"):
+            object.__setattr__(self, which, _names(getattr(self, which)))
         self._check_effects()
 
     def allows(self, effect: str) -> bool:

@@ -75,6 +75,9 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
     "without nothing": ([*MATCH, "--without", ""], list, "no effect ''; there are eq"),
     "both": ([*MATCH, "--only", "eq", "--without", "eq"], list, "both in only and in without"),
     "amount": ([*MATCH, "--amount", "151"], list, "amount is 151 %, outside its range 0 to 150 %"),
+    "move": ([*MATCH, "--move", "decay=4"], list, "The move along decay is 4, outside its range"),
+    "move a word": ([*MATCH, "--move", "brighter"], list, "--move is 'brighter', but it must be"),
+    "move twice": ([*MATCH, "--move", "decay=1,decay=2"], list, "--move names decay twice."),
     "amount a word": ([*MATCH, "--amount", "much"], list, "--amount"),
     "alternatives": ([*MATCH, "--alternatives", "-1"], list, "outside its range 0 to 20"),
     "an alternative exists": (

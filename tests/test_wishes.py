@@ -47,6 +47,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "alternatives": ({"alternatives": 21}, "alternatives is 21, outside its range 0 to 20."),
     "fewer than none": ({"alternatives": -1}, "alternatives is -1, outside its range 0 to 20."),
     "a part of one": ({"alternatives": 2.5}, "alternatives is 2.5, outside its range 0 to 20."),
+    "too far": (
+        {"move": {"brightness": -3.5}},
+        "along brightness is -3.5, outside its range -3 to 3.",
+    ),
+    "no number": (
+        {"move": {"decay": float("nan")}},
+        "The move along decay is nan, outside its range",
+    ),
     "without gain": ({"without": "gain"}, "gain can not be left out"),
 }
 

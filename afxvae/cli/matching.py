@@ -26,6 +26,7 @@ def match(
     only: opt.Only = None,
     without: opt.Without = None,
     amount: opt.Amount = 100.0,
+    move: opt.Move = None,
     alternatives: opt.Alternatives = 0,
     ab: opt.Comparison = False,
     report: opt.Report = None,
@@ -50,6 +51,7 @@ def match(
             without=",".join(without) if without else None,
             amount=amount / 100.0,
             alternatives=alternatives,
+            move=jobs.parse_moves(move or ()),
         )
         matched = jobs.match_files(
             input_path,

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ..effects import default_chain
 from ..processes import spread
+from .changes import render_changes
 from .comparisons import compare_pool
 from .corpus import load_manifest
 from .pairs import Protocol, group_numbers, make_pairs, render_pool
@@ -36,10 +37,11 @@ class ShardPlan:
         split: ``"train"``, ``"valid"`` or ``"test"``.
         folder: Where shards go.
         what: ``"pool"`` (features of crops, see `render_pool`), ``"pairs"`` (audio, see
-            `make_pairs`, P1 and P2 in turns) or ``"comparisons"`` (of pairs of the pool of the
-            same folder, split and number, see `compare_pool`).
+            `make_pairs`, P1 and P2 in turns), ``"comparisons"`` (of pairs of the pool of the
+            same folder, split and number, see `compare_pool`) or ``"changes"`` (of attributes by
+            treatments, see `render_changes`).
         count: Number of shards.
-        size: Crops or pairs in a shard.
+        size: Crops, pairs or treatments in a shard.
         treatments: Treatments of each half of a crop; pools only.
         seed: Shard i is drawn from ``seed + i``.
     """
@@ -68,6 +70,8 @@ def _render(plan: ShardPlan, index: int) -> Path:
     elif plan.what == "comparisons":
         pool = load_file(plan.path(index, "pool"))
         tensors = compare_pool(pool, default_chain(), seed, plan.size)
+    elif plan.what == "changes":
+        tensors = render_changes(recordings, default_chain(), seed, plan.size)
     else:
         pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, varied=True)
         tensors = {"controls": pairs.controls, "switches": pairs.switches}

@@ -10,7 +10,7 @@ from .attributes import measure_files
 from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
 from .fit import Fitted, fit_files
 from .interpolate import Between, interpolate_files
-from .match import Matched, match_files, parse_also, parse_loudness
+from .match import Matched, match_files, parse_also, parse_loudness, parse_moves
 from .parts import Progress, load_model
 from .style import Styled, style_file
 
@@ -32,5 +32,6 @@ __all__ = [
     "measure_files",
     "parse_also",
     "parse_loudness",
+    "parse_moves",
     "style_file",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..matching import Finding
     from ..models.style_vae import AFXStyleVAE
 
-__all__ = ["Matched", "match_files", "parse_also", "parse_loudness"]
+__all__ = ["Matched", "match_files", "parse_also", "parse_loudness", "parse_moves"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,27 @@ def parse_loudness(text: str) -> str | float:
         f"--loudness is {text!r}, but it must be keep, reference, or a number from "
         f"{QUIETEST_LUFS:g} to {LOUDEST_LUFS:g} LUFS."
     )
+
+
+def parse_moves(texts: Sequence[str]) -> dict[str, float]:
+    """Moves by name of the axis out of `NAME=NUMBER`, several of them also with commas between.
+
+    Raises:
+        UsageError: one of them is no such thing, or an axis is named twice.
+    """
+    moves: dict[str, float] = {}
+    for text in ",".join(texts).split(",") if texts else ():
+        name, equals, number = (part.strip() for part in text.partition("="))
+        try:
+            distance = float(number)
+        except ValueError:
+            distance = math.nan
+        if not name or not equals or math.isnan(distance):
+            raise UsageError(f"--move is {text!r}, but it must be like brightness=+0.5.")
+        if name in moves:
+            raise UsageError(f"--move names {name} twice.")
+        moves[name] = distance
+    return moves
 
 
 def parse_also(text: str) -> tuple[Path, float]:

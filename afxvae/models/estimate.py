@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from ..effects import Chain, Settings
 
-__all__ = ["ESTIMATED", "Estimate", "TreatmentHead", "estimated_columns", "treatment_losses"]
+__all__ = [
+    "ESTIMATED",
+    "Estimate",
+    "TreatmentHead",
+    "estimated_columns",
+    "expected_controls",
+    "treatment_losses",
+]
 
 ESTIMATED = ("eq", "compressor", "overdrive", "chorus", "delay", "reverb")
 """Effects the model estimates; width and gain follow from measurements, not from the latent."""
@@ -98,6 +105,22 @@ class TreatmentHead(nn.Module):
 def estimated_columns(chain: Chain) -> list[int]:
     """Where the effects of `ESTIMATED` stand among those of the chain, in their order."""
     return [chain.names.index(name) for name in ESTIMATED]
+
+
+def expected_controls(estimate: Estimate, chain: Chain) -> Tensor:
+    """Knob positions whose amounts count as far as their effects are probable.
+
+    ``(batch, control)``: every amount has gone from its default towards the estimate by the
+    probability that its effect is on, so that moving a latent fades effects in and out.
+    """
+    certain = estimate.controls.new_ones(len(estimate.controls), len(chain.names))
+    columns = torch.tensor(estimated_columns(chain), device=certain.device)
+    likely = certain.index_copy(1, columns, torch.sigmoid(estimate.logits).to(certain))
+    owner = [chain.names.index(effect) for effect, _ in chain.knobs]
+    defaults = chain.default_controls().to(certain)
+    amounts = torch.tensor([param.amount for param in chain.params], device=certain.device)
+    share = torch.where(amounts, likely[:, owner], 1.0)
+    return defaults + share * (estimate.controls - defaults)
 
 
 def _curve(effect: str, settings: Settings) -> Tensor:

@@ -24,6 +24,7 @@ from ..effects import default_chain
 from ..loudness import normalize_loudness
 from ..measure.equalizer import blend, eq_bands_db
 from ..types import WeightsError
+from .axes import check_axes
 from .encoder import Comparator, Encoder
 from .estimate import ESTIMATED, Estimate
 from .refiner import Judge, Refiner, gated
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from ..measure.equalizer import EqualizerFit
     from ..presets import Preset
     from ..styles import Style
+    from .axes import Axes
 
 __all__ = ["AFXStyleVAE"]
 
@@ -70,9 +72,10 @@ class AFXStyleVAE(
         latent_dim: Size of the latent, the timbre space of treatments.
         chain: The chain's declaration as stored with the weights; it must equal this version's.
         name: What the model calls itself in presets.
+        axes: Named axes of the latent, see `afxvae.models.axes`.
 
     Raises:
-        WeightsError: `chain` has other Params than this version of the package.
+        WeightsError: `chain` has other Params than this version of the package, or `axes` are none.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class AFXStyleVAE(
         latent_dim: int = 16,
         chain: list[dict[str, Any]] | None = None,
         name: str = "afxvae-base",
+        axes: Axes | None = None,
     ) -> None:
         super().__init__()
         self.chain: Chain = default_chain()
@@ -94,6 +98,7 @@ class AFXStyleVAE(
             "embedding_dim": embedding_dim,
             "difference_dim": difference_dim,
             "latent_dim": latent_dim,
+            "axes": check_axes(axes, latent_dim),
             "chain": self.chain.to_dict(),
         }
         self.encoder = Encoder(statistics, embedding_dim)
@@ -109,6 +114,12 @@ class AFXStyleVAE(
     def identifier(self) -> str:
         """Name of the model, as presets carry it."""
         return str(self.config["name"])
+
+    @property
+    def axes(self) -> Axes:
+        """Named axes of the latent, those that a match can be moved along."""
+        axes: Axes = self.config["axes"]
+        return axes
 
     @property
     def checksum(self) -> str:
@@ -322,7 +333,7 @@ class AFXStyleVAE(
             stored, chain = str(config["sha256"]), config["chain"]
             keys = ("statistics", "embedding_dim", "difference_dim", "latent_dim")
             known: dict[str, Any] = {key: int(config[key]) for key in keys}
-            known["name"] = str(config["name"])
+            known |= {"name": str(config["name"]), "axes": config.get("axes")}
         except KeyError as error:
             raise WeightsError(f"{folder / CONFIG_FILE} is damaged: it has no {error}.") from error
         except (OSError, ValueError, TypeError, SafetensorError) as error:

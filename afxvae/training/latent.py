@@ -10,8 +10,10 @@ import torch
 
 from ..data.pairs import pair_up, restore_log_mel
 from ..dsp.features import Features
+from ..evaluation.disentanglement import dci, mutual_information_gap, sap, spearman_matrix
 from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from ..regularizers import free_bits, kl
+from .axes import NAMED, NamedAxes, axis_losses, named_ranks
 from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 from .pool import Pool
 
@@ -22,12 +24,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..models.style_vae import AFXStyleVAE
+    from .surrogate import Surrogate
 
-__all__ = ["EmbeddedPool", "embed_pool", "latent_figures", "train_latent", "vae_losses"]
+__all__ = [
+    "EmbeddedPool",
+    "axis_figures",
+    "embed_pool",
+    "latent_figures",
+    "train_latent",
+    "vae_losses",
+]
 
 _TREATMENT_WEIGHT = 6.0
 _FREE_BITS = 0.1
 _SAMPLED = 0.6  # share of a batch decoded from a sample; the rest from the mean
+_NAMED_FROM, _NAMED_AT = 0.05, 0.25  # shares of the training between which names come to count
 
 
 @dataclass(frozen=True)
@@ -86,11 +97,13 @@ def vae_losses(
     switches: Tensor,
     beta: float,
     generator: torch.Generator,
+    axes: NamedAxes | None = None,
 ) -> dict[str, Tensor]:
     """Terms of the objective in nats per sample, already weighted.
 
     The reconstruction is the sigma-VAE's optimal-variance Gaussian likelihood, ``D/2 ln MSE``
-    (Rybkin, Daniilidis and Levine 2021), of the items decoded from a sample.
+    (Rybkin, Daniilidis and Levine 2021), of the items decoded from a sample. With `axes`, the terms
+    of `axis_losses` are added.
     """
     difference = model.compare(embedded, reference).detach()
     posterior = model.vae.encode(embedded, difference)
@@ -104,14 +117,23 @@ def vae_losses(
     }
     terms = treatment_losses(decoded.estimate, controls, switches, model.chain)
     losses |= {name: _TREATMENT_WEIGHT * value.mean() for name, value in terms.items()}
+    if axes is not None:
+        truth = (controls, switches)
+        losses |= axis_losses(model, axes, posterior.mean, embedded, truth, generator)
     return losses
 
 
 @torch.no_grad()
-def latent_figures(model: AFXStyleVAE, held_out: EmbeddedPool, seed: int = 0) -> dict[str, Any]:
+def latent_figures(
+    model: AFXStyleVAE,
+    held_out: EmbeddedPool,
+    seed: int = 0,
+    surrogate: Surrogate | None = None,
+) -> dict[str, Any]:
     """Held-out figures: R2 beside that of PCA of the same size, active units, switch accuracy.
 
-    PCA is fitted to the held-out differences themselves, which favours it.
+    PCA is fitted to the held-out differences themselves, which favours it. With a surrogate, also
+    how well the first dimensions stand for `NAMED`, see `axis_figures`.
     """
     model.eval()
     generator = torch.Generator().manual_seed(seed)
@@ -131,7 +153,11 @@ def latent_figures(model: AFXStyleVAE, held_out: EmbeddedPool, seed: int = 0) ->
     on = switches[:, estimated_columns(model.chain)]
     right = ((decoded.estimate.logits > 0) == on).float().mean(0)
     divergence = kl(posterior.mean, posterior.log_var).mean(0)
+    named: dict[str, Any] = {}
+    if surrogate is not None:
+        named["axes"] = axis_figures(posterior.mean, named_ranks(surrogate, controls, switches))
     return {
+        **named,
         "r2": float(1.0 - (decoded.difference - difference).square().sum() / total),
         "pca_r2": float(values[:latent_dim].square().sum() / total),
         "active_units": int((posterior.mean.var(0) > 0.01).sum()),
@@ -139,6 +165,31 @@ def latent_figures(model: AFXStyleVAE, held_out: EmbeddedPool, seed: int = 0) ->
         "switch_accuracy": {n: round(float(a), 4) for n, a in zip(ESTIMATED, right, strict=True)},
         "losses": {name: round(float(value.mean()), 4) for name, value in losses.items()},
     }
+
+
+def axis_figures(mean: Tensor, values: Tensor) -> dict[str, Any]:
+    """How well the first dimensions stand for attributes: Spearman, off-axis, SAP, MIG, DCI.
+
+    Off-axis is the largest Spearman of a dimension with another attribute, and beside it that of
+    the attributes themselves, which a perfect axis shares.
+
+    Args:
+        mean: Of posteriors ``(item, latent)``.
+        values: Of the attributes of `NAMED` ``(item, attribute)``.
+    """
+    own = spearman_matrix(mean[:, : len(NAMED)], values)
+    between = spearman_matrix(values, values).fill_diagonal_(0.0).abs().amax(1)
+    off = own.clone().fill_diagonal_(0.0).abs().amax(1)
+    rows = {
+        "spearman": own.diagonal(),
+        "off_axis": off,
+        "between_attributes": between,
+        "sap": sap(mean, values),
+        "mig": mutual_information_gap(mean, values),
+    }
+    shown = {name: [round(v, 3) for v in row.tolist()] for name, row in rows.items()}
+    named = {name: dict(zip(NAMED, row, strict=True)) for name, row in shown.items()}
+    return {**named, "dci": {name: round(v, 3) for name, v in dci(mean, values).items()}}
 
 
 def train_latent(
@@ -151,9 +202,14 @@ def train_latent(
     crops: int = 64,
     rate: float = 1e-3,
     seed: int = 0,
+    surrogate: Surrogate | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train `model.vae` for `steps` batches; resumes from `folder`."""
+    """Train `model.vae` for `steps` batches; resumes from `folder`.
+
+    With a surrogate, the first dimensions of the latent are named, see `axis_losses`; names begin
+    to count after a twentieth of the steps, and count in full after a quarter.
+    """
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_for(model.vae, rate, 1e-2)
     checkpoint = Checkpoint(folder / "latent.safetensors", model.vae, optimizer)
@@ -175,7 +231,11 @@ def train_latent(
         window = order.roll(-first)[: 4 * crops]
         rows = window[torch.randperm(len(window), generator=generator)[:crops]]
         beta = min(1.0, step / (0.25 * steps))
-        losses = vae_losses(model, *train.draw(rows, generator), beta, generator)
+        axes = None
+        if surrogate is not None:
+            strength = (step / steps - _NAMED_FROM) / (_NAMED_AT - _NAMED_FROM)
+            axes = NamedAxes(surrogate, min(1.0, max(0.0, strength)))
+        losses = vae_losses(model, *train.draw(rows, generator), beta, generator, axes)
         descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)
         checkpoint.average.update(model.vae)
         step += 1
@@ -184,8 +244,8 @@ def train_latent(
             log(written.flush(step=step, seconds=round(time.monotonic() - start)))
         checkpoint.save_sometimes(step)
         if step % 1500 == 0:
-            log(f"held out {latent_figures(model, held_out)}")
+            log(f"held out {latent_figures(model, held_out, surrogate=surrogate)}")
     checkpoint.save(step)
     checkpoint.average.copy_to(model.vae)
     model.eval()
-    log(f"held out {latent_figures(model, held_out)}")
+    log(f"held out {latent_figures(model, held_out, surrogate=surrogate)}")

@@ -11,6 +11,7 @@ import torch
 from ..data.shards import load_shard
 from ..dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from ..models.estimate import estimated_columns
+from .axes import NamedAxes
 from .latent import vae_losses
 from .loop import Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..models.style_vae import AFXStyleVAE
     from .latent import EmbeddedPool
+    from .surrogate import Surrogate
 
 __all__ = ["HeardPairs", "load_pairs", "log_spectral_distance", "train_listening"]
 
@@ -128,9 +130,13 @@ def train_listening(
     batch: int = 8,
     rate: float = 2e-4,
     seed: int = 0,
+    surrogate: Surrogate | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train `model.vae` on audio and, on as many batches, on the losses of stage 2."""
+    """Train `model.vae` on audio and, on as many batches, on the losses of stage 2.
+
+    With a surrogate, axes keep their names, see `afxvae.training.axes`.
+    """
     assert CLIP_SAMPLES >= _HEARD_SAMPLES
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_for(model.vae, rate, 1e-2)
@@ -145,7 +151,8 @@ def train_listening(
         set_rate(optimizer, rate * cosine(step / steps))
         first = int(torch.randint(len(order), (1,), generator=generator))
         rows = order.roll(-first)[:64]
-        losses = vae_losses(model, *pool.draw(rows, generator), 1.0, generator)
+        axes = None if surrogate is None else NamedAxes(surrogate)
+        losses = vae_losses(model, *pool.draw(rows, generator), 1.0, generator, axes)
         heard = torch.randint(len(pairs.audio), (batch,), generator=generator)
         losses["audio"] = _AUDIO_WEIGHT * _heard(model, pairs, heard).mean()
         descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)

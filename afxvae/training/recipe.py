@@ -18,14 +18,17 @@ from safetensors.torch import load_file
 from ..data.corpus import Recording, folder_corpus, load_manifest
 from ..data.shards import ShardPlan, render_shards
 from ..effects import default_chain
+from ..evaluation.axes import name_axes
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
+from .axes import NAMED
 from .critic import calibrate, train_critic
 from .encoder import Leg, SupervisedEncoder, forgetful, train_encoder
 from .latent import embed_pool, latent_figures, train_latent
 from .listening import load_pairs, train_listening
 from .pool import Pool
 from .refiner import load_comparisons, train_judge, train_refiner
+from .surrogate import fit_surrogate
 from .trials import load_trials, render_trials
 from .verifier import train_verifier
 
@@ -36,6 +39,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from .surrogate import Surrogate
 
 __all__ = ["Recipe", "Stage", "load_recipe", "run", "train_stages", "write_manifest"]
 
@@ -62,8 +67,12 @@ class Recipe:
         valid_shards: The same of held-out recordings.
         train_pairs: Shards of 32 pairs with audio, P1 and P2 in turns.
         valid_pairs: The same of held-out recordings.
+        train_changes: Shards of 120 treatments whose attributes are measured, from which axes of
+            the latent get their names; without names if 0.
+        valid_changes: The same of held-out recordings.
         comparisons: Pairs of each pool that are compared where they sound alike, for the refiner.
         candidates: Largest number of candidates a pair is tried with for the critic.
+        axis_items: Pairs on which axes are calibrated, and as many on which they are tested.
         most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
         most_touched: Share of held-out items without treatment that may be changed, likewise.
         encoder: Stage 1, in legs.
@@ -81,8 +90,11 @@ class Recipe:
     valid_shards: int = 12
     train_pairs: int = 150
     valid_pairs: int = 16
+    train_changes: int = 20
+    valid_changes: int = 2
     comparisons: int = 192
     candidates: int = 6
+    axis_items: int = 40
     most_worse: float = 0.05
     most_touched: float = 0.05
     encoder: tuple[Leg, ...] = (
@@ -157,10 +169,11 @@ def run(
         manifest = data
         if not data.is_file():
             manifest = write_manifest(folder_corpus(data), out / "manifest.jsonl")
-        splits = {recording.split for recording in load_manifest(manifest) if recording.dry}
+        recordings = [recording for recording in load_manifest(manifest) if recording.dry]
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
-    if missing := [split for split in ("train", "valid") if split not in splits]:
+    known, held_out = ([r for r in recordings if r.split == s] for s in ("train", "valid"))
+    if missing := [s for s, found in (("train", known), ("valid", held_out)) if not found]:
         raise UsageError(
             f"{data} has no dry recording in its {' and no in its '.join(missing)} split: about "
             "one group in ten is for validation, so more recordings are needed."
@@ -173,6 +186,8 @@ def run(
             ("pool", "train", recipe.train_shards, 64, 0),
             ("pairs", "valid", recipe.valid_pairs, 32, 700_000),
             ("pairs", "train", recipe.train_pairs, 32, 500_000),
+            ("changes", "valid", recipe.valid_changes, 120, 2_900_000),
+            ("changes", "train", recipe.train_changes, 120, 2_000_000),
             ("comparisons", "valid", recipe.valid_shards, recipe.comparisons, 1_500_000),
             ("comparisons", "train", recipe.train_shards, recipe.comparisons, 1_000_000),
         )
@@ -180,6 +195,8 @@ def run(
     paths = {key: render_shards(plan, workers, log) for key, plan in plans.items()}
     torch.manual_seed(recipe.seed)
     model = train_stages(recipe, out, shards, paths, workers, log)
+    if recipe.train_changes:
+        name_axes(model, NAMED, known, held_out, items=recipe.axis_items, seed=recipe.seed, log=log)
     folder = out / "model"
     model.save_pretrained(folder)
     return folder
@@ -209,16 +226,18 @@ def train_stages(
     with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         pool = embed_pool(model, Pool(shards, "train"))
     held_out = embed_pool(model, Pool(shards, "valid"))
+    surrogate = _surrogate(recipe, model, paths, log)
     stage = recipe.latent
     train_latent(model, pool, held_out, out, steps=stage.steps, crops=stage.batch, rate=stage.rate,
-                 seed=recipe.seed, log=log)  # fmt: skip
+                 seed=recipe.seed, surrogate=surrogate, log=log)  # fmt: skip
     stage = recipe.listening
     if stage.steps:
         pairs = load_pairs(model, paths["pairs", "train"])
         heard = load_pairs(model, paths["pairs", "valid"])
         train_listening(model, pairs, heard, pool, out, steps=stage.steps, batch=stage.batch,
-                        rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
-    log(f"latent {json.dumps(latent_figures(model, held_out))}")
+                        rate=stage.rate, seed=recipe.seed, surrogate=surrogate,
+                        log=log)  # fmt: skip
+    log(f"latent {json.dumps(latent_figures(model, held_out, surrogate=surrogate))}")
     stage = recipe.verifier
     train_verifier(model, Pool(shards, "train"), Pool(shards, "valid"), out, steps=stage.steps,
                    batch=stage.batch, rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
@@ -240,6 +259,21 @@ def train_stages(
     for row in calibrate(model, held, recipe.most_worse, recipe.most_touched):
         log(json.dumps(row))
     return model
+
+
+def _surrogate(
+    recipe: Recipe,
+    model: AFXStyleVAE,
+    paths: dict[tuple[str, str], list[Path]],
+    log: Callable[[str], None],
+) -> Surrogate | None:
+    """What treatments do to attributes; None if no axis is to be named."""
+    if not recipe.train_changes:
+        return None
+    rendered = (paths["changes", "train"], paths["changes", "valid"])
+    surrogate, figures = fit_surrogate(model.chain, *rendered, seed=recipe.seed)
+    log(f"surrogate {json.dumps(figures)}")
+    return surrogate
 
 
 def _supervised(recipe: Recipe, model: AFXStyleVAE, statistics: int) -> SupervisedEncoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -33,8 +34,11 @@ train_shards = 2
 valid_shards = 1
 train_pairs = 2
 valid_pairs = 1
+train_changes = 1
+valid_changes = 1
 comparisons = 6
 candidates = 2
+axis_items = 1
 encoder = [{ steps = 2, batch = 2 }, { steps = 1, batch = 2, rate = 1e-4, blur = 0.1 }]
 latent = { steps = 2, batch = 2, rate = 1e-3 }
 listening = { steps = 1, batch = 1, rate = 1e-4 }
@@ -82,6 +86,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "ShardPlan", small)
         patch.setattr(processes, "get_context", lambda _: Context)
+        fit = functools.partial(recipe.fit_surrogate, steps=2)
+        patch.setattr(recipe, "fit_surrogate", fit)
 
         def train() -> Path:
             return training.run(config, data=manifest, out=folder / "out", workers=1)
@@ -111,8 +117,8 @@ def test_every_stage_leaves_its_log_and_its_checkpoint(trained: Path) -> None:
     shards_made = sorted(path.name for path in (out / "shards").iterdir())
     assert shards_made == [
         f"{what}-{split}-{index:05d}.safetensors"
-        for what in ("comparisons", "pairs", "pool")
-        for split, count in (("train", 2), ("valid", 1))
+        for what in ("changes", "comparisons", "pairs", "pool")
+        for split, count in (("train", 1 if what == "changes" else 2), ("valid", 1))
         for index in range(count)
     ]
     for stage in ("encoder-1", "encoder-2", "latent", "listening"):
@@ -251,8 +257,11 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         valid_shards=1,
         train_pairs=2,
         valid_pairs=1,
+        train_changes=1,
+        valid_changes=1,
         comparisons=6,
         candidates=2,
+        axis_items=1,
         encoder=(Leg(2, 2), Leg(1, 2, 1e-4, blur=0.1)),
         latent=Stage(2, 2, 1e-3),
         listening=Stage(1, 1, 1e-4),
