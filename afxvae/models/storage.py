@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
 from ..types import WeightsError
 
 __all__ = [
@@ -22,7 +25,9 @@ __all__ = [
     "WEIGHTS_FILE",
     "check_chain",
     "check_state",
+    "check_sum",
     "read_config",
+    "read_state",
     "resolve_folder",
     "weights_checksum",
 ]
@@ -156,6 +161,28 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise WeightsError(f"{path} is damaged: it is not a JSON object.")
     return config
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The tensors in a folder of weights, by name.
+
+    Raises:
+        WeightsError: They cannot be read.
+    """
+    try:
+        return dict(load_file(folder / WEIGHTS_FILE))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"The weights in {folder} cannot be read: {error}.") from error
+
+
+def check_sum(folder: Path, state: Mapping[str, Any], stored: str) -> None:
+    """Raise `WeightsError` unless tensors of a folder have the checksum that its config says."""
+    found = weights_checksum(state)
+    if found != stored:
+        raise WeightsError(
+            f"The weights in {folder} have been altered: their checksum is {found[:12]}..., "
+            f"{CONFIG_FILE} says {stored[:12]}...."
+        )
 
 
 def _download(name: str, revision: str | None, local_files_only: bool) -> Path:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from ..analysis import analysis_clips, as_audio
@@ -33,7 +32,9 @@ from .storage import (
     WEIGHTS_FILE,
     check_chain,
     check_state,
+    check_sum,
     read_config,
+    read_state,
     resolve_folder,
     weights_checksum,
 )
@@ -327,26 +328,20 @@ class AFXStyleVAE(
         Raises:
             WeightsError: See `from_pretrained`.
         """
-        config = read_config(folder)
+        config, state = read_config(folder), read_state(folder)
         try:
-            state = load_file(folder / WEIGHTS_FILE)
             stored, chain = str(config["sha256"]), config["chain"]
             keys = ("statistics", "embedding_dim", "difference_dim", "latent_dim")
             known: dict[str, Any] = {key: int(config[key]) for key in keys}
             known |= {"name": str(config["name"]), "axes": config.get("axes")}
         except KeyError as error:
             raise WeightsError(f"{folder / CONFIG_FILE} is damaged: it has no {error}.") from error
-        except (OSError, ValueError, TypeError, SafetensorError) as error:
+        except (ValueError, TypeError) as error:
             raise WeightsError(f"The weights in {folder} cannot be read: {error}.") from error
         check_chain(chain, default_chain().to_dict())
         model = cls(**known)
         check_state(model.state_dict(), state)
-        found = weights_checksum(state)
-        if found != stored:
-            raise WeightsError(
-                f"The weights in {folder} have been altered: their checksum is {found[:12]}..., "
-                f"config.json says {stored[:12]}...."
-            )
+        check_sum(folder, state, stored)
         model.load_state_dict({name: value.float() for name, value in state.items()})
         return model.eval()
 
