@@ -72,7 +72,8 @@ def distances(points: Tensor) -> Tensor:
 def euclidean(latent: Tensor, targets: Tensor) -> Tensor:
     """Latent distances must equal target distances: ``||D_z - D_T||_F``.
 
-    Esling, Chemla-Romeu-Santos and Bitton, DAFx 2018, eq. 8 with the term R on distances. Invariant to rotation and translation of `latent`.
+    Esling, Chemla-Romeu-Santos and Bitton, DAFx 2018, eq. 8, with its term R as a norm of
+    distances. Invariant to rotation and translation of `latent`.
 
     Args:
         latent: ``(batch, latent)``.
@@ -91,8 +92,8 @@ def gaussian(
 ) -> Tensor:
     """`euclidean` to distances that are drawn anew at each call, as listeners' ratings scatter.
 
-    Esling et al., DAFx 2018, eq. 8 with R on ratings as Gaussians: ``D_T[i, j] ~ N(mean, deviation^2)``. Draws
-    are symmetric and never negative; the diagonal is 0.
+    Esling, Chemla-Romeu-Santos and Bitton, DAFx 2018, eq. 8, with ratings modelled as Gaussians:
+    ``D_T[i, j] ~ N(mean, deviation^2)``. Draws are symmetric, never negative, 0 on the diagonal.
 
     Args:
         latent: ``(batch, latent)``.

@@ -12,6 +12,7 @@ from ..data.pairs import pair_up, restore_log_mel
 from ..dsp.features import Features
 from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from ..regularizers import free_bits, kl
+from .distances import DistanceTerm
 from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 from .pool import Pool
 
@@ -151,9 +152,13 @@ def train_latent(
     crops: int = 64,
     rate: float = 1e-3,
     seed: int = 0,
+    regularizer: DistanceTerm | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train `model.vae` for `steps` batches; resumes from `folder`."""
+    """Train `model.vae` for `steps` batches; resumes from `folder`.
+
+    `regularizer` is added in the second half.
+    """
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_for(model.vae, rate, 1e-2)
     checkpoint = Checkpoint(folder / "latent.safetensors", model.vae, optimizer)
@@ -175,7 +180,10 @@ def train_latent(
         window = order.roll(-first)[: 4 * crops]
         rows = window[torch.randperm(len(window), generator=generator)[:crops]]
         beta = min(1.0, step / (0.25 * steps))
-        losses = vae_losses(model, *train.draw(rows, generator), beta, generator)
+        pairs = train.draw(rows, generator)
+        losses = vae_losses(model, *pairs, beta, generator)
+        if regularizer is not None:
+            losses |= regularizer(model, pairs, step / steps, generator)
         descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)
         checkpoint.average.update(model.vae)
         step += 1
