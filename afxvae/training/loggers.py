@@ -1,4 +1,4 @@
-"""Where the figures of a training run go: CSV always, TensorBoard and Weights & Biases if wanted."""
+"""Where figures of training go: CSV always, TensorBoard and Weights & Biases if wanted."""
 
 from __future__ import annotations
 
