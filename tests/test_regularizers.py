@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from afxvae import regularizers
 from afxvae.regularizers import attribute, free_bits, kl
+from afxvae.types import UsageError
 
 
 def normals(seed: int, *shape: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,3 +85,94 @@ def test_descending_it_orders_a_latent() -> None:
         attribute(latent, values).backward()
         optimizer.step()
     assert bool((latent.diff() > 0).all())
+
+
+def _latents(count: int = 12, size: int = 3) -> torch.Tensor:
+    return torch.randn(count, size, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+
+def test_matching_distances_cost_nothing() -> None:
+    z = _latents()
+    wanted = regularizers.distances(z)
+    assert float(regularizers.euclidean(z, wanted)) == 0.0
+    nothing = torch.zeros_like(wanted)
+    assert float(regularizers.gaussian(z, wanted, nothing)) == pytest.approx(0.0, abs=1e-12)
+    assert float(regularizers.pearson(z, 3.0 * wanted + 1.0)) == pytest.approx(0.0, abs=1e-9)
+    assert float(regularizers.pearson(z, -wanted)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("name", regularizers.REGULARIZERS)
+def test_turning_and_moving_the_latent_changes_nothing(name: str) -> None:
+    z, targets = _latents(), regularizers.distances(_latents(12, 2) * 0.3)
+    turn, _ = torch.linalg.qr(_latents(3, 3))
+    term = regularizers.REGULARIZERS[name]
+    values = [
+        float(term(points, targets, 0.1 * targets, torch.Generator().manual_seed(0)))
+        for points in (z, z @ turn + 5.0)
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+
+
+def test_pearson_knows_no_scale_and_euclidean_does() -> None:
+    z, targets = _latents(), regularizers.distances(_latents(12, 2))
+    first, second = (float(regularizers.pearson(k * z, targets)) for k in (1.0, 40.0))
+    assert first == pytest.approx(second)
+    assert regularizers.euclidean(2.0 * z, targets) != regularizers.euclidean(z, targets)
+
+
+@pytest.mark.parametrize("name", regularizers.REGULARIZERS)
+def test_gradients_are_finite_where_points_coincide(name: str) -> None:
+    for z in (torch.zeros(5, 2), torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 2.0]])):
+        z.requires_grad_()
+        targets = torch.ones(len(z), len(z)) - torch.eye(len(z))
+        regularizers.REGULARIZERS[name](z, targets, 0.1 * targets, None).backward()
+        assert z.grad is not None
+        assert bool(z.grad.isfinite().all())
+
+
+def test_euclidean_is_the_norm_of_the_difference() -> None:
+    z = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    targets = torch.tensor([[0.0, 2.0], [2.0, 0.0]])
+    assert float(regularizers.euclidean(z, targets)) == pytest.approx(18.0**0.5)
+
+
+def test_student_is_least_where_neighbours_agree() -> None:
+    """Two items are each other's only neighbour: each row is 1, each target half."""
+    z = torch.tensor([[0.0], [1.0]])
+    both = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert float(regularizers.student(z, both)) == pytest.approx(2 * torch.log(torch.tensor(2.0)))
+    z = torch.tensor([[0.0], [0.1], [3.0], [3.1]])
+    right = regularizers.distances(z)
+    wrong = right[[0, 2, 1, 3]][:, [0, 2, 1, 3]]
+    assert regularizers.student(z, right) < regularizers.student(z, wrong)
+    assert regularizers.student(z, right) >= 4 * torch.log(torch.tensor(4.0))
+
+
+def test_drawn_distances_scatter_about_their_mean() -> None:
+    mean = 4.0 * (torch.ones(200, 200) - torch.eye(200))
+    drawn = regularizers.draw_distances(mean, 0.5 * mean / 4.0, torch.Generator().manual_seed(1))
+    assert torch.equal(drawn, drawn.T)
+    assert bool((drawn.diagonal() == 0.0).all())
+    off = drawn[mean > 0]
+    assert float(off.mean()) == pytest.approx(4.0, abs=0.02)
+    assert float(off.std()) == pytest.approx(0.5, abs=0.02)
+
+
+def test_class_prior_is_the_divergence_of_gaussians() -> None:
+    mean, log_var, place = _latents(), 0.3 * _latents(12, 3) - 1.0, _latents(12, 3)
+    one, other = (
+        torch.distributions.Normal(mean, (0.5 * log_var).exp()),
+        torch.distributions.Normal(place, 0.7),
+    )
+    known = torch.distributions.kl_divergence(one, other)
+    assert torch.allclose(regularizers.class_prior(mean, log_var, place, 0.49), known)
+    plain = regularizers.class_prior(mean, log_var, torch.zeros(3), 1.0)
+    assert torch.allclose(plain, regularizers.kl(mean, log_var))
+    assert float(regularizers.class_prior(place, torch.zeros(12, 3), place, 1.0).abs().max()) == 0.0
+
+
+def test_targets_of_another_shape_are_refused() -> None:
+    with pytest.raises(UsageError, match="a row for each"):
+        regularizers.pearson(torch.zeros(4, 2), torch.zeros(3, 3))
+    with pytest.raises(UsageError, match="one square"):
+        regularizers.draw_distances(torch.zeros(4, 3), torch.zeros(4, 3))

@@ -4,5 +4,21 @@ from __future__ import annotations
 
 from .catalogue import ATTRIBUTES, attributes
 from .sound import LOWEST_RATE
+from .space import (
+    Dissimilarities,
+    Scaling,
+    classical_scaling,
+    load_dissimilarities,
+    nonmetric_scaling,
+)
 
-__all__ = ["ATTRIBUTES", "LOWEST_RATE", "attributes"]
+__all__ = [
+    "ATTRIBUTES",
+    "LOWEST_RATE",
+    "Dissimilarities",
+    "Scaling",
+    "attributes",
+    "classical_scaling",
+    "load_dissimilarities",
+    "nonmetric_scaling",
+]

@@ -14,6 +14,7 @@ from ..evaluation.disentanglement import dci, mutual_information_gap, sap, spear
 from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
 from ..regularizers import free_bits, kl
 from .axes import NAMED, NamedAxes, axis_losses, named_ranks
+from .distances import DistanceTerm
 from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 from .pool import Pool
 
@@ -192,6 +193,14 @@ def axis_figures(mean: Tensor, values: Tensor) -> dict[str, Any]:
     return {**named, "dci": {name: round(v, 3) for name, v in dci(mean, values).items()}}
 
 
+def _axes(surrogate: Surrogate | None, progress: float) -> NamedAxes | None:
+    """How much names count at a share of the training."""
+    if surrogate is None:
+        return None
+    strength = (progress - _NAMED_FROM) / (_NAMED_AT - _NAMED_FROM)
+    return NamedAxes(surrogate, min(1.0, max(0.0, strength)))
+
+
 def train_latent(
     model: AFXStyleVAE,
     train: EmbeddedPool,
@@ -203,12 +212,14 @@ def train_latent(
     rate: float = 1e-3,
     seed: int = 0,
     surrogate: Surrogate | None = None,
+    regularizer: DistanceTerm | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train `model.vae` for `steps` batches; resumes from `folder`.
 
     With a surrogate, the first dimensions of the latent are named, see `axis_losses`; names begin
     to count after a twentieth of the steps, and count in full after a quarter.
+    `regularizer` is added in the second half.
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_for(model.vae, rate, 1e-2)
@@ -231,11 +242,10 @@ def train_latent(
         window = order.roll(-first)[: 4 * crops]
         rows = window[torch.randperm(len(window), generator=generator)[:crops]]
         beta = min(1.0, step / (0.25 * steps))
-        axes = None
-        if surrogate is not None:
-            strength = (step / steps - _NAMED_FROM) / (_NAMED_AT - _NAMED_FROM)
-            axes = NamedAxes(surrogate, min(1.0, max(0.0, strength)))
-        losses = vae_losses(model, *train.draw(rows, generator), beta, generator, axes)
+        pairs = train.draw(rows, generator)
+        losses = vae_losses(model, *pairs, beta, generator, _axes(surrogate, step / steps))
+        if regularizer is not None:
+            losses |= regularizer(model, pairs, step / steps, generator)
         descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)
         checkpoint.average.update(model.vae)
         step += 1

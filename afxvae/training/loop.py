@@ -12,6 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from .loggers import writers_for
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -135,10 +137,14 @@ class Checkpoint:
 
 
 class Log:
-    """Means of named values, printed by the caller and kept as JSON lines."""
+    """Means of named values, printed by the caller, kept as JSON lines and CSV beside them.
+
+    Within `afxvae.training.loggers.logging_to` they go to another logger too.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._writers = writers_for(path)
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
 
@@ -154,5 +160,7 @@ class Log:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+        for writer in self._writers:
+            writer.write(row)
         self._sums, self._counts = {}, {}
         return "  ".join(f"{name} {value}" for name, value in row.items())

@@ -23,9 +23,11 @@ from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .axes import NAMED
 from .critic import calibrate, train_critic
+from .distances import DistanceTerm
 from .encoder import Leg, SupervisedEncoder, forgetful, train_encoder
 from .latent import embed_pool, latent_figures, train_latent
 from .listening import load_pairs, train_listening
+from .loggers import check_logger, logging_to
 from .pool import Pool
 from .refiner import load_comparisons, train_judge, train_refiner
 from .surrogate import fit_surrogate
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
     from .surrogate import Surrogate
 
-__all__ = ["Recipe", "Stage", "load_recipe", "run", "train_stages", "write_manifest"]
+__all__ = ["LatentStage", "Recipe", "Stage", "load_recipe", "run", "train_stages", "write_manifest"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,25 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class LatentStage(Stage):
+    """Stage 2, and what else shapes the latent.
+
+    Attributes:
+        regularizer: One of `afxvae.regularizers.REGULARIZERS`, on distances between treatments in
+            the second half of the stage; none if empty.
+        weight: Of the regulariser, in nats per sample.
+    """
+
+    regularizer: str = ""
+    weight: float = 5.0
+
+    @property
+    def term(self) -> DistanceTerm | None:
+        """The regulariser, if there is one."""
+        return DistanceTerm(self.regularizer, self.weight) if self.regularizer else None
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What `run` does; every field can be set in a TOML file.
 
@@ -63,6 +84,9 @@ class Recipe:
         start: Model whose encoder is trained further, a folder, owner/name on the Hub, or
             ``"bundled"``; a new one if empty.
         seed: Of everything random.
+        logger: Where figures go beside CSV and JSON lines: ``"tensorboard"``, ``"wandb"`` (offline
+            unless `WANDB_MODE` says otherwise), ``"csv"`` for nowhere else, or ``"auto"``,
+            TensorBoard where it is installed.
         train_shards: Pools of 64 crops with 3 treatments of each half.
         valid_shards: The same of held-out recordings.
         train_pairs: Shards of 32 pairs with audio, P1 and P2 in turns.
@@ -86,6 +110,7 @@ class Recipe:
     name: str = "afxvae-base"
     start: str = ""
     seed: int = 0
+    logger: str = "auto"
     train_shards: int = 150
     valid_shards: int = 12
     train_pairs: int = 150
@@ -102,7 +127,7 @@ class Recipe:
         Leg(2600, rate=1e-3),
         Leg(2400, rate=8e-4),
     )
-    latent: Stage = field(default_factory=lambda: Stage(2600, 48, 1.2e-3))
+    latent: LatentStage = field(default_factory=lambda: LatentStage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
     verifier: Stage = field(default_factory=lambda: Stage(1500, 64, 2e-3))
     refiner: Stage = field(default_factory=lambda: Stage(800, 384, 1e-3))
@@ -125,7 +150,8 @@ def load_recipe(path: Path | None) -> Recipe:
                 value = table.pop(known.name)
                 if known.name == "encoder":
                     value = tuple(Leg(**leg) for leg in value)
-                values[known.name] = Stage(**value) if isinstance(value, dict) else value
+                kind = LatentStage if known.name == "latent" else Stage
+                values[known.name] = kind(**value) if isinstance(value, dict) else value
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
     if table:
@@ -165,6 +191,8 @@ def run(
         UsageError: The recipe or the data cannot be used.
     """
     recipe = load_recipe(config)
+    check_logger(recipe.logger)  # before hours of rendering
+    _ = recipe.latent.term
     try:
         manifest = data
         if not data.is_file():
@@ -194,7 +222,8 @@ def run(
     }
     paths = {key: render_shards(plan, workers, log) for key, plan in plans.items()}
     torch.manual_seed(recipe.seed)
-    model = train_stages(recipe, out, shards, paths, workers, log)
+    with logging_to(recipe.logger, recipe.name):
+        model = train_stages(recipe, out, shards, paths, workers, log)
     if recipe.train_changes:
         name_axes(model, NAMED, known, held_out, items=recipe.axis_items, seed=recipe.seed, log=log)
     folder = out / "model"
@@ -227,9 +256,10 @@ def train_stages(
         pool = embed_pool(model, Pool(shards, "train"))
     held_out = embed_pool(model, Pool(shards, "valid"))
     surrogate = _surrogate(recipe, model, paths, log)
-    stage = recipe.latent
+    stage: Stage = recipe.latent
     train_latent(model, pool, held_out, out, steps=stage.steps, crops=stage.batch, rate=stage.rate,
-                 seed=recipe.seed, surrogate=surrogate, log=log)  # fmt: skip
+                 seed=recipe.seed, surrogate=surrogate, regularizer=recipe.latent.term,
+                 log=log)  # fmt: skip
     stage = recipe.listening
     if stage.steps:
         pairs = load_pairs(model, paths["pairs", "train"])

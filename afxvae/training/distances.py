@@ -1,0 +1,89 @@
+"""A regulariser of the latent by distances between treatments, for stage 2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..regularizers import REGULARIZERS
+from ..types import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..effects import Chain
+    from ..models.style_vae import AFXStyleVAE
+
+__all__ = ["DistanceTerm", "treatment_distances"]
+
+_DEVIATION = 0.2  # of a target distance, as a share of it
+
+
+def treatment_distances(chain: Chain, controls: Tensor, switches: Tensor) -> Tensor:
+    """Distances between treatments from their knobs, ``(treatment, treatment)``.
+
+    An effect that only one of two treatments has counts 1, one that both have the mean square
+    difference of its knobs; the distance is the root of the sum.
+
+    Args:
+        chain: Of the treatments.
+        controls: ``(treatment, control)`` in [0, 1].
+        switches: ``(treatment, effect)`` boolean.
+    """
+    total = torch.zeros(len(controls), len(controls), device=controls.device)
+    for index, name in enumerate(chain.names):
+        on = switches[:, index].bool()
+        knobs = controls[:, chain.knobs_of(name)]
+        apart = (knobs.unsqueeze(0) - knobs.unsqueeze(1)).square().mean(-1)
+        both, one = on.unsqueeze(0) & on.unsqueeze(1), on.unsqueeze(0) ^ on.unsqueeze(1)
+        total += both * apart + one
+    return total.sqrt()
+
+
+class DistanceTerm:
+    """One of `REGULARIZERS` on the posterior means of a batch.
+
+    It is off in the first half of training and reaches its weight in the tenth that follows.
+
+    Args:
+        name: Of the regulariser.
+        weight: In nats per sample.
+
+    Raises:
+        UsageError: There is no such regulariser, or the weight is negative.
+    """
+
+    def __init__(self, name: str, weight: float) -> None:
+        if name not in REGULARIZERS:
+            known = ", ".join(REGULARIZERS)
+            raise UsageError(f"There is no regularizer {name!r}; there are {known}.")
+        if weight < 0.0:
+            raise UsageError(f"The weight of a regularizer is {weight:g}; it must be at least 0.")
+        self.name, self.weight = name, weight
+
+    def __call__(
+        self,
+        model: AFXStyleVAE,
+        pairs: tuple[Tensor, Tensor, Tensor, Tensor],
+        progress: float,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """The weighted term by its name, or nothing while it is off.
+
+        Args:
+            model: Whose posterior is shaped.
+            pairs: Input and reference embeddings, controls and switches.
+            progress: Share of the training that is done, in [0, 1].
+            generator: Draws target distances.
+        """
+        share = min(1.0, (progress - 0.5) / 0.1)
+        if share <= 0.0:
+            return {}
+        embedded, reference, controls, switches = pairs
+        with torch.no_grad():
+            difference = model.compare(embedded, reference)
+            targets = treatment_distances(model.chain, controls, switches)
+        mean = model.vae.encode(embedded, difference).mean
+        term = REGULARIZERS[self.name](mean, targets, _DEVIATION * targets, generator)
+        return {self.name: share * self.weight * term}

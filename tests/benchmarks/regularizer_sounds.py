@@ -1,0 +1,136 @@
+"""Sounds for the comparison of regularisers: clips, treated by one effect each, embedded, measured.
+
+`sounds` renders once and keeps the result in a folder; the same seed gives the same sounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from afxvae.data.corpus import Recording, load_manifest
+from afxvae.data.crops import draw_crop
+from afxvae.data.treatments import USUAL_RANGES
+from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from afxvae.effects import EFFECTS, Chain
+from afxvae.models.style_vae import AFXStyleVAE
+from afxvae.timbre import ATTRIBUTES, attributes
+
+FAMILIES = {
+    "eq": "tone",
+    "tilt": "tone",
+    "compressor": "dynamics",
+    "gate": "dynamics",
+    "overdrive": "drive",
+    "bit_crusher": "drive",
+    "chorus": "modulation",
+    "phaser": "modulation",
+    "tremolo": "modulation",
+    "delay": "time",
+    "reverb": "time",
+}
+KINDS = {
+    "speech": "voice",
+    "guitar": "plucked",
+    "bass": "plucked",
+    "piano": "keys",
+    "keys": "keys",
+    "strings": "sustained",
+    "winds": "sustained",
+    "drums": "struck",
+    "percussion": "struck",
+}
+NAMES = tuple(ATTRIBUTES)
+TREATMENTS = 2  # of each crop
+MEASURED = 2 * SAMPLE_RATE  # samples of a clip whose attributes are measured
+
+
+def sounds(
+    manifest: Path, folder: Path, crops: int, seed: int, log: Callable[[str], None]
+) -> dict[str, Tensor]:
+    """Dry and treated clips, as tables with a row for each.
+
+    Returns:
+        ``dry`` ``(crop, embedding)``, ``dry_attributes`` ``(crop, attribute)``, ``kind`` and
+        ``held_out`` ``(crop,)``; ``difference`` ``(crop, treatment, difference)``, ``change``
+        ``(crop, treatment, attribute)``, ``effect`` and ``setting`` ``(crop, treatment)``, where a
+        setting is the position of the effect's first knob in [0, 1].
+    """
+    path = folder / f"sounds-{crops}-{seed}.safetensors"
+    if path.exists():
+        return load_file(path)
+    model = AFXStyleVAE.from_pretrained()
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    rows: list[dict[str, Tensor]] = []
+    chosen = recordings_of(load_manifest(manifest), rng)
+    while len(rows) < crops:
+        kind, recording = next(chosen)
+        halves = draw_crop(recording, rng)
+        if halves is None:
+            continue
+        row = _row(model, halves[0], len(rows), generator)
+        row["kind"] = torch.tensor(kind)
+        row["held_out"] = torch.tensor(recording.split != "train")
+        rows.append(row)
+        if len(rows) % 20 == 0:
+            log(f"{len(rows)} of {crops} crops")
+    table = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(table, path)
+    return table
+
+
+def recordings_of(recordings: list[Recording], rng: np.random.Generator):
+    """Kinds in turn, and of each a random recording; every third time round one held out."""
+    kinds = list(KINDS)
+    turn = 0
+    while True:
+        for number, kind in enumerate(kinds):
+            of_kind = [r for r in recordings if r.kind == kind]
+            wanted = [r for r in of_kind if (r.split != "train") == (turn % 3 == 2)] or of_kind
+            yield number, wanted[int(rng.integers(len(wanted)))]
+        turn += 1
+
+
+def draw_controls(chain: Chain, generator: torch.Generator) -> Tensor:
+    """Random positions ``(1, control)`` in the usual ranges."""
+    ends = torch.tensor([
+        [p.to_control(end) for end in USUAL_RANGES.get((e, p.name), (p.minimum, p.maximum))]
+        for e, p in chain.knobs
+    ])  # fmt: skip
+    return (ends[:, 0] + ends.diff(dim=1)[:, 0] * torch.rand(len(ends), generator=generator))[None]
+
+
+@torch.no_grad()
+def _row(
+    model: AFXStyleVAE, half: Tensor, number: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    by_name = {effect.name: effect for effect in EFFECTS}
+    clips, effects, settings = [half[0, -CLIP_SAMPLES:]], [], []
+    for turn in range(TREATMENTS):
+        effect = (TREATMENTS * number + turn) % len(FAMILIES)
+        chain = Chain([by_name[list(FAMILIES)[effect]]])
+        controls = draw_controls(chain, generator)
+        on = {name: torch.ones(1, dtype=torch.bool) for name in chain.names}
+        wet = chain.process(half[None], chain.to_settings(controls), on, SAMPLE_RATE)
+        clips.append(wet[0].mean(0)[RUN_IN : RUN_IN + CLIP_SAMPLES])
+        effects.append(effect)
+        settings.append(controls[0, 0])
+    batch = torch.stack(clips)
+    embedded = model.embed_clips(batch)
+    found = attributes(batch[:, :MEASURED], SAMPLE_RATE)
+    measured = torch.stack([found[name].float() for name in NAMES], 1)
+    dry = embedded[:1].expand(TREATMENTS, -1)
+    return {
+        "dry": embedded[0],
+        "dry_attributes": measured[0],
+        "difference": model.compare(dry, embedded[1:]),
+        "change": measured[1:] - measured[0],
+        "effect": torch.tensor(effects),
+        "setting": torch.stack(settings),
+    }

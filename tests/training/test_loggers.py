@@ -1,0 +1,96 @@
+"""Where figures of a run go."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from afxvae.effects import default_chain
+from afxvae.training.distances import DistanceTerm, treatment_distances
+from afxvae.training.loggers import logging_to
+from afxvae.training.loop import Log
+from afxvae.training.recipe import LatentStage, load_recipe
+from afxvae.types import UsageError
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_figures_are_kept_as_csv_and_later_ones_get_a_column(tmp_path: Path) -> None:
+    log = Log(tmp_path / "latent.jsonl")
+    log.add({"kl": 1.0})
+    log.add({"kl": 2.0})
+    log.flush(step=1)
+    log.add({"pearson": 0.25})
+    log.flush(step=2)
+    expected = [
+        {"step": "1", "kl": "1.5", "pearson": ""},
+        {"step": "2", "kl": "", "pearson": "0.25"},
+    ]
+    assert rows_of(tmp_path / "latent.csv") == expected
+    again = Log(tmp_path / "latent.jsonl")
+    again.add({"kl": 3.0})
+    again.flush(step=3)
+    assert len(rows_of(tmp_path / "latent.csv")) == 3
+
+
+def test_unknown_and_missing_loggers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="no logger 'paper'"), logging_to("paper", "run"):
+        pass
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install wandb"), logging_to("wandb", "run"):
+        pass
+    with logging_to("auto", "run"):
+        pass
+
+
+@pytest.mark.parametrize(("logger", "found"), [("tensorboard", "tensorboard/latent/events*"),
+                                               ("wandb", "wandb/offline-run-*")])  # fmt: skip
+def test_other_loggers_write_without_a_network(
+    logger: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(logger)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with logging_to(logger, "run"):
+        log = Log(tmp_path / "latent.jsonl")
+        log.add({"kl": 1.0})
+        log.flush(step=1)
+    assert list(tmp_path.glob(found))
+    assert rows_of(tmp_path / "latent.csv") == [{"step": "1", "kl": "1.0"}]
+
+
+def test_a_recipe_selects_regulariser_and_logger(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    stage = '[latent]\nsteps = 3\nbatch = 8\nrate = 1e-3\nregularizer = "pearson"\n'
+    path.write_text(f'logger = "csv"\n{stage}')
+    recipe = load_recipe(path)
+    assert recipe.latent == LatentStage(3, 8, 1e-3, "pearson")
+    assert recipe.logger == "csv"
+    assert recipe.latent.term is not None
+    assert load_recipe(None).latent.term is None
+    with pytest.raises(UsageError, match="no regularizer 'strong'"):
+        DistanceTerm("strong", 1.0)
+    with pytest.raises(UsageError, match="at least 0"):
+        DistanceTerm("pearson", -1.0)
+
+
+def test_treatments_are_as_far_apart_as_effects_and_knobs_say() -> None:
+    chain = default_chain()
+    controls = chain.default_controls().repeat(4, 1)
+    switches = torch.zeros(4, len(chain.effects), dtype=torch.bool)
+    switches[1, 0] = switches[2, 0] = switches[3, :2] = True
+    knobs = chain.knobs_of(chain.names[0])
+    controls[1:, knobs] = 0.5
+    controls[2, knobs] = 0.9
+    found = treatment_distances(chain, controls, switches)
+    assert torch.equal(found, found.T)
+    assert torch.equal(found.diagonal(), torch.zeros(4))
+    expected = torch.tensor([1.0, 1.0, 2.0**0.5])
+    torch.testing.assert_close(found[0, 1:], expected)  # what is off has no knobs
+    assert float(found[1, 2]) == pytest.approx(0.4)
