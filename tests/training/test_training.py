@@ -263,7 +263,7 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         candidates=2,
         axis_items=1,
         encoder=(Leg(2, 2), Leg(1, 2, 1e-4, blur=0.1)),
-        latent=Stage(2, 2, 1e-3),
+        latent=LatentStage(2, 2, 1e-3),
         listening=Stage(1, 1, 1e-4),
         verifier=Stage(2, 4, 1e-3),
         refiner=Stage(2, 4, 1e-3),
