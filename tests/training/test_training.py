@@ -21,10 +21,10 @@ from afxvae.dsp.features import SAMPLE_RATE, Features
 from afxvae.effects import default_chain
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.training import Recipe, Stage, load_recipe, recipe
-from afxvae.training.recipe import LatentStage
 from afxvae.training.critic import Trial, calibrate
 from afxvae.training.encoder import Leg, SupervisedEncoder, forgetful, train_encoder
 from afxvae.training.pool import Pool
+from afxvae.training.recipe import LatentStage
 from afxvae.types import UsageError
 from tests.sounds import recording, sound, untrained
 
