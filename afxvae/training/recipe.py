@@ -25,11 +25,12 @@ from .axes import NAMED
 from .critic import calibrate, train_critic
 from .distances import DistanceTerm
 from .encoder import Leg, SupervisedEncoder, forgetful, train_encoder
+from .equalized import equalize_inputs
 from .latent import embed_pool, latent_figures, train_latent
 from .listening import load_pairs, train_listening
 from .loggers import check_logger, logging_to
 from .pool import Pool
-from .refiner import load_comparisons, train_judge, train_refiner
+from .refiner import load_comparisons, train_judge, train_refiner, weighed
 from .surrogate import fit_surrogate
 from .trials import load_trials, render_trials
 from .verifier import train_verifier
@@ -42,6 +43,9 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import Tensor
+
+    from .refiner import Comparisons
     from .surrogate import Surrogate
 
 __all__ = ["LatentStage", "Recipe", "Stage", "load_recipe", "run", "train_stages", "write_manifest"]
@@ -95,6 +99,8 @@ class Recipe:
             the latent get their names; without names if 0.
         valid_changes: The same of held-out recordings.
         comparisons: Pairs of each pool that are compared where they sound alike, for the refiner.
+        equalized: How many of the held-out shards of pairs show the judge inputs that have been
+            equalised; at least one.
         candidates: Largest number of candidates a pair is tried with for the critic.
         axis_items: Pairs on which axes are calibrated, and as many on which they are tested.
         most_worse: Share of held-out items that may come out worse, which sets the critic's margin.
@@ -118,6 +124,7 @@ class Recipe:
     train_changes: int = 20
     valid_changes: int = 2
     comparisons: int = 192
+    equalized: int = 16
     candidates: int = 6
     axis_items: int = 40
     most_worse: float = 0.05
@@ -277,7 +284,7 @@ def train_stages(
     others = load_comparisons(model, paths["pool", "valid"], paths["comparisons", "valid"])
     train_refiner(model, compared, others, out, steps=stage.steps, batch=stage.batch,
                   rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
-    train_judge(model, others, seed=recipe.seed, log=log)
+    train_judge(model, _known(recipe, model, others, paths), seed=recipe.seed, log=log)
     model.save_pretrained(out / "model")
     render = functools.partial(render_trials, out / "model", folder=out / "trials", log=log)
     tried = render(pairs=paths["pairs", "train"], most=recipe.candidates, workers=workers)
@@ -289,6 +296,17 @@ def train_stages(
     for row in calibrate(model, held, recipe.most_worse, recipe.most_touched):
         log(json.dumps(row))
     return model
+
+
+def _known(
+    recipe: Recipe,
+    model: AFXStyleVAE,
+    held_out: Comparisons,
+    paths: dict[tuple[str, str], list[Path]],
+) -> tuple[Tensor, ...]:
+    """What the judge learns from: held-out pairs, and others whose inputs were equalised."""
+    bent = equalize_inputs(model, paths["pairs", "valid"][: recipe.equalized], recipe.seed)
+    return tuple(map(torch.cat, zip(weighed(model, held_out), bent, strict=True)))
 
 
 def _surrogate(

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparisons",
     "Equalizers",
-    "fit_judge",
     "load_comparisons",
     "refiner_figures",
     "train_judge",
@@ -49,6 +48,7 @@ _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
 _EQ = ESTIMATED.index("eq")
 _AT_ONCE = 64
+_LEAST_DB = 0.3  # mean of a curve that is an equaliser
 
 
 @dataclass(frozen=True)
@@ -197,11 +197,19 @@ def train_refiner(
 
 
 @torch.no_grad()
-def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
+def weighed(
+    model: AFXStyleVAE, pairs: Comparisons, before_db: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """What `fit_judge` takes of each pair.
 
     Evidence, the probability of one source, the refined log odds, whether there is an equaliser,
     and the fitted, the refined and the true curve.
+
+    Args:
+        model: Estimates and weighs.
+        pairs: The pairs.
+        before_db: Curves ``(pair, 80)`` of equalisers that the inputs went through: what is asked
+            for are the differences.
     """
     effect = model.chain["eq"]
     fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
@@ -210,6 +218,10 @@ def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     true = eq_bands_db(effect, pairs.controls[:, model.chain.knobs_of("eq")]) * on
     fitted = torch.stack([fit.curve_db for fit in fits])
     on_or_off = on.squeeze(1).float()
+    if before_db is not None:
+        true = true - before_db
+        size_db = (true - true.mean(1, keepdim=True)).abs().mean(1)
+        on_or_off = (size_db > _LEAST_DB).float()
     logit = estimate.logits[:, _EQ]
     return evidence, pairs.same_source, logit, on_or_off, fitted, curve, true
 
@@ -225,7 +237,7 @@ def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, 
 
 def train_judge(
     model: AFXStyleVAE,
-    held_out: Comparisons,
+    known: tuple[Tensor, ...],
     *,
     steps: int = 500,
     batch: int = 512,
@@ -237,20 +249,16 @@ def train_judge(
 
     It knows those of its training by heart, and estimates their equalisers better than others; a
     judge trained on them would believe it too much.
+
+    Args:
+        model: Has the judge.
+        known: What `weighed` gives of such pairs.
+        steps: Number of batches.
+        batch: Pairs in a batch.
+        rate: Largest learning rate.
+        seed: Of the batches.
+        log: Called with a line for people.
     """
-    fit_judge(model, weighed(model, held_out), steps, batch, rate, seed, log)
-
-
-def fit_judge(
-    model: AFXStyleVAE,
-    known: tuple[Tensor, ...],
-    steps: int,
-    batch: int,
-    rate: float,
-    seed: int,
-    log: Callable[[str], None] = lambda line: None,
-) -> None:
-    """`train_judge` on what `weighed` returned."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

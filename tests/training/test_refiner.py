@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import save_file
 
 from afxvae.data.comparisons import compare_pool
-from afxvae.data.pairs import render_pool, restore_log_mel
+from afxvae.data.pairs import make_pairs, render_pool, restore_log_mel
+from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
 from afxvae.dsp.likeness import N_LIKENESS, likeness
 from afxvae.effects import default_chain
-from afxvae.measure.equalizer import FIT_FIGURES
-from afxvae.training.refiner import Comparisons, Equalizers, fit_judge, load_comparisons
+from afxvae.measure.equalizer import FIT_FIGURES, eq_bands_db
+from afxvae.training.equalized import equalize_inputs
+from afxvae.training.refiner import Comparisons, Equalizers, load_comparisons, train_judge
 from tests.sounds import recording, sound, untrained
 
 CHAIN = default_chain()
@@ -117,6 +119,28 @@ def test_a_comparison_is_of_the_clips_it_names(tmp_path: Path) -> None:
     torch.testing.assert_close(found["likeness"][0].float(), want, atol=0.05, rtol=1e-2)
 
 
+def test_what_is_asked_for_is_the_difference_of_two_equalisers(tmp_path: Path) -> None:
+    """The reference's, where it has one, less the input's."""
+    pairs = make_pairs([recording(tmp_path, seed) for seed in (0, 1)], CHAIN, 3, 4, "P1")
+    path = tmp_path / "pairs-valid-00000.safetensors"
+    names = ("audio", "reference", "controls", "switches")
+    save_file({name: getattr(pairs, name).contiguous() for name in names}, path)
+    model = untrained()
+    known, again = (equalize_inputs(model, [path], seed=2) for _ in range(2))
+    assert all(torch.equal(*both) for both in zip(known, again, strict=True))
+    evidence, same, _, on, fitted, _, true = known
+    assert len(evidence) == len(same) == 4
+    assert bool((on == 1.0).all())  # some band of a random equaliser has gain
+    own, _ = random_treatments(CHAIN, 4, torch.Generator().manual_seed(2))
+    knobs = CHAIN.knobs_of("eq")
+    theirs = eq_bands_db(CHAIN["eq"], pairs.controls[:, knobs]) * pairs.switches[:, :1]
+    torch.testing.assert_close(true, theirs - eq_bands_db(CHAIN["eq"], own[:, knobs]))
+    apart, size = (
+        (curve - curve.mean(1, keepdim=True)).abs().mean() for curve in (fitted - true, true)
+    )
+    assert apart < size  # what is measured goes the right way
+
+
 def test_a_judge_learns_whom_to_believe() -> None:
     """Where the fit is right in one half of the pairs and the estimate in the other."""
     model, count = untrained(), 256
@@ -136,7 +160,7 @@ def test_a_judge_learns_whom_to_believe() -> None:
         (1.0 - side) * true,
         true,
     )
-    fit_judge(model, known, 300, 64, 1e-2, 0)
+    train_judge(model, known, steps=300, batch=64, rate=1e-2)
     odds, shares = (part.detach() for part in model.judge(evidence))
     assert bool(((odds > 0.0) == (fit_is_right > 0.5)).float().mean() > 0.95)
     assert float(shares[fit_is_right > 0.5, 0].mean()) > 0.85

@@ -1,0 +1,73 @@
+"""Pairs whose inputs went through an equaliser of their own, as recordings do.
+
+Training pairs begin with dry sounds. A recording that somebody wants to match has its own colour,
+and the equaliser that is asked for is the difference of two. The estimate does not know of that;
+the equaliser fitted to moments that sound alike does, and from these pairs the judge learns to
+believe it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..data.pairs import peel_known
+from ..data.shards import load_shard
+from ..data.treatments import random_treatments
+from ..dsp.features import ANALYSIS_LUFS, RUN_IN, SAMPLE_RATE
+from ..dsp.likeness import likeness
+from ..loudness import normalize_loudness
+from ..measure.equalizer import eq_bands_db
+from .refiner import Comparisons, weighed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from ..models.style_vae import AFXStyleVAE
+
+__all__ = ["equalize_inputs"]
+
+
+@torch.no_grad()
+def equalize_inputs(
+    model: AFXStyleVAE, shards: Sequence[Path], seed: int = 0
+) -> tuple[Tensor, ...]:
+    """What `weighed` gives, for pairs with audio whose inputs are equalised at random.
+
+    Args:
+        model: Estimates and weighs.
+        shards: Of ``"pairs"``, of recordings that the model does not know.
+        seed: Of equalisers and of what is taken off the references.
+    """
+    parts = [_one(model, load_shard(path), seed + place) for place, path in enumerate(shards)]
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    chain, effect = model.chain, model.chain["eq"]
+    audio, controls, switches = shard["audio"].float(), shard["controls"], shard["switches"]
+    own, _ = random_treatments(chain, len(audio), generator)
+    bent = effect.process(audio, chain.to_settings(own)["eq"], SAMPLE_RATE)[:, 0, RUN_IN:]
+    bare, left = peel_known(shard["reference"].float(), chain, controls, switches, generator)
+    heard, theirs = (model.listen(_levelled(clips)) for clips in (bent, bare[:, 0]))
+    embedded = model.embed_features(heard)
+    posterior = model.encode(embedded, model.embed_features(theirs))
+    similarity = (model.verifier(heard.log_mel) * model.verifier(theirs.log_mel)).sum(1)
+    pairs = Comparisons(
+        likeness=likeness(heard.log_mel, theirs.log_mel),
+        same_source=torch.sigmoid(model.verifier.log_odds(similarity)),
+        code=model.vae.code(posterior.mean, embedded),
+        controls=controls,
+        switches=left,
+    )
+    return weighed(model, pairs, eq_bands_db(effect, own[:, chain.knobs_of("eq")]))
+
+
+def _levelled(clips: Tensor) -> Tensor:
+    """Clips ``(clip, 131072)`` at the analysis loudness."""
+    return normalize_loudness(clips.unsqueeze(1), SAMPLE_RATE, ANALYSIS_LUFS)[0].squeeze(1)
