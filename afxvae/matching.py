@@ -18,10 +18,9 @@ from .decision import decide
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import render, through
 from .measure import LINEAR, measure_settings, nothing_measured
-from .models.axes import step_of
 from .presets import Preset
 from .recordings import Recording, Spool
-from .steering import steer
+from .steering import check_move, steer
 from .styles import Style
 from .types import UsageError
 from .wishes import Wishes, check_weight
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from .models.vae import Posterior
 
 __all__ = ["Alternative", "Finding", "Match", "match", "match_recordings"]
+
+_SHORT = 0.1  # standard deviations, by which a move may miss its wish and nothing is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +135,8 @@ def match(
             of the reference are approached as far.
         alternatives: How many presets to make of candidates that were not chosen, the best by the
             critic's opinion; the input is rendered with each, for its loudness.
-        move: By name of an axis of the model, how far to go on from what was found, in standard
-            deviations of what random treatments do: ``{"brightness": 0.5}``; see `steer`.
+        move: By name of an attribute, how far to go on from what was found, in standard deviations
+            of what random treatments do: ``{"brightness": 0.5}``; see `afxvae.steering.LEVERS`.
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
@@ -203,8 +204,7 @@ def match_recordings(
     """
     since = time.perf_counter() if since is None else since
     wishes = wishes or Wishes()
-    if wishes.move:
-        step_of(model.axes, wishes.move)  # whether there are such axes, before any work
+    check_move(wishes.move)
     device = next(model.parameters()).device
     clips, own = (part.to(device) for part in source.clips())
     theirs, first = reference.mixed.to(device), reference.first.to(device)
@@ -220,10 +220,14 @@ def match_recordings(
     decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed, others)
     reference = _levels(reference, also)
 
-    def moved(candidate: Candidate) -> Candidate:
-        return steer(model, candidate, clips, wishes.move, allowed) if wishes.move else candidate
+    def moved(candidate: Candidate) -> tuple[Candidate, list[str]]:
+        if not wishes.move:
+            return candidate, []
+        candidate, reached = steer(model, candidate, clips, wishes.move, allowed)
+        return candidate, [_about_moves(wishes.move, reached)]
 
-    chosen = render(model, moved(decision.best), source, reference, wishes, spool)
+    best, moves = moved(decision.best)
+    chosen = render(model, best, source, reference, wishes, spool)
     cutter = Cutter(source.mixed)
     for block in through(chosen.end, source, chosen.blocks, device):
         put(block)
@@ -231,15 +235,17 @@ def match_recordings(
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
     alternatives = []
     for other in decision.others(wishes.alternatives):
-        made = render(model, moved(other), source, reference, wishes, spool)
-        alternatives.append(Alternative(preset=made.preset, notes=made.notes, **_opinion(other)))
+        wanted_other, how = moved(other)
+        made = render(model, wanted_other, source, reference, wishes, spool)
+        notes = made.notes + how
+        alternatives.append(Alternative(preset=made.preset, notes=notes, **_opinion(other)))
     seconds = time.perf_counter() - since
     return Finding(
         preset=chosen.preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
         decision=_name(decision, chosen.end),
         candidates=_rows(decision),
-        notes=chosen.notes + _about(wishes, len(alternatives)),
+        notes=chosen.notes + moves + _about(wishes, len(alternatives)),
         alternatives=alternatives,
         posterior=decision.posterior,
         seconds=round(seconds, 3),
@@ -286,12 +292,18 @@ def _levels(first: Style, others: Sequence[tuple[Style, float]]) -> Style:
     return replace(first, lufs=lufs, side_db=mean(stereo) if stereo else None)
 
 
+def _about_moves(wished: Mapping[str, float], reached: Mapping[str, float]) -> str:
+    """How far attributes have moved, and how far they should have where that is not the same."""
+    said = []
+    for name, distance in wished.items():
+        short = abs(reached[name] - distance) > _SHORT
+        said.append(f"{name} {reached[name]:+.1f}" + (f" of {distance:+g}" if short else ""))
+    return f"Moved from what was found: {', '.join(said)}."
+
+
 def _about(wishes: Wishes, alternatives: int) -> list[str]:
     """What else there is to say of how it was made."""
     notes = []
-    if wishes.move:
-        moves = ", ".join(f"{name} {distance:+g}" for name, distance in wishes.move.items())
-        notes.append(f"Moved from what was found: {moves}.")
     if wishes.amount != 1.0:
         notes.append(f"{100.0 * wishes.amount:g} % of it applied.")
     if alternatives < wishes.alternatives:

@@ -1,25 +1,24 @@
-"""Moving a treatment along named axes of the latent: brighter, rougher, with a longer decay.
+"""Moving on from a treatment: brighter, boomier, rougher, with a longer decay, by so much.
 
-What a candidate does to the input is encoded, as the difference of the input's style and that of
-the candidate's rendering. The code is moved and decoded, and so is the code as it was; the
-*difference* of both is added to the candidate's knobs. So what was measured of a reference (echo,
-room, equaliser) stays where it is wanted, and a wish about "nothing" is granted too.
+Every attribute has a lever, a knob that changes it and little else. It is moved until the
+attribute, measured on the rendered input, has changed as far as was wished; so the same wish means
+the same on a dull and on a bright recording.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from .data.changes import SPREADS, measure_axes
 from .decision import levelled
-from .dsp.features import CLIP_SAMPLES, RUN_IN
-from .models.axes import step_of
-from .models.estimate import expected_controls
+from .dsp.features import CLIP_SAMPLES
+from .types import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -27,12 +26,78 @@ if TYPE_CHECKING:
     from .effects import Chain
     from .models.style_vae import AFXStyleVAE
 
-__all__ = ["add_difference", "steer"]
+__all__ = ["LEVERS", "Lever", "check_move", "pull", "steer"]
 
-_CLIPS = 2  # of the input, on which the candidate is encoded
-_LEAST = 0.02  # control; an effect whose amounts stay nearer to nothing is not switched on
-_KEPT = ("time_ms",)
-"""Knobs that stay where they are while their effect is on: another echo is another rhythm."""
+_CLIPS = 2  # of the input, on which attributes are measured
+_NEAR = 0.03  # standard deviations within which a wish is granted
+_OUTWARDS, _BETWEEN = 6, 6  # renderings until a wish is passed, and from there
+_ROUNDS = 2  # over several wishes, since levers change other attributes a little
+
+
+@dataclass(frozen=True)
+class Lever:
+    """The knob that changes an attribute.
+
+    Attributes:
+        effect: Whose knob it is.
+        knob: Name of the Param.
+        unit: What is added to it for one unit of the lever, in the unit of the Param.
+        others: Settings that the effect begins with if it was off; its defaults otherwise.
+    """
+
+    effect: str
+    knob: str
+    unit: float
+    others: Mapping[str, float]
+
+
+LEVERS = {
+    "brightness": Lever("eq", "high_shelf_gain_db", 3.0, {"high_shelf_hz": 4000.0}),
+    "boominess": Lever("eq", "low_shelf_gain_db", 3.0, {"low_shelf_hz": 150.0}),
+    "roughness": Lever("overdrive", "drive_db", 6.0, {}),
+    "decay": Lever("reverb", "mix", 0.1, {"decay_s": 1.5, "pre_delay_ms": 10.0}),
+}
+"""By the name of the attribute, see `afxvae.timbre`."""
+
+
+def check_move(move: Mapping[str, float]) -> None:
+    """Raise `UsageError` for the first name that no lever has."""
+    for name in move:
+        if name not in LEVERS:
+            raise UsageError(f"There is no {name!r} to move; there are {', '.join(LEVERS)}.")
+
+
+def pull(
+    chain: Chain, treatment: tuple[Tensor, Tensor], lever: Lever, size: float
+) -> tuple[Tensor, Tensor]:
+    """A treatment with one knob moved, as far as its range goes.
+
+    An effect that is off begins at nothing, and is switched on if that makes it do something.
+
+    Args:
+        chain: Whose knob it is.
+        treatment: Controls ``(control,)`` and switches ``(effect,)``.
+        lever: Which knob.
+        size: In units of the lever; negative the other way.
+    """
+    controls, switches = (part.clone() for part in treatment)
+    column = chain.names.index(lever.effect)
+    places = {param.name: place for place, (effect, param) in enumerate(chain.knobs)
+              if effect == lever.effect}  # fmt: skip
+    if not bool(switches[column]):
+        mine = chain.knobs_of(lever.effect)
+        controls[mine] = chain.default_controls()[mine]
+        for name, value in lever.others.items():
+            controls[places[name]] = chain.knobs[places[name]][1].to_control(value)
+    place = places[lever.knob]
+    param = chain.knobs[place][1]
+    before = param.to_setting(float(controls[place]))
+    wanted = min(max(before + size * lever.unit, param.minimum), param.maximum)
+    if wanted == before:
+        return treatment
+    controls[place] = param.to_control(wanted)
+    switches[column] = True
+    return controls, switches
 
 
 @torch.no_grad()
@@ -42,69 +107,82 @@ def steer(
     clips: Tensor,
     move: Mapping[str, float],
     allowed: Tensor | None = None,
-) -> Candidate:
-    """A candidate that is moved along named axes.
+) -> tuple[Candidate, dict[str, float]]:
+    """A candidate that is moved until the result has changed as was wished.
 
     Args:
-        model: Has the axes.
+        model: Renders.
         candidate: What is to be moved.
         clips: Of the input ``(clip, 1, run-in + 131072)`` at 24 kHz.
-        move: By name of an axis, how far, in standard deviations of what random treatments do to
-            that attribute.
-        allowed: Effects that may be switched on, ``(effect,)`` boolean; all if omitted.
+        move: By name of a lever, how far, in standard deviations of what random treatments do to
+            that attribute (`SPREADS`).
+        allowed: Effects that may be on, ``(effect,)`` boolean; all if omitted. A lever of another
+            effect is not moved.
+
+    Returns:
+        The moved candidate, and how far each attribute has really moved. It is less than was wished
+        where a knob has reached the end of its range.
 
     Raises:
-        UsageError: The model has no such axis.
+        UsageError: There is no such lever.
     """
-    step = step_of(model.axes, move).to(clips)
+    check_move(move)
+    names = list(move)
     clips = levelled(clips[:_CLIPS])
-    embedded = model.embed_clips(clips[:, 0, RUN_IN:])
-    controls, switches = (
-        part.to(clips.device).expand(len(clips), -1)
-        for part in (candidate.controls, candidate.switches)
-    )
-    rendered = model.render(clips, controls, switches)[:, 0, -CLIP_SAMPLES:]
-    latent = model.encode(embedded, model.embed_clips(rendered)).mean
-    before, after = (
-        expected_controls(model.decode(z, embedded).estimate, model.chain).mean(0).cpu()
-        for z in (latent, latent + step)
-    )
-    moved, on = add_difference(
-        model.chain, (candidate.controls, candidate.switches), before, after, allowed
-    )
-    return replace(candidate, controls=moved, switches=on)
+    spreads = torch.tensor([SPREADS[name] for name in names])
+    may = {name: allowed is None or bool(allowed[model.chain.names.index(LEVERS[name].effect)])
+           for name in names}  # fmt: skip
+
+    def moved(sizes: Mapping[str, float]) -> tuple[Tensor, Tensor]:
+        treatment = candidate.controls, candidate.switches
+        for name, size in sizes.items():
+            treatment = pull(model.chain, treatment, LEVERS[name], size)
+        return treatment
+
+    def heard(sizes: Mapping[str, float]) -> Tensor:
+        controls, switches = (part.to(clips.device).expand(len(clips), -1) for part in moved(sizes))
+        rendered = model.render(clips, controls, switches)[:, 0, -CLIP_SAMPLES:]
+        return measure_axes(rendered.cpu(), names).mean(0) / spreads
+
+    sizes = dict.fromkeys(names, 0.0)
+    start = heard(sizes)
+    for _ in range(_ROUNDS if len(names) > 1 else 1):
+        for index, name in enumerate(names):
+            if may[name]:
+                sizes[name] = _solve(
+                    lambda size, name=name, index=index: float(  # type: ignore[misc]
+                        (heard(sizes | {name: size}) - start)[index]
+                    ),
+                    move[name],
+                    sizes[name],
+                )
+    controls, switches = moved(sizes)
+    reached = dict(zip(names, (heard(sizes) - start).tolist(), strict=True))
+    return replace(candidate, controls=controls, switches=switches), reached
 
 
-def add_difference(
-    chain: Chain,
-    treatment: tuple[Tensor, Tensor],
-    before: Tensor,
-    after: Tensor,
-    allowed: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """A treatment, moved as far as another was.
-
-    Knobs of effects that are off begin at nothing, and where `before` has them if they are no
-    amounts. An effect is switched on when its amounts are worth it, and none is switched off: at
-    nothing it does nothing.
-
-    Args:
-        chain: Whose knobs they are.
-        treatment: Controls ``(control,)`` and switches ``(effect,)``.
-        before: Controls ``(control,)``, amounts counting as far as effects are on.
-        after: The same after the move.
-        allowed: Effects that may be switched on, ``(effect,)`` boolean.
-    """
-    controls, switches = treatment
-    owner = torch.tensor([chain.names.index(effect) for effect, _ in chain.knobs])
-    amounts = torch.tensor([param.amount for param in chain.params])
-    kept = torch.tensor([param.name in _KEPT for param in chain.params])
-    defaults, on = chain.default_controls(), switches[owner]
-    start = torch.where(on, controls, torch.where(amounts, defaults, before))
-    moved = (start + after - before).clamp(0.0, 1.0)
-    moved = torch.where(kept & on, controls, moved)
-    audible = amounts & ((moved - defaults).abs() > _LEAST)
-    wanted = torch.zeros_like(switches).index_put((owner[audible],), torch.tensor(True))
-    new = wanted & ~switches & (torch.ones_like(switches) if allowed is None else allowed)
-    unchanged = ~(switches | new)[owner]
-    return torch.where(unchanged, controls, moved), switches | new
+def _solve(change: Callable[[float], float], wish: float, start: float) -> float:
+    """The size of a lever, of those tried, at which `change` comes nearest to a wish."""
+    tried = {start: change(start)}
+    step = 1.0 if wish > tried[start] else -1.0
+    low = high = start
+    for _ in range(_OUTWARDS):
+        if abs(tried[high] - wish) < _NEAR or (tried[high] - wish) * step > 0.0:
+            break
+        low, high = high, high + step
+        tried[high] = change(high)
+        if tried[high] == tried[low]:
+            break  # the end of the knob
+        step *= 1.6
+    for _ in range(_BETWEEN):
+        best = min(tried, key=lambda size: abs(tried[size] - wish))
+        if abs(tried[best] - wish) < _NEAR or (tried[low] - wish) * (tried[high] - wish) >= 0.0:
+            break
+        share = (wish - tried[low]) / (tried[high] - tried[low])
+        middle = low + min(max(share, 0.1), 0.9) * (high - low)
+        tried[middle] = change(middle)
+        if (tried[middle] - wish) * (tried[high] - wish) > 0.0:
+            high = middle
+        else:
+            low = middle
+    return min(tried, key=lambda size: abs(tried[size] - wish))

@@ -1,18 +1,20 @@
-"""Moves go on from what was found: knobs that were measured stay, and a wish is granted."""
+"""Moving on from a treatment, by levers that are pulled until the sound has changed enough."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
 
 from afxvae.candidates import Candidate
-from afxvae.dsp.features import SAMPLE_RATE
-from afxvae.models.style_vae import AFXStyleVAE
-from afxvae.steering import add_difference, steer
+from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from afxvae.effects import default_chain
+from afxvae.steering import LEVERS, pull, steer
 from afxvae.types import UsageError
 from tests.sounds import sound, untrained
 
-CHAIN = untrained().chain
+CHAIN = default_chain()
 PLACES = {f"{effect}.{param.name}": place for place, (effect, param) in enumerate(CHAIN.knobs)}
 
 
@@ -20,102 +22,108 @@ def switched(*names: str) -> torch.Tensor:
     return torch.tensor([name in names for name in CHAIN.names])
 
 
-def changed(**knobs: float) -> torch.Tensor:
-    controls = CHAIN.default_controls()
-    for name, value in knobs.items():
-        controls[PLACES[name.replace("__", ".")]] = value
-    return controls
-
-
-def test_no_difference_changes_nothing() -> None:
-    controls = torch.rand(len(CHAIN.knobs), generator=torch.Generator().manual_seed(0))
-    decoded = torch.rand(len(CHAIN.knobs), generator=torch.Generator().manual_seed(1))
-    for on in (switched(), switched("eq", "delay"), switched(*CHAIN.names)):
-        moved, switches = add_difference(CHAIN, (controls, on), decoded, decoded)
-        assert torch.equal(switches, on)
-        torch.testing.assert_close(moved, controls)
-
-
-def test_an_effect_that_is_off_begins_at_nothing_and_is_switched_on() -> None:
-    before = changed(reverb__mix=0.4, reverb__decay_s=0.3)
-    after = changed(reverb__mix=0.6, reverb__decay_s=0.5)
-    treatment = (changed(reverb__mix=0.9, reverb__decay_s=0.9), switched("eq"))
-    moved, switches = add_difference(CHAIN, treatment, before, after)
-    assert torch.equal(switches, switched("eq", "reverb"))
-    assert float(moved[PLACES["reverb.mix"]]) == pytest.approx(0.2)
-    assert float(moved[PLACES["reverb.decay_s"]]) == pytest.approx(0.5)
-
-
-def test_less_of_what_is_off_stays_off() -> None:
-    before, after = changed(reverb__mix=0.4), changed(reverb__mix=0.1)
-    controls = CHAIN.default_controls()
-    moved, switches = add_difference(CHAIN, (controls, switched()), before, after)
-    assert not bool(switches.any())
-    assert torch.equal(moved, controls)
-
-
-def test_what_is_not_allowed_is_not_switched_on() -> None:
-    before, after = changed(), changed(reverb__mix=0.5, eq__peak1_gain_db=0.8)
-    treatment = (CHAIN.default_controls(), switched())
-    _, switches = add_difference(CHAIN, treatment, before, after, switched("eq"))
-    assert torch.equal(switches, switched("eq"))
-
-
-def test_an_echo_stays_in_time() -> None:
-    before = changed(delay__time_ms=0.1, delay__mix=0.1)
-    after = changed(delay__time_ms=0.9, delay__mix=0.3)
-    treatment = (changed(delay__time_ms=0.4, delay__mix=0.5), switched("delay"))
-    moved, _ = add_difference(CHAIN, treatment, before, after)
-    assert float(moved[PLACES["delay.time_ms"]]) == pytest.approx(0.4)
-    assert float(moved[PLACES["delay.mix"]]) == pytest.approx(0.7)
-
-
-def test_knobs_stay_in_their_range() -> None:
-    before, after = changed(eq__peak1_gain_db=0.0), changed(eq__peak1_gain_db=1.0)
-    treatment = (changed(eq__peak1_gain_db=0.9), switched("eq"))
-    moved, _ = add_difference(CHAIN, treatment, before, after)
-    assert float(moved[PLACES["eq.peak1_gain_db"]]) == 1.0
+def setting(controls: torch.Tensor, knob: str) -> float:
+    place = PLACES[knob]
+    return float(CHAIN.knobs[place][1].to_setting(float(controls[place])))
 
 
 @pytest.fixture(scope="module")
-def steerable() -> AFXStyleVAE:
-    """A model that has learned nothing but which of its dimensions turns the equaliser up."""
-    model = untrained(expectation=1.0)
-    model.vae.head.last.weight.data.mul_(30.0)
-    step = [6.0] + [0.0] * (model.config["latent_dim"] - 1)
-    model.config["axes"] = {"brightness": step}
-    return model
+def clips() -> torch.Tensor:
+    return sound(3, (RUN_IN + CLIP_SAMPLES + 1) / SAMPLE_RATE)[None, :, : RUN_IN + CLIP_SAMPLES]
 
 
-def test_a_candidate_is_moved_as_far_as_the_wish_goes(steerable: AFXStyleVAE) -> None:
-    clips = sound(3, 1.0 + 131_072 / SAMPLE_RATE)[None, :, : SAMPLE_RATE + 131_072]
-    nothing = Candidate("nothing", CHAIN.default_controls(), switched())
-    still = steer(steerable, nothing, clips, {"brightness": 0.0})
-    assert torch.equal(still.controls, nothing.controls)
-    assert not bool(still.switches.any())
-    some, more = (steer(steerable, nothing, clips, {"brightness": d}) for d in (0.5, 1.0))
-    distances = [float((one.controls - nothing.controls).norm()) for one in (some, more)]
-    assert 0.0 < distances[0] < distances[1]
-    again = steer(steerable, nothing, clips, {"brightness": 1.0})
-    assert torch.equal(again.controls, more.controls)
-    none = steer(steerable, nothing, clips, {"brightness": 1.0}, allowed=switched())
-    assert torch.equal(none.controls, nothing.controls)
+def nothing() -> Candidate:
+    return Candidate("nothing", CHAIN.default_controls(), switched())
 
 
-def test_a_match_is_moved_and_says_so(steerable: AFXStyleVAE) -> None:
-    given = (sound(1, 6.0), sound(2, 6.0))
-    plain = steerable.match(*given, sample_rate=SAMPLE_RATE, effort="fast")
-    moved = steerable.match(
-        *given, sample_rate=SAMPLE_RATE, effort="fast", move={"brightness": 1.0}
+# one lever
+
+
+def test_a_lever_switches_its_effect_on_with_the_settings_it_needs() -> None:
+    controls, switches = pull(
+        CHAIN, (torch.rand(len(CHAIN.knobs)), switched("delay")), LEVERS["brightness"], 2.0
     )
+    assert torch.equal(switches, switched("delay", "eq"))
+    assert setting(controls, "eq.high_shelf_gain_db") == pytest.approx(6.0, abs=1e-4)
+    assert setting(controls, "eq.high_shelf_hz") == pytest.approx(4000.0, rel=1e-4)
+    assert setting(controls, "eq.peak1_gain_db") == 0.0  # knobs of what was off do not count
+
+
+def test_a_lever_goes_on_from_where_the_knob_stands() -> None:
+    controls = CHAIN.default_controls()
+    for knob, value in (
+        ("high_shelf_gain_db", 0.7),
+        ("high_shelf_hz", 0.2),
+        ("peak1_gain_db", 0.9),
+    ):
+        controls[PLACES[f"eq.{knob}"]] = value
+    moved, _ = pull(CHAIN, (controls, switched("eq")), LEVERS["brightness"], -1.0)
+    assert setting(moved, "eq.high_shelf_gain_db") == pytest.approx(3.0, abs=1e-4)
+    moved[PLACES["eq.high_shelf_gain_db"]] = 0.7
+    assert torch.equal(moved, controls)
+
+
+@pytest.mark.parametrize("name", ["roughness", "decay"])
+def test_less_than_nothing_can_not_be_done(name: str) -> None:
+    treatment = CHAIN.default_controls(), switched()
+    assert pull(CHAIN, treatment, LEVERS[name], -1.0) is treatment
+
+
+def test_a_knob_goes_as_far_as_its_range() -> None:
+    treatment = CHAIN.default_controls(), switched()
+    moved, _ = pull(CHAIN, treatment, LEVERS["boominess"], 100.0)
+    assert setting(moved, "eq.low_shelf_gain_db") == 15.0
+    moved, _ = pull(CHAIN, (moved, switched("eq")), LEVERS["boominess"], 1.0)
+    assert setting(moved, "eq.low_shelf_gain_db") == 15.0
+
+
+# wishes
+
+
+@pytest.mark.parametrize("name", LEVERS)
+def test_what_is_heard_changes_as_far_as_was_wished(clips: torch.Tensor, name: str) -> None:
+    model = untrained()
+    last = 0.0
+    for wish in (0.15, 0.3):
+        moved, reached = steer(model, nothing(), clips, {name: wish})
+        assert reached[name] == pytest.approx(wish, abs=0.05)
+        assert reached[name] > last
+        last = reached[name]
+        assert torch.equal(moved.switches, switched(LEVERS[name].effect))
+
+
+def test_no_move_changes_nothing(clips: torch.Tensor) -> None:
+    still, reached = steer(untrained(), nothing(), clips, {"brightness": 0.0})
+    assert torch.equal(still.controls, nothing().controls)
+    assert not bool(still.switches.any())
+    assert reached == {"brightness": 0.0}
+
+
+def test_several_wishes_are_granted_together(clips: torch.Tensor) -> None:
+    wishes = {"brightness": -0.5, "boominess": 0.5}
+    _, reached = steer(untrained(), nothing(), clips, wishes)
+    assert reached == pytest.approx(wishes, abs=0.15)
+
+
+def test_levers_of_effects_that_may_not_be_used_stay(clips: torch.Tensor) -> None:
+    wishes = {"brightness": 0.5, "roughness": 0.5}
+    moved, reached = steer(untrained(), nothing(), clips, wishes, switched("eq"))
+    assert torch.equal(moved.switches, switched("eq"))
+    assert reached["brightness"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_match_is_moved_and_says_so() -> None:
+    model = untrained(expectation=1.0)
+    given: tuple[Any, Any] = (sound(1, 6.0), sound(2, 6.0))
+    options: dict[str, Any] = {"sample_rate": SAMPLE_RATE, "effort": "fast"}
+    plain = model.match(*given, **options)
+    moved = model.match(*given, **options, move={"brightness": 0.5})
     assert moved.preset.settings != plain.preset.settings
-    assert "Moved from what was found: brightness +1." in moved.notes
+    assert any(note.startswith("Moved from what was found: brightness +") for note in moved.notes)
     assert moved.decision == plain.decision
 
 
-def test_a_wish_that_the_model_cannot_grant_is_refused(steerable: AFXStyleVAE) -> None:
+def test_what_there_is_not_is_refused_in_a_sentence() -> None:
     given = (sound(1, 1.0), sound(2, 1.0))
-    with pytest.raises(UsageError, match="There is no axis 'depth' to move; there are brightness"):
-        steerable.match(*given, sample_rate=SAMPLE_RATE, move={"depth": 1.0})
-    with pytest.raises(UsageError, match="This model has no named axes"):
-        untrained().match(*given, sample_rate=SAMPLE_RATE, move={"brightness": 1.0})
+    with pytest.raises(UsageError, match="There is no 'depth' to move; there are brightness, boo"):
+        untrained().match(*given, sample_rate=SAMPLE_RATE, move={"depth": 1.0})

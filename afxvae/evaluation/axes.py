@@ -17,7 +17,7 @@ from ..data.changes import HEARD_SAMPLES, SPREADS, measure_axes
 from ..data.pairs import make_pairs, treat
 from ..dsp.features import RUN_IN
 from ..models.estimate import expected_controls
-from ..steering import steer
+from ..steering import LEVERS, steer
 from .disentanglement import spearman
 
 if TYPE_CHECKING:
@@ -79,12 +79,11 @@ def one_hot_axes(names: Sequence[str], latent_dim: int) -> Axes:
 def _responses(
     model: AFXStyleVAE,
     pairs: Pairs,
-    axes: Axes,
+    names: tuple[str, ...],
     steps: tuple[float, ...],
     treatments: Callable[[int, list[dict[str, float]]], _Treatments],
 ) -> Responses:
     """Render and measure `treatments` of an item and of moves."""
-    names = tuple(axes)
     moves = [{name: step} for name in names for step in steps if step]
     spreads = torch.tensor([SPREADS[name] for name in names])
     zero, rows = steps.index(0.0), []
@@ -122,26 +121,29 @@ def latent_responses(
         controls = expected_controls(estimate, model.chain)
         return controls, torch.ones(len(moves), len(model.chain.names), dtype=torch.bool)
 
-    return _responses(model, pairs, axes, steps, decoded)
+    return _responses(model, pairs, tuple(axes), steps, decoded)
 
 
 @torch.no_grad()
 def steering_responses(
-    model: AFXStyleVAE, pairs: Pairs, axes: Axes, steps: tuple[float, ...] = _STEERED_STEPS
+    model: AFXStyleVAE,
+    pairs: Pairs,
+    names: tuple[str, ...] = tuple(LEVERS),
+    steps: tuple[float, ...] = _STEERED_STEPS,
 ) -> Responses:
-    """Move the true treatments of pairs as `steer` moves what a match has chosen."""
-    before, model.config["axes"] = model.axes, axes
+    """Move the true treatments of pairs as `steer` moves what a match has chosen.
+
+    Every third treatment is nothing.
+    """
 
     def steered(index: int, moves: list[dict[str, float]]) -> _Treatments:
-        whole = Candidate("true", pairs.controls[index], pairs.switches[index])
+        switches = pairs.switches[index] & (index % 3 > 0)
+        whole = Candidate("true", pairs.controls[index], switches)
         clip = pairs.audio[index : index + 1]
-        found = [steer(model, whole, clip, move) if move else whole for move in moves]
+        found = [steer(model, whole, clip, move)[0] if move else whole for move in moves]
         return torch.stack([c.controls for c in found]), torch.stack([c.switches for c in found])
 
-    try:
-        return _responses(model, pairs, axes, steps, steered)
-    finally:
-        model.config["axes"] = before
+    return _responses(model, pairs, names, steps, steered)
 
 
 def judge_axes(responses: Responses) -> dict[str, dict[str, float]]:

@@ -6,15 +6,11 @@ that changes the attribute by one standard deviation of what random treatments d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
+from ..types import WeightsError
 
-from ..types import UsageError, WeightsError
-
-__all__ = ["Axes", "check_axes", "step_of"]
+__all__ = ["Axes", "check_axes"]
 
 Axes = dict[str, list[float]]
 """Steps in the latent by name of the attribute."""
@@ -37,25 +33,3 @@ def check_axes(axes: Any, latent_dim: int) -> Axes:
                 f"{latent_dim}."
             )
     return found
-
-
-def step_of(axes: Mapping[str, Sequence[float]], move: Mapping[str, float]) -> Tensor:
-    """The step in the latent ``(latent,)`` that a wish asks for: steps by name, weighted.
-
-    Args:
-        axes: See `Axes`.
-        move: By name, how many standard deviations; one at least.
-
-    Raises:
-        UsageError: The model has no axes, or none of that name.
-
-    >>> step_of({"brightness": [1.0, 0.0]}, {"brightness": -0.5})
-    tensor([-0.5000, -0.0000])
-    """
-    for name in move:
-        if not axes:
-            raise UsageError("This model has no named axes, so nothing can be moved with it.")
-        if name not in axes:
-            raise UsageError(f"There is no axis {name!r} to move; there are {', '.join(axes)}.")
-    steps = [amount * torch.tensor(axes[name]) for name, amount in move.items()]
-    return torch.stack(steps).sum(0)

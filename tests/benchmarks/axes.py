@@ -6,7 +6,8 @@ The first dimensions of the latent, or what they are calibrated to on training r
 on pairs of held-out ones; what is decoded is rendered and measured with `afxvae.timbre`, whose
 brightness, boominess and roughness agree with the original models to r > .99. With --tested, the
 axes that the model offers are tested as they are. ``--write`` puts those that pass into the model's
-config.json. Then true treatments are moved as `afxvae match --move` moves what it has chosen.
+config.json. With --levers, true treatments are moved as `afxvae match --move` moves what it has
+chosen, and nothing else is tested.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from afxvae.evaluation.axes import (
     steering_responses,
 )
 from afxvae.evaluation.report import find_recordings
+from afxvae.steering import LEVERS
 from afxvae.training.axes import NAMED
 
 
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--split", default="valid", choices=("valid", "test"))
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--levers", action="store_true", help="test what match --move does")
     parser.add_argument("--tested", action="store_true", help="test the axes the model has")
     parser.add_argument(
         "--write", action="store_true", help="keep the axes that pass in config.json"
@@ -46,6 +49,11 @@ def main() -> None:
     torch.set_num_threads(1)
     model = AFXStyleVAE.from_pretrained(arguments.model)
     held_out = find_recordings(arguments.data, arguments.split)
+    if arguments.levers:
+        pairs = make_pairs(held_out, model.chain, arguments.seed + 2, arguments.items, "P1")
+        moved = judge_axes(steering_responses(model, pairs))
+        print(table("Moving a treatment", moved, list(LEVERS)))
+        return
     if arguments.tested:
         pairs = make_pairs(held_out, model.chain, arguments.seed + 1, arguments.items, "P1")
         rows = judge_axes(latent_responses(model, pairs, model.axes))
@@ -59,10 +67,6 @@ def main() -> None:
         config = json.loads(path.read_text(encoding="utf-8"))
         config["axes"] = model.axes
         path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    if model.axes:
-        pairs = make_pairs(held_out, model.chain, arguments.seed + 2, arguments.items, "P1")
-        moved = judge_axes(steering_responses(model, pairs, model.axes))
-        print(table("Moving a treatment", moved, list(model.axes)))
 
 
 def table(title: str, rows: dict[str, dict[str, float]], offered: list[str]) -> str:

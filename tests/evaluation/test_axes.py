@@ -79,8 +79,10 @@ def test_a_model_that_has_learned_nothing_gets_no_axes(tmp_path: Path) -> None:
     assert [line.endswith("; not offered") for line in lines] == [True, True]
     axes = one_hot_axes(NAMES, 16)
     pairs = make_pairs(recordings, model.chain, 0, 1, "P1")
-    for test, steps in ((latent_responses, STEPS), (steering_responses, (-1.0, 0.0, 1.0))):
-        found = test(model, pairs, axes, steps)
+    short = (-1.0, 0.0, 1.0)
+    for found, steps in (
+        (latent_responses(model, pairs, axes, STEPS), STEPS),
+        (steering_responses(model, pairs, NAMES, short), short),
+    ):
         assert found.changes.shape == (1, 2, len(steps), 2)
         assert not bool(found.changes[:, :, len(steps) // 2].any())
-    assert model.axes == {}  # given back

@@ -8,26 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from afxvae.models.axes import check_axes, step_of
+from afxvae.models.axes import check_axes
 from afxvae.models.estimate import Estimate, expected_controls
 from afxvae.models.style_vae import AFXStyleVAE
-from afxvae.types import UsageError, WeightsError
+from afxvae.types import WeightsError
 from tests.sounds import untrained
 
 AXES = {"brightness": [1.0, 0.0, 0.0], "decay": [0.0, -2.0, 0.5]}
-
-
-def test_steps_add_up() -> None:
-    torch.testing.assert_close(
-        step_of(AXES, {"brightness": -0.5, "decay": 2.0}), torch.tensor([-0.5, -4.0, 1.0])
-    )
-
-
-def test_what_there_is_not_is_refused_in_a_sentence() -> None:
-    with pytest.raises(UsageError, match="no axis 'warmth' to move; there are brightness, decay"):
-        step_of(AXES, {"warmth": 1.0})
-    with pytest.raises(UsageError, match="This model has no named axes"):
-        step_of({}, {"brightness": 1.0})
 
 
 def test_a_config_without_axes_has_none() -> None:
