@@ -140,8 +140,8 @@ def match(
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
-        UsageError: An unknown effort, loudness, effect or axis, an amount or a move out of range,
-            or the reference is the input.
+        UsageError: An unknown effort, loudness, effect or attribute, an amount or a move out of
+            range, or the reference is the input.
     """
     since = time.perf_counter()
     audio = as_audio(audio)

@@ -220,7 +220,7 @@ Move = Annotated[
     list[str] | None,
     typer.Option(
         "--move",
-        metavar="AXIS=NUMBER",
+        metavar="NAME=NUMBER",
         help="Go on from what is found, e.g. brightness=+0.5 standard deviations; repeatable.",
     ),
 ]

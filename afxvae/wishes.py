@@ -41,8 +41,8 @@ class Wishes:
         amount: How much of the treatment is applied, 0 to 1.5: 0 leaves the input as it is, 1 is
             the treatment as found, and in between and beyond the amounts of all effects move.
         alternatives: How many presets to make of the best candidates that were not chosen.
-        move: By name of an axis, how far to go on from what was found, -3 to 3 standard deviations
-            of what random treatments do to that attribute. Which axes there are, the model knows.
+        move: By name of an attribute, how far to go on from what was found, -3 to 3 standard
+            deviations of what random treatments do to it; see `afxvae.steering.LEVERS`.
 
     Raises:
         UsageError: An unknown effort, loudness or effect, an amount, a number or a move out of

@@ -66,10 +66,10 @@ def parse_loudness(text: str) -> str | float:
 
 
 def parse_moves(texts: Sequence[str]) -> dict[str, float]:
-    """Moves by name of the axis out of `NAME=NUMBER`, several of them also with commas between.
+    """Moves by name of the attribute out of `NAME=NUMBER`, several also with commas between.
 
     Raises:
-        UsageError: one of them is no such thing, or an axis is named twice.
+        UsageError: one of them is no such thing, or an attribute is named twice.
     """
     moves: dict[str, float] = {}
     for text in ",".join(texts).split(",") if texts else ():
