@@ -119,8 +119,7 @@ class AFXStyleVAE(
     @property
     def axes(self) -> Axes:
         """Named axes of the latent, those that a match can be moved along."""
-        axes: Axes = self.config["axes"]
-        return axes
+        return self.config["axes"]  # type: ignore[no-any-return]
 
     @property
     def checksum(self) -> str:
@@ -143,8 +142,7 @@ class AFXStyleVAE(
 
     def embed_features(self, features: Features) -> Tensor:
         """Style embeddings ``(batch, embedding)`` of clips whose features are known."""
-        embeddings: Tensor = self.encoder(features)
-        return embeddings
+        return self.encoder(features)  # type: ignore[no-any-return]
 
     def compare(self, audio: Tensor, reference: Tensor) -> Tensor:
         """Standardised difference embedding of two style embeddings, ``(batch, difference)``."""
@@ -261,8 +259,7 @@ class AFXStyleVAE(
     def match(self, audio: Any, reference: Any, **options: Any) -> Match:
         """Make `audio` sound as if it had gone through the production of `reference`.
 
-        See `afxvae.matching.match` for the options: ``sample_rate``, ``effort``, ``loudness`` and
-        others.
+        See `afxvae.matching.match` for the options: ``sample_rate``, ``effort`` and others.
         """
         from ..matching import match
 
