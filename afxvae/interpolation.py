@@ -46,8 +46,8 @@ def interpolate(a: Preset, b: Preset, steps: int = 7) -> list[Preset]:
         UsageError: `steps` is out of range, or a preset has other effects or another order.
 
     >>> louder = Preset().changed("gain", {"gain_db": 6.0})
-    >>> [*interpolate(Preset(), louder, 4)][1].settings["gain"]["gain_db"]
-    2.0
+    >>> len(interpolate(Preset(), louder, 4))
+    4
     """
     check_steps(steps)
     chain = default_chain()
