@@ -144,8 +144,10 @@ def with_opinions(candidates: list[Candidate], mean: Tensor, log_scale: Tensor) 
     ]
 
 
-def choose(candidates: list[Candidate], margin: float) -> int:
+def choose(candidates: list[Candidate], margin: float, caution: float = 0.0) -> int:
     """Index of the chosen candidate, 0 for "nothing".
+
+    With `caution`, all that the critic expects counts as so many of its doubts less.
 
     The posterior mean stands, as it is only proposed where something was almost certainly done,
     unless the critic expects it to do harm. The best of many looks better than it is, so another
@@ -153,6 +155,7 @@ def choose(candidates: list[Candidate], margin: float) -> int:
     doubt about it; so must any where the mean does not stand. If none does, what was measured and
     is sure stands.
     """
+    candidates = [replace(c, advantage=c.advantage - caution * c.spread) for c in candidates]
     passing = [
         place
         for place, candidate in enumerate(candidates)
