@@ -60,6 +60,11 @@ class Decision:
         return dict(zip(ESTIMATED, (odds > 0.5).tolist(), strict=True))
 
     @property
+    def caution(self) -> float:
+        """Doubts that were taken off the critic's expectations, see `choose`."""
+        return _caution(self.inferred)
+
+    @property
     def best(self) -> Candidate:
         """The chosen candidate."""
         return self.candidates[self.index]
@@ -106,8 +111,7 @@ def decide(
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
-    caution = _CAUTION * (1.0 - inferred.same_source)
-    index = choose(found, float(model.critic.margin), caution)
+    index = choose(found, float(model.critic.margin), _caution(inferred))
     return Decision(found, index, inferred.posterior, inferred, embedded, measured)
 
 
@@ -141,6 +145,10 @@ def infer(
     fitted = measure_equalizer(model.chain["eq"], alike[0].cpu())
     same = model.same_source(heard.log_mel, theirs.log_mel)
     return Inference(bare, posterior, alike, fitted, same)
+
+
+def _caution(inferred: Inference) -> float:
+    return _CAUTION * (1.0 - inferred.same_source)
 
 
 def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:

@@ -82,7 +82,7 @@ class KnobPosterior:
     def cdf(self, position: ArrayLike) -> Floats:
         """Probability that the knob stands at or below a position, same shape.
 
-        >>> KnobPosterior(0.5, 0.0, 1.0, 0.1, 0.0).cdf([0.0, 0.5, 1.0]).tolist()
+        >>> KnobPosterior(0.5, 0.0, 1.0, 0.1, 0.0).cdf([0.0, 0.5, 1.0]).round(6).tolist()
         [0.0, 0.5, 1.0]
         """
         x = np.clip(np.asarray(position, np.float64), self.low, self.high)

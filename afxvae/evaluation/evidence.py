@@ -66,7 +66,7 @@ def moved(decision: Decision, margin: float, shift: float) -> int:
     """Index of what would be chosen if the critic thought worse of all by `shift` doubts."""
     worse = [replace(one, advantage=one.advantage - shift * one.spread)
              for one in decision.candidates]  # fmt: skip
-    return choose(worse, margin)
+    return choose(worse, margin, decision.caution)
 
 
 def knobs_that_matter(chain: Chain, effect: str, controls: Tensor) -> list[int]:
