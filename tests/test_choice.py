@@ -55,6 +55,15 @@ def test_a_likely_mean_needs_no_margin_but_may_be_refused() -> None:
     assert choose(candidates((math.nan, 0.2), likely=True), 1.0) == 0
 
 
+def test_caution_takes_doubts_off_what_is_expected() -> None:
+    """A likely mean falls when its expectation is worth less than so many of its doubts."""
+    assert choose(candidates((0.5, 0.2), likely=True), 1.0, caution=2.0) == 1
+    assert choose(candidates((0.3, 0.2), likely=True), 1.0, caution=2.0) == 0
+    assert choose(candidates((0.3, 0.2), (0.7, 0.2), likely=True), 1.0, caution=2.0) == 2
+    assert choose(candidates((0.7, 0.2)), 1.0, caution=2.0) == 1
+    assert choose(candidates((0.5, 0.2)), 1.0, caution=2.0) == 0
+
+
 def test_nothing_wins_when_no_advantage_passes_the_margin() -> None:
     assert choose(candidates(), 0.0) == 0
     assert choose(candidates((-0.1, 0.01), (0.0, 0.01)), 0.0) == 0
