@@ -258,7 +258,8 @@ def test_interrupting_leaves_no_trace(tmp_path: Path, number: signal.Signals) ->
     write_sound(tmp_path / "a.wav")
     write_sound(tmp_path / "b.wav", seed=1)
     code = (
-        "import sys, time, afxvae.matching as matching\n"
+        "import signal, sys, time, afxvae.matching as matching\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # jobs behind `&` ignore it
         "work = lambda *_, **__: (print('ready', flush=True), time.sleep(60))\n"
         "matching.match_recordings = work\n"
         "from afxvae.cli import main\n"
