@@ -136,7 +136,7 @@ def apply_document(applied: Applied) -> dict[str, Any]:
 def match_summary(matched: Matched) -> RenderableType:
     """What `match` decided, the effects that are on, distances before and after, the files."""
     match = matched.match
-    left = match.decision == "nothing"
+    left = match.decision == "nothing" and match.preset.is_empty
     decision = "left as it is: nothing was found that helps" if left else match.decision
     parts: list[RenderableType] = [Text(f"Decision: {decision}.")]
     if rows := match.preset.describe():

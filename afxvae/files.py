@@ -7,12 +7,12 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from .types import UsageError
 
-__all__ = ["check_writable", "kept_unless_done", "replacing"]
+__all__ = ["check_writable", "kept_unless_done", "made_folder", "replacing"]
 
 
 def check_writable(path: Path, overwrite: bool) -> None:
@@ -30,6 +30,27 @@ def check_writable(path: Path, overwrite: bool) -> None:
         raise UsageError(f"{path} cannot be written: no permission to write in {path.parent}.")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} already exists; use --overwrite to replace it.")
+
+
+@contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Make a folder; what was made of it is gone if the context is left by an error.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be made a folder: {error.strerror}.") from error
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 @contextmanager

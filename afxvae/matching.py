@@ -20,7 +20,7 @@ from .finishing import render, through
 from .measure import LINEAR, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, Spool
-from .steering import check_move, steer
+from .steering import steer
 from .styles import Style
 from .types import UsageError
 from .wishes import Wishes, check_weight
@@ -204,7 +204,6 @@ def match_recordings(
     """
     since = time.perf_counter() if since is None else since
     wishes = wishes or Wishes()
-    check_move(wishes.move)
     device = next(model.parameters()).device
     clips, own = (part.to(device) for part in source.clips())
     theirs, first = reference.mixed.to(device), reference.first.to(device)
@@ -221,10 +220,10 @@ def match_recordings(
     reference = _levels(reference, also)
 
     def moved(candidate: Candidate) -> tuple[Candidate, list[str]]:
-        if not wishes.move:
+        if not wishes.move or wishes.amount == 0.0:
             return candidate, []
         candidate, reached = steer(model, candidate, clips, wishes.move, allowed)
-        return candidate, [_about_moves(wishes.move, reached)]
+        return candidate, [_about_moves(wishes, reached)]
 
     best, moves = moved(decision.best)
     chosen = render(model, best, source, reference, wishes, spool)
@@ -243,7 +242,7 @@ def match_recordings(
     return Finding(
         preset=chosen.preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
-        decision=_name(decision, chosen.end),
+        decision=_name(decision, best, chosen.end),
         candidates=_rows(decision),
         notes=chosen.notes + moves + _about(wishes, len(alternatives)),
         alternatives=alternatives,
@@ -292,13 +291,14 @@ def _levels(first: Style, others: Sequence[tuple[Style, float]]) -> Style:
     return replace(first, lufs=lufs, side_db=mean(stereo) if stereo else None)
 
 
-def _about_moves(wished: Mapping[str, float], reached: Mapping[str, float]) -> str:
+def _about_moves(wishes: Wishes, reached: Mapping[str, float]) -> str:
     """How far attributes have moved, and how far they should have where that is not the same."""
     said = []
-    for name, distance in wished.items():
+    for name, distance in wishes.move.items():
         short = abs(reached[name] - distance) > _SHORT
         said.append(f"{name} {reached[name]:+.1f}" + (f" of {distance:+g}" if short else ""))
-    return f"Moved from what was found: {', '.join(said)}."
+    whole = "" if wishes.amount == 1.0 else ", all of it applied"
+    return f"Moved from what was found{whole}: {', '.join(said)}."
 
 
 def _about(wishes: Wishes, alternatives: int) -> list[str]:
@@ -312,9 +312,9 @@ def _about(wishes: Wishes, alternatives: int) -> list[str]:
     return notes
 
 
-def _name(decision: Decision, end: Preset) -> str:
-    """Of what was done: the chosen candidate, or what was measured in place of it."""
-    if decision.index > 0 or end.is_empty:
+def _name(decision: Decision, best: Candidate, end: Preset) -> str:
+    """Of what was found: the chosen candidate, or what was measured in place of it."""
+    if decision.index > 0 or end.is_empty or bool(best.switches.any()):
         return decision.best.name
     return "width and loudness only" if "width" in end.settings else "loudness only"
 

@@ -15,7 +15,7 @@ import torch
 from .data.changes import SPREADS, measure_axes
 from .decision import levelled
 from .dsp.features import CLIP_SAMPLES
-from .types import UsageError
+from .wishes import MOVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .effects import Chain
     from .models.style_vae import AFXStyleVAE
 
-__all__ = ["LEVERS", "Lever", "check_move", "pull", "steer"]
+__all__ = ["LEVERS", "Lever", "pull", "steer"]
 
 _CLIPS = 2  # of the input, on which attributes are measured
 _NEAR = 0.03  # standard deviations within which a wish is granted
@@ -51,20 +51,19 @@ class Lever:
     others: Mapping[str, float]
 
 
-LEVERS = {
-    "brightness": Lever("eq", "high_shelf_gain_db", 3.0, {"high_shelf_hz": 4000.0}),
-    "boominess": Lever("eq", "low_shelf_gain_db", 3.0, {"low_shelf_hz": 150.0}),
-    "roughness": Lever("overdrive", "drive_db", 6.0, {}),
-    "decay": Lever("reverb", "mix", 0.1, {"decay_s": 1.5, "pre_delay_ms": 10.0}),
-}
+LEVERS = dict(
+    zip(
+        MOVES,
+        (
+            Lever("eq", "high_shelf_gain_db", 3.0, {"high_shelf_hz": 4000.0}),
+            Lever("eq", "low_shelf_gain_db", 3.0, {"low_shelf_hz": 150.0}),
+            Lever("overdrive", "drive_db", 6.0, {}),
+            Lever("reverb", "mix", 0.1, {"decay_s": 1.5, "pre_delay_ms": 10.0}),
+        ),
+        strict=True,
+    )
+)
 """By the name of the attribute, see `afxvae.timbre`."""
-
-
-def check_move(move: Mapping[str, float]) -> None:
-    """Raise `UsageError` for the first name that no lever has."""
-    for name in move:
-        if name not in LEVERS:
-            raise UsageError(f"There is no {name!r} to move; there are {', '.join(LEVERS)}.")
 
 
 def pull(
@@ -122,11 +121,7 @@ def steer(
     Returns:
         The moved candidate, and how far each attribute has really moved. It is less than was wished
         where a knob has reached the end of its range.
-
-    Raises:
-        UsageError: There is no such lever.
     """
-    check_move(move)
     names = list(move)
     clips = levelled(clips[:_CLIPS])
     spreads = torch.tensor([SPREADS[name] for name in names])
@@ -139,7 +134,15 @@ def steer(
             treatment = pull(model.chain, treatment, LEVERS[name], size)
         return treatment
 
+    known: dict[tuple[float, ...], Tensor] = {}
+
     def heard(sizes: Mapping[str, float]) -> Tensor:
+        where = tuple(sizes.values())
+        if where not in known:
+            known[where] = measured(sizes)
+        return known[where]
+
+    def measured(sizes: Mapping[str, float]) -> Tensor:
         controls, switches = (part.to(clips.device).expand(len(clips), -1) for part in moved(sizes))
         rendered = model.render(clips, controls, switches)[:, 0, -CLIP_SAMPLES:]
         return measure_axes(rendered.cpu(), names).mean(0) / spreads

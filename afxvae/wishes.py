@@ -15,6 +15,7 @@ __all__ = [
     "MOST",
     "MOST_ALTERNATIVES",
     "MOST_MOVE",
+    "MOVES",
     "QUIETEST_LUFS",
     "Wishes",
     "check_weight",
@@ -25,6 +26,7 @@ QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
 MOST = 1.5  # of a treatment
 MOST_ALTERNATIVES = 20
 MOST_MOVE = 3.0  # standard deviations of what treatments do
+MOVES = ("brightness", "boominess", "roughness", "decay")  # attributes that can be moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,8 @@ class Wishes:
                 f"alternatives is {self.alternatives}, outside its range 0 to {MOST_ALTERNATIVES}."
             )
         for name, distance in self.move.items():
+            if name not in MOVES:
+                raise UsageError(f"There is no {name!r} to move; there are {', '.join(MOVES)}.")
             if not abs(distance) <= MOST_MOVE:  # or not a number
                 raise UsageError(
                     f"The move along {name} is {distance:g}, outside its range {-MOST_MOVE:g} to "

@@ -231,9 +231,9 @@ def test_bad_usage(
     assert contents(presets.folder) == before
 
 
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(("folder", "there"), [("s", False), ("s", True), ("new/s", False)])
 def test_all_is_written_or_nothing_is(
-    there: bool, presets: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+    folder: str, there: bool, presets: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if there:
         Path("s").mkdir()
@@ -247,5 +247,7 @@ def test_all_is_written_or_nothing_is(
         return writing(path, *form, **options)
 
     monkeypatch.setattr(audio, "writing", full)
-    assert main([*INTERPOLATE, "--steps", "3", "-o", "s", "--overwrite"]) == 2
+    assert main([*INTERPOLATE, "--steps", "3", "-o", folder, "--overwrite"]) == 2
     assert contents(presets.folder) == before
+    assert Path("s").exists() == there
+    assert not Path("new").exists()

@@ -109,6 +109,8 @@ def test_levers_of_effects_that_may_not_be_used_stay(clips: torch.Tensor) -> Non
     wishes = {"brightness": 0.5, "roughness": 0.5}
     moved, reached = steer(untrained(), nothing(), clips, wishes, switched("eq"))
     assert torch.equal(moved.switches, switched("eq"))
+    drive = CHAIN.knobs_of("overdrive")
+    assert torch.equal(moved.controls[drive], nothing().controls[drive])
     assert reached["brightness"] == pytest.approx(0.5, abs=0.1)
 
 
@@ -121,6 +123,24 @@ def test_a_match_is_moved_and_says_so() -> None:
     assert moved.preset.settings != plain.preset.settings
     assert any(note.startswith("Moved from what was found: brightness +") for note in moved.notes)
     assert moved.decision == plain.decision
+
+
+def test_a_move_from_nothing_is_no_gain_alone() -> None:
+    """The decision names what was found, and the effect of the move is on."""
+    given: tuple[Any, Any] = (sound(1, 6.0), sound(2, 6.0))
+    options: dict[str, Any] = {"sample_rate": SAMPLE_RATE, "effort": "fast"}
+    model = untrained(expectation=-1.0)
+    assert model.match(*given, **options).decision == "loudness only"
+    moved = model.match(*given, **options, move={"boominess": 0.5})
+    assert moved.decision == "nothing"
+    assert moved.preset.switches["eq"]
+
+
+def test_a_move_with_none_of_it_applied_is_no_move() -> None:
+    given: tuple[Any, Any] = (sound(1, 6.0), sound(2, 6.0))
+    options: dict[str, Any] = {"sample_rate": SAMPLE_RATE, "effort": "fast", "amount": 0.0}
+    moved = untrained(expectation=1.0).match(*given, **options, move={"boominess": 0.5})
+    assert not any("Moved" in note for note in moved.notes)
 
 
 def test_what_there_is_not_is_refused_in_a_sentence() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,9 +104,11 @@ def test_a_file_keeps_everything_and_no_more_than_it_must(tmp_path: Path) -> Non
         assert (style.side_db is None) == (channels != 2)
 
 
-def test_the_style_of_the_input_is_refused(model: AFXStyleVAE) -> None:
+def test_the_style_of_the_input_is_refused(model: AFXStyleVAE, tmp_path: Path) -> None:
     mine = sound(1, 3.0)
-    for same_one in (model.style(mine, SAMPLE_RATE), replace(model.style(mine, SAMPLE_RATE))):
+    style = model.style(mine, SAMPLE_RATE)
+    style.save(tmp_path / "mine.style")
+    for same_one in (style, Style.load(tmp_path / "mine.style")):
         with pytest.raises(UsageError, match="The reference is the input itself"):
             model.match(mine, same_one, sample_rate=SAMPLE_RATE)
     louder = Recording.of_array(2.0 * mine, SAMPLE_RATE, "louder")

@@ -67,6 +67,7 @@ class Pairs:
         switches: ``(batch, effect)`` boolean.
         kinds: Kind of recording of each item.
         groups: Speakers or instruments of input and reference of each item.
+        foreign: Whether effects of another make were taken, ``(batch,)``.
     """
 
     audio: Tensor
@@ -76,6 +77,7 @@ class Pairs:
     switches: Tensor
     kinds: tuple[str, ...]
     groups: tuple[tuple[str, str], ...]
+    foreign: Tensor
 
 
 def group_numbers(groups: Sequence[str]) -> Tensor:
@@ -302,18 +304,20 @@ def make_pairs(
     audio = torch.stack(inputs)
     controls, switches = random_treatments(chain, count, generator)
 
-    def through(clips: Tensor) -> Tensor:
+    def through(clips: Tensor) -> tuple[Tensor, Tensor]:
         if not varied:
-            return treat(clips, chain, controls, switches)
+            return treat(clips, chain, controls, switches), torch.zeros(count, dtype=torch.bool)
         same = torch.Generator().manual_seed(seed + 1)  # one draw of makes for both
-        return treat_variously(clips, chain, controls, switches, same)[0]
+        return treat_variously(clips, chain, controls, switches, same)
 
+    truth, foreign = through(audio)
     return Pairs(
         audio=audio,
-        reference=through(torch.stack(sources)),
-        truth=through(audio),
+        reference=through(torch.stack(sources))[0],
+        truth=truth,
         controls=controls,
         switches=switches,
         kinds=tuple(kinds),
         groups=tuple(groups),
+        foreign=foreign,
     )

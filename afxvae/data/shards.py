@@ -74,7 +74,8 @@ def _render(plan: ShardPlan, index: int) -> Path:
         tensors = render_changes(recordings, default_chain(), seed, plan.size)
     else:
         pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, varied=True)
-        tensors = {"controls": pairs.controls, "switches": pairs.switches}
+        names = ("controls", "switches", "foreign")
+        tensors = {name: getattr(pairs, name) for name in names}
         tensors["groups"] = torch.stack([group_numbers(pair) for pair in pairs.groups])
         for name in ("audio", "reference", "truth"):
             tensors[name] = getattr(pairs, name).half()

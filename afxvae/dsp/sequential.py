@@ -7,7 +7,6 @@ nothing but torch, and runs on any device.
 from __future__ import annotations
 
 import functools
-import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +23,18 @@ __all__ = ["attack_release", "can_run", "compress"]
 
 
 @functools.cache
-def _is_there() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _numba() -> Any:
+    """The module, or None where it is missing or does not fit what else is installed."""
+    try:
+        import numba
+    except ImportError:
+        return None
+    return numba
 
 
 def can_run(x: Tensor) -> bool:
     """Whether `x` is where compiled loops can go through it."""
-    return x.device.type == "cpu" and _is_there()
+    return x.device.type == "cpu" and _numba() is not None
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
@@ -42,25 +46,24 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.cache
     def build() -> Any:
-        import numba
-
         try:
-            return numba.njit(function, nogil=True, cache=True)
+            return _numba().njit(function, nogil=True, cache=True)
         except RuntimeError:  # no folder can be written to
-            return numba.njit(function, nogil=True)
+            return _numba().njit(function, nogil=True)
 
     @functools.wraps(function)
     def run(*tensors: Tensor) -> None:
+        loop = build()
         items, threads = len(tensors[0]), torch.get_num_threads()
         if min(items, threads) < 2:
-            build()(*(tensor.numpy() for tensor in tensors))
+            loop(*(tensor.numpy() for tensor in tensors))
             return
         size = -(-items // threads)
         parts = [
             [(t[first : first + size] if len(t) == items else t).numpy() for t in tensors]
             for first in range(0, items, size)
         ]
-        list(_threads(threads).map(lambda part: build()(*part), parts))
+        list(_threads(threads).map(lambda part: loop(*part), parts))
 
     return run
 

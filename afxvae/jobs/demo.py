@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import check_writable
-from ..types import UsageError
+from ..files import check_writable, made_folder
 from .match import Matched, match_files
 
 if TYPE_CHECKING:
@@ -35,12 +33,7 @@ def demo(
         AfxError: anything that is wrong, in one sentence.
     """
     copies = {clip: folder / clip.name for clip in (DEMO_INPUT, DEMO_REFERENCE)}
-    new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be made a folder: {error.strerror}.") from error
-    try:
+    with made_folder(folder):
         for copy in copies.values():
             check_writable(copy, overwrite)
         output = folder / f"{DEMO_INPUT.stem}.matched{DEMO_INPUT.suffix}"
@@ -52,11 +45,6 @@ def demo(
             overwrite=overwrite,
             progress=progress,
         )
-    except BaseException:
-        if new:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
     for clip, copy in copies.items():
         shutil.copyfile(clip, copy)
     return result

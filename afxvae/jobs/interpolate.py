@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import audio
-from ..files import kept_unless_done
+from ..files import kept_unless_done, made_folder
 from ..interpolation import check_chain, check_steps, interpolate
 from ..loudness import LoudnessMeter, check_heard
 from ..presets import Preset
@@ -88,7 +88,7 @@ def interpolate_files(
     sources = {"input": input_path, "first preset": a_path, "second preset": b_path}
     found = interpolate(ends[0], ends[1], steps)
     counter = Counter((1 + same_loudness) * steps * info.frames if render else 0, progress)
-    with _folder(folder), ExitStack() as kept:
+    with made_folder(folder), ExitStack() as kept:
         wanted = {f"step {place}": path for place, path in enumerate(outputs, 1)}
         wanted |= {f"preset {place}": path for place, path in enumerate(presets, 1)}
         check_outputs(wanted, sources, overwrite)
@@ -155,20 +155,3 @@ class _Rendering:
                 for block in self._through(preset):
                     put(10.0 ** (gain_db / 20.0) * block)
         return lufs, gains_db
-
-
-@contextmanager
-def _folder(path: Path) -> Iterator[None]:
-    """Make a folder, which is gone if the context is left by an error and nothing was there."""
-    new = not path.exists()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be made a folder: {error.strerror}.") from error
-    try:
-        yield
-    except BaseException:
-        if new:
-            with suppress(OSError):
-                path.rmdir()
-        raise

@@ -193,7 +193,7 @@ def match_files(
         if ab:
             notes.append(comparison.write(pair, counter, overwrite))
     if report is not None:
-        write_report(report, input_path, reference_path, output, match)
+        write_report(report, input_path, reference_path, heard[0], output, match)
     return Matched(
         match,
         output,

@@ -70,10 +70,12 @@ def check_outputs(
     outputs: Mapping[str, Path], sources: Mapping[str, Path], overwrite: bool
 ) -> None:
     """Raise `UsageError` unless all can be written, over none of the sources or each other."""
-    names = {**sources, **outputs}
+    named: dict[tuple[int, int] | Path, list[str]] = {}
+    for what, path in {**sources, **outputs}.items():
+        named.setdefault(_identity(path), []).append(what)
     for what, path in outputs.items():
-        for other, source in names.items():
-            if what != other and same_file(path, source):
+        for other in named[_identity(path)]:
+            if other != what:
                 raise UsageError(f"The {what} {path} would replace the {other}.")
     for what, path in outputs.items():
         try:
@@ -87,9 +89,15 @@ def check_outputs(
 
 def same_file(one: Path, other: Path) -> bool:
     """Whether two paths are one file, there or not."""
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
+    return _identity(one) == _identity(other)
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """The same for all names of a file."""
+    if path.exists():
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return path.resolve()
 
 
 class Counter:

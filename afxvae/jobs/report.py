@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import audio
-from ..styles import Style, is_style
+from ..styles import is_style
 
 if TYPE_CHECKING:
     from ..matching import Finding
+    from ..styles import Style
 
 __all__ = ["write_report"]
 
 
 def write_report(
-    path: Path, input_path: Path, reference_path: Path, result: Path, found: Finding
+    path: Path, input_path: Path, reference_path: Path, style: Style, result: Path, found: Finding
 ) -> None:
     """Look at the three files, and draw.
 
@@ -23,16 +24,15 @@ def write_report(
         path: Of the report, see `figures.check_picture`.
         input_path: What was changed.
         reference_path: Whose style was wanted, or its style.
+        style: Of the reference.
         result: What came out.
         found: With the preset and the distances.
     """
     from .. import figures
 
     before = figures.look_at(input_path)
-    if is_style(reference_path):
-        reference = figures.look_at_style(Style.load(reference_path))
-    else:
-        reference = figures.look_at(reference_path)
+    kept = is_style(reference_path)  # there is no recording to look at
+    reference = figures.look_at_style(style) if kept else figures.look_at(reference_path)
     looks = {
         "input": before,
         "reference": reference,

@@ -1,4 +1,4 @@
-"""Named axes of the latent: directions in which a treatment is moved by a wish.
+"""Named axes of the latent: directions in which an attribute of what is decoded changes.
 
 A model's config has them under ``axes``: a name and the step in the latent, one number a dimension,
 that changes the attribute by one standard deviation of what random treatments do to it.

@@ -118,7 +118,7 @@ class AFXStyleVAE(
 
     @property
     def axes(self) -> Axes:
-        """Named axes of the latent, those that a match can be moved along."""
+        """Named axes of the latent, those that passed the causal test."""
         return self.config["axes"]  # type: ignore[no-any-return]
 
     @property

@@ -15,9 +15,9 @@ import torch
 from ..data.pairs import peel_known
 from ..data.shards import load_shard
 from ..data.treatments import random_treatments
-from ..dsp.features import ANALYSIS_LUFS, RUN_IN, SAMPLE_RATE
+from ..decision import levelled
+from ..dsp.features import RUN_IN, SAMPLE_RATE
 from ..dsp.likeness import likeness
-from ..loudness import normalize_loudness
 from ..measure.equalizer import eq_bands_db
 from .refiner import Comparisons, weighed
 
@@ -52,9 +52,10 @@ def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tenso
     chain, effect = model.chain, model.chain["eq"]
     audio, controls, switches = shard["audio"].float(), shard["controls"], shard["switches"]
     own, _ = random_treatments(chain, len(audio), generator)
-    bent = effect.process(audio, chain.to_settings(own)["eq"], SAMPLE_RATE)[:, 0, RUN_IN:]
-    bare, left = peel_known(shard["reference"].float(), chain, controls, switches, generator)
-    heard, theirs = (model.listen(_levelled(clips)) for clips in (bent, bare[:, 0]))
+    bent = effect.process(audio, chain.to_settings(own)["eq"], SAMPLE_RATE)[..., RUN_IN:]
+    reference, foreign = shard["reference"].float(), shard["foreign"]
+    bare, left = peel_known(reference, chain, controls, switches, generator, foreign=foreign)
+    heard, theirs = (model.listen(levelled(clips)[:, 0]) for clips in (bent, bare))
     embedded = model.embed_features(heard)
     posterior = model.encode(embedded, model.embed_features(theirs))
     similarity = (model.verifier(heard.log_mel) * model.verifier(theirs.log_mel)).sum(1)
@@ -66,8 +67,3 @@ def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tenso
         switches=left,
     )
     return weighed(model, pairs, eq_bands_db(effect, own[:, chain.knobs_of("eq")]))
-
-
-def _levelled(clips: Tensor) -> Tensor:
-    """Clips ``(clip, 131072)`` at the analysis loudness."""
-    return normalize_loudness(clips.unsqueeze(1), SAMPLE_RATE, ANALYSIS_LUFS)[0].squeeze(1)

@@ -161,6 +161,11 @@ def load_recipe(path: Path | None) -> Recipe:
                 values[known.name] = kind(**value) if isinstance(value, dict) else value
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"The recipe {path} cannot be read: {error}.") from error
+    if int(values.get("train_changes", 1)) and not int(values.get("valid_changes", 1)):
+        raise UsageError(f"The recipe {path} has train_changes, so it needs valid_changes too.")
+    for name in ("valid_pairs", "equalized"):
+        if int(values.get(name, 1)) < 1:
+            raise UsageError(f"The recipe {path} has no {name}, but it needs one at least.")
     if table:
         raise UsageError(f"The recipe {path} has unknown entries: {', '.join(sorted(table))}.")
     return Recipe(**values)

@@ -291,6 +291,24 @@ def test_what_is_known_is_taken_off(recordings: list[Recording]) -> None:
     assert torch.equal(untouched, switches)
 
 
+def test_what_another_make_did_is_not_known(recordings: list[Recording]) -> None:
+    """Its delay is ours, its room is not."""
+    pairs = make_pairs(recordings, CHAIN, 11, 4, "P1")
+    for effect, known in (("reverb", False), ("delay", True)):
+        switches = torch.zeros_like(pairs.switches)
+        switches[:, CHAIN.names.index(effect)] = True
+        foreign = torch.ones(4, dtype=torch.bool)
+        taken = [
+            peel_known(
+                pairs.reference, CHAIN, pairs.controls, switches,
+                torch.Generator().manual_seed(0), foreign=which,
+            )[1].any(1)
+            for which in (foreign, ~foreign)
+        ]  # fmt: skip
+        assert bool(taken[0].all()) != known
+        assert not bool(taken[1].all())
+
+
 def test_deliveries_keep_the_length_and_most_of_them_the_samples():
     generator = torch.Generator().manual_seed(0)
     wet = 0.1 * torch.randn(40, 1, CLIP_SAMPLES, generator=generator)

@@ -123,7 +123,7 @@ def test_what_is_asked_for_is_the_difference_of_two_equalisers(tmp_path: Path) -
     """The reference's, where it has one, less the input's."""
     pairs = make_pairs([recording(tmp_path, seed) for seed in (0, 1)], CHAIN, 3, 4, "P1")
     path = tmp_path / "pairs-valid-00000.safetensors"
-    names = ("audio", "reference", "controls", "switches")
+    names = ("audio", "reference", "controls", "switches", "foreign")
     save_file({name: getattr(pairs, name).contiguous() for name in names}, path)
     model = untrained()
     known, again = (equalize_inputs(model, [path], seed=2) for _ in range(2))

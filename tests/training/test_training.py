@@ -281,6 +281,8 @@ def test_the_recipe_of_the_bundled_model_can_be_read() -> None:
     [
         (None, "cannot be read: .*No such file"),
         ("name = ", "cannot be read"),
+        ("train_changes = 2\nvalid_changes = 0", "has train_changes, so it needs valid_changes"),
+        ("equalized = 0", "has no equalized, but it needs one at least"),
         ("nome = 'a'\nmore = 1", "has unknown entries: more, nome"),
         ("[latent]\nsteps = 1", "cannot be read: .*batch"),
         ("[critic]\nsteps = 1\nbatch = 1\nrate = 1.0\nspeed = 2", "cannot be read: .*speed"),
