@@ -10,7 +10,7 @@ recordings that took no part in training:
 
 The line is needed because an amount is estimated as if an effect that is off had none, so that
 doubt about an effect makes its amounts small; here it is known to be on. The four numbers of each
-knob stand in `spreads.json`, once for estimates and once for what was measured;
+knob stand in `spreads.json`, if there is one, once for estimates and once for what was measured;
 ``python -m tests.benchmarks.spreads`` fits them to a results folder of the evaluation: the line by
 least absolute errors, the others by the largest likelihood.
 """
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .data.treatments import USUAL_RANGES
+from .data.treatments import knob_range
 from .files import replacing
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from .effects import Chain
     from .params import Param
 
 __all__ = [
@@ -42,7 +43,7 @@ __all__ = [
     "KnobPosterior",
     "fit_spread",
     "knob_posterior",
-    "knob_range",
+    "laplace_cdf",
     "read_spreads",
     "write_spreads",
 ]
@@ -59,6 +60,23 @@ _ANCHORS = 5  # points on the diagonal that hold the line of few truths
 _ROUNDS = 60
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def laplace_cdf(x: ArrayLike, centre: ArrayLike = 0.0, spread: ArrayLike = 1.0) -> Floats:
+    """Probability of a value at or below `x` in a Laplace distribution, shapes as numpy's.
+
+    Args:
+        x: The values.
+        centre: Median of the distribution.
+        spread: Mean absolute distance from there, above 0.
+
+    >>> laplace_cdf([-1e3, 0.0, 1e3]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    away = np.divide(np.subtract(x, centre, dtype=np.float64), spread)
+    tail = 0.5 * np.exp(-np.abs(away))
+    below: Floats = np.where(away < 0, tail, 1 - tail)
+    return below
 
 
 @dataclass(frozen=True)
@@ -107,17 +125,9 @@ class KnobPosterior:
         low, high = self.quantile([0.5 - 0.5 * share, 0.5 + 0.5 * share])
         return float(low), float(high)
 
-    def _below(self, x: ArrayLike) -> Any:
+    def _below(self, x: ArrayLike) -> Floats:
         """What of the uncut Laplace distribution lies below."""
-        away = (np.asarray(x, np.float64) - self.centre) / self.spread
-        return np.where(away < 0, 0.5 * np.exp(-np.abs(away)), 1 - 0.5 * np.exp(-np.abs(away)))
-
-
-def knob_range(effect: str, param: Param) -> tuple[float, float]:
-    """Positions between which productions set a knob, see `USUAL_RANGES`."""
-    usual = USUAL_RANGES.get((effect, param.name), (param.minimum, param.maximum))
-    low, high = (float(param.to_control(value)) for value in usual)
-    return low, high
+        return laplace_cdf(x, self.centre, self.spread)
 
 
 def knob_posterior(
@@ -215,7 +225,7 @@ def read_spreads() -> dict[str, Any]:
     return spreads
 
 
-def write_spreads(knobs: Sequence[Knob], chain: Any, checksum: str, path: Path) -> dict[str, Any]:
+def write_spreads(knobs: Sequence[Knob], chain: Chain, checksum: str, path: Path) -> dict[str, Any]:
     """Fit every knob, write the table as JSON, and return it.
 
     Args:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from afxvae.data.treatments import knob_range
 from afxvae.effects import default_chain
 from afxvae.evaluation.calibration import uniformity
 from afxvae.posterior import (
@@ -15,7 +17,7 @@ from afxvae.posterior import (
     KnobPosterior,
     fit_spread,
     knob_posterior,
-    knob_range,
+    laplace_cdf,
     read_spreads,
     write_spreads,
 )
@@ -39,6 +41,13 @@ def test_it_is_a_distribution_and_quantiles_are_its_inverse(
     np.testing.assert_allclose(knob.cdf(knob.quantile(shares)), shares, atol=1e-6)
     low, high = knob.interval(0.8)
     assert knob.cdf(high) - knob.cdf(low) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_laplace_distribution_is_that_of_scipy() -> None:
+    x, centre = np.linspace(-3, 3, 25), np.linspace(-1, 1, 25)
+    for where, spread in ((0.0, 1.0), (0.3, 0.1), (centre, 0.2 + np.abs(centre))):
+        wanted = scipy.stats.laplace.cdf(x, where, spread)
+        np.testing.assert_allclose(laplace_cdf(x, where, spread), wanted, rtol=1e-12)
 
 
 def test_no_spread_is_certainty_and_all_doubt_is_the_prior() -> None:

@@ -10,8 +10,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
+    from ..params import Param
 
-__all__ = ["OFF_PROBABILITY", "UNTOUCHED_PROBABILITY", "USUAL_RANGES", "random_treatments"]
+__all__ = [
+    "OFF_PROBABILITY",
+    "UNTOUCHED_PROBABILITY",
+    "USUAL_RANGES",
+    "knob_range",
+    "random_treatments",
+]
 
 OFF_PROBABILITY = 0.6
 UNTOUCHED_PROBABILITY = 0.05
@@ -54,6 +61,12 @@ USUAL_RANGES: dict[tuple[str, str], tuple[float, float]] = {
 """Ranges of settings that productions use; knobs not listed use their whole range."""
 
 
+def knob_range(effect: str, param: Param) -> tuple[float, float]:
+    """Positions between which productions set a knob, see `USUAL_RANGES`."""
+    low, high = USUAL_RANGES.get((effect, param.name), (param.minimum, param.maximum))
+    return param.to_control(low), param.to_control(high)
+
+
 def random_treatments(
     chain: Chain, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -65,10 +78,8 @@ def random_treatments(
     Returns:
         Controls ``(count, control)`` and boolean switches ``(count, effect)``.
     """
-    low = torch.tensor([p.to_control(USUAL_RANGES.get((e, p.name), (p.minimum, p.maximum))[0])
-                        for e, p in chain.knobs])  # fmt: skip
-    high = torch.tensor([p.to_control(USUAL_RANGES.get((e, p.name), (p.minimum, p.maximum))[1])
-                         for e, p in chain.knobs])  # fmt: skip
+    ranges = [knob_range(effect, param) for effect, param in chain.knobs]
+    low, high = torch.tensor(ranges).view(-1, 2).unbind(1)
     controls = low + (high - low) * torch.rand(count, len(low), generator=generator)
     chance = torch.rand(count, len(low), generator=generator)
     defaults = chain.default_controls()

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..types import UsageError
+from .metrics import Floats, closure, share_worse
+from .summary import TOLERANCE
 
 __all__ = ["kolmogorov", "reliability", "risk_coverage", "uniformity"]
 
 _BINS = 10
 _GRID = 41  # points of the curve of `uniformity`
-_TOLERANCE = 1e-4
+_LEAST_MEAN = 1e-12  # of distances, to be divided by
 _WITHIN = (0.5, 0.8, 0.95)
 
 
@@ -79,8 +81,8 @@ def risk_coverage(
         {
             "shift": float(shift),
             "left_alone": float(idle[:, column].mean()),
-            "worse": float((y[:, column] > x + _TOLERANCE).mean()),
-            "closure": float(1 - y[:, column].mean() / max(x.mean(), 1e-12)),
+            "worse": share_worse(y[:, column], x + TOLERANCE),
+            "closure": _closure(y[:, column], x),
         }
         for column, shift in enumerate(shifts)
     ]
@@ -130,6 +132,13 @@ def kolmogorov(largest: float, n: int) -> float:
         return 1.0
     terms = ((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
     return float(min(1.0, max(0.0, 2 * sum(terms))))
+
+
+def _closure(after: Floats, before: Floats) -> float:
+    """`closure`, also where every input is the truth already."""
+    if before.mean() > _LEAST_MEAN:
+        return closure(after, before)
+    return float(1 - after.mean() / _LEAST_MEAN)
 
 
 def _wilson(share: float, n: int) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,7 +51,6 @@ def gather(model: AFXStyleVAE, item: Item, decision: Decision, known: dict[int, 
     idle = [not any(_on(model.chain, one.switches)) for one in decision.candidates]
     best = decision.best
     return Evidence(
-        dict(zip(ESTIMATED, torch.sigmoid(estimate.logits[0].cpu()).tolist(), strict=True)),
         dict(zip(ESTIMATED, torch.sigmoid(logits).tolist(), strict=True)),
         best.advantage,
         best.spread,
@@ -64,9 +62,7 @@ def gather(model: AFXStyleVAE, item: Item, decision: Decision, known: dict[int, 
 
 def moved(decision: Decision, margin: float, shift: float) -> int:
     """Index of what would be chosen if the critic thought worse of all by `shift` doubts."""
-    worse = [replace(one, advantage=one.advantage - shift * one.spread)
-             for one in decision.candidates]  # fmt: skip
-    return choose(worse, margin, decision.caution)
+    return choose(decision.candidates, margin, decision.caution + shift)
 
 
 def knobs_that_matter(chain: Chain, effect: str, controls: Tensor) -> list[int]:

@@ -21,8 +21,7 @@ class Evidence:
     """What the model believed about an item, beside what is true of it.
 
     Attributes:
-        estimated: By effect, the network's probability that it is on.
-        probability: The same, with what was measured.
+        probability: By effect, that it is on, with what was measured.
         expected: Advantage of what was chosen, in MR-STFT; 0 for nothing.
         doubt: The critic's scale of doubt about that.
         distances: To the truth at matched loudness, were the critic's opinions moved by each of
@@ -31,7 +30,6 @@ class Evidence:
         knobs: Of effects that were on and were found.
     """
 
-    estimated: dict[str, float]
     probability: dict[str, float]
     expected: float
     doubt: float

@@ -79,11 +79,25 @@ def _one(x: Tensor, reference: Tensor, sample_rate: int) -> Tensor:
 
 
 def _ask(process: subprocess.Popen[str], paths: list[Path]) -> bool:
+    """Whether it is done; a process that has died is forgotten, and the next is a new one."""
     if process.stdin is None or process.stdout is None:
         return False
-    process.stdin.write("\t".join(str(path) for path in paths) + "\n")
-    process.stdin.flush()
-    return process.stdout.readline().strip() == "done"
+    try:
+        process.stdin.write("\t".join(str(path) for path in paths) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    except OSError:
+        answer = ""
+    if not answer:
+        _forget(process)
+    return answer.strip() == "done"
+
+
+def _forget(process: subprocess.Popen[str]) -> None:
+    _process.cache_clear()
+    atexit.unregister(process.kill)
+    process.kill()
+    process.communicate()
 
 
 @functools.lru_cache(maxsize=1)

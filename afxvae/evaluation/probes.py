@@ -8,7 +8,6 @@ Every crop goes through every style and every effect, so that content tells noth
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from ..data.corpus import Recording
 from ..data.crops import draw_crop
-from ..data.pairs import treat
+from ..data.pairs import group_numbers, treat
 from ..data.treatments import random_treatments
 from ..dsp import spectral
 from ..dsp.features import RUN_IN, SAMPLE_RATE
@@ -32,7 +31,7 @@ from .styles import STYLES, style_treatments
 if TYPE_CHECKING:
     from ..effects import Chain
 
-__all__ = ["PROBES", "TASKS", "Clips", "gather_clips", "probe", "probes_markdown", "run_probes"]
+__all__ = ["PROBES", "TASKS", "Clips", "gather_clips", "probe", "probe_recordings", "run_probes"]
 
 PROBES = "P5"
 """Name of the protocol."""
@@ -86,15 +85,12 @@ def run_probes(
         UsageError: A split has no recordings of speech or of music.
     """
     say, found = log or (lambda line: None), {}
-    for domain in _DOMAINS:
+    for place, (domain, sides) in enumerate(probe_recordings(recordings, split).items()):
         parts = []
-        for number, (name, count) in enumerate((("train", 2 * items), (split, items))):
-            own = [r for r in recordings
-                   if r.split == name and (r.kind == "speech") == (domain == "speech")]  # fmt: skip
-            if not own:
-                raise UsageError(f"The {name} split has no {domain} to probe with.")
+        named = zip(("train", split), (2 * items, items), sides, strict=True)
+        for number, (name, count, own) in enumerate(named):
             say(f"P5: {count} crops of {domain}, {name}")
-            parts.append(gather_clips(model, own, count, [seed, _DOMAINS.index(domain), number]))
+            parts.append(gather_clips(model, own, count, [seed, place, number]))
         learn, test = parts
         found[domain] = {
             "crops": len(test.groups),
@@ -105,6 +101,25 @@ def run_probes(
     return {"split": split, "seed": seed, "domains": found}
 
 
+def probe_recordings(
+    recordings: Sequence[Recording], split: str = "test"
+) -> dict[str, tuple[list[Recording], list[Recording]]]:
+    """By domain, the recordings to learn from and those of `split`, to test on.
+
+    Raises:
+        UsageError: A split has no recordings of speech or of music.
+    """
+    found = {}
+    for domain in _DOMAINS:
+        own = [r for r in recordings if (r.kind == "speech") == (domain == "speech")]
+        learn, test = ([r for r in own if r.split == name] for name in ("train", split))
+        if not (learn and test):
+            lacking = split if learn else "train"
+            raise UsageError(f"The {lacking} split has no {domain} to probe with.")
+        found[domain] = (learn, test)
+    return found
+
+
 @torch.no_grad()
 def gather_clips(
     model: AFXStyleVAE, recordings: Sequence[Recording], count: int, seed: Sequence[int]
@@ -112,10 +127,10 @@ def gather_clips(
     """Draw crops, a group at a time so that all have their say, and treat and embed them."""
     rng = np.random.default_rng([*seed, 5])
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
-    groups: list[int] = []
+    groups: list[str] = []
     kept: dict[str, list[Tensor]] = {}
     for recording, halves in _crops(recordings, count, rng):
-        groups.append(zlib.crc32(recording.group.encode()))
+        groups.append(recording.group)
         dry = halves[0, :, RUN_IN:]
         embedded = model.embed_clips(dry)
         for task, names in TASKS.items():
@@ -136,11 +151,12 @@ def gather_clips(
     def of(name: str) -> dict[str, Tensor]:
         return {task: stacked[f"{name} {task}"] for task in TASKS}
 
-    return Clips(torch.tensor(groups), of("embedding"), of("difference"), of("mel"), of("picture"))
+    numbers = group_numbers(groups)
+    return Clips(numbers, of("embedding"), of("difference"), of("mel"), of("picture"))
 
 
 def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
-    """Accuracy of a probe of each row's features, with its interval over groups of crops.
+    """Accuracy of a probe of each row's features, with its 95 % interval over crops.
 
     Rows with "both" see the dry other half of the crop too: a difference of features.
     """
@@ -159,28 +175,6 @@ def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
                          for place, label in enumerate(TASKS[task])},
         }  # fmt: skip
     return rows
-
-
-def probes_markdown(result: dict[str, Any]) -> str:
-    """A table of `run_probes`, below a heading of third order."""
-    parts = [
-        "### P5: linear probes",
-        "Share of clips classified rightly, with its 95 % bootstrap interval over crops; split: "
-        f"{result['split']}, seed {result['seed']}. *Both* sees the dry other half of a crop too.",
-    ]
-    for task, names in TASKS.items():
-        domains = result["domains"]
-        about = ", ".join(f"{d} ({v['crops']} crops of {v['groups']} speakers or instruments)"
-                          for d, v in domains.items())  # fmt: skip
-        lines = [f"| {len(names)} {task} | dimensions | {' | '.join(domains)} |",
-                 "| --- | ---: |" + " ---: |" * len(domains)]  # fmt: skip
-        for row in next(iter(domains.values()))[task]:
-            own = [domain[task][row] for domain in domains.values()]
-            cells = [f"{100 * r['accuracy']:.1f} % ({100 * r['interval'][0]:.1f} to "
-                     f"{100 * r['interval'][1]:.1f})" for r in own]  # fmt: skip
-            lines.append(f"| {row} | {own[0]['dimensions']} | {' | '.join(cells)} |")
-        parts += [f"{task.capitalize()}: {about}.", "\n".join(lines)]
-    return "\n\n".join(parts) + "\n"
 
 
 def _crops(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..models.estimate import ESTIMATED
-from .tables import markdown_table, number, percent
+from .markdown import markdown_table, number, percent
 
 __all__ = ["proofs_markdown"]
 
@@ -93,7 +93,9 @@ def _verdict(knobs: Mapping[str, Any]) -> str:
            for part in ("calibrated", "latent")}  # fmt: skip
     sampled = sum(knob["latent"] is not None for knob in knobs.values())
     named = f": {', '.join(off['calibrated'])}" if off["calibrated"] else ""
-    narrow = ": they lie too close together" if off["latent"] else ""
+    close = sum(knobs[name]["latent"]["within"]["0.8"] < 0.8 for name in off["latent"])
+    which = "they" if close == len(off["latent"]) else f"of these, those of {close}"
+    narrow = f": {which} lie too close together" if close else ""
     return (
         f"Of {len(knobs)} knobs the distributions of {len(off['calibrated'])} are not calibrated "
         f"(Kolmogorov and Smirnov, 5 % for all together){named}. Samples of the latent's posterior "

@@ -18,15 +18,17 @@ import numpy as np
 from ..effects import default_chain
 from ..files import replacing
 from ..models.estimate import ESTIMATED
-from ..posterior import Knob, knob_posterior
+from ..posterior import HOW, Knob, knob_posterior, laplace_cdf, read_spreads
 from ..types import UsageError
 from .calibration import reliability, risk_coverage, uniformity
 from .evidence import SAMPLES, SHIFTS
 from .items import ItemResults
 from .proof_tables import proofs_markdown
 from .settings import QUANTITIES
+from .summary import rounded
 
 __all__ = [
+    "EVALUATION_FILE",
     "ITEMS_FILE",
     "PROOFS_FILE",
     "item_lines",
@@ -38,7 +40,9 @@ __all__ = [
 
 ITEMS_FILE = "items.jsonl"
 PROOFS_FILE = "proofs.json"
+EVALUATION_FILE = "evaluation.json"
 
+_DIGITS = 5
 _QUANTILES = tuple(round(0.05 * step, 2) for step in range(21))
 _SHOWN = ("eq_curve_db", "compressor_curve_db", "delay_time_ms", "rt60_ratio")
 
@@ -118,16 +122,43 @@ def prove(
 
 
 def write_proofs(folder: Path) -> dict[str, Any]:
-    """Make the proofs of a results folder, write `PROOFS_FILE` and ``proofs.md``, return them."""
-    proofs: dict[str, Any] = _rounded(prove(read_items(folder)))
+    """Make the proofs of a results folder, write `PROOFS_FILE` and ``proofs.md``, return them.
+
+    Spreads that were fitted to other weights are ignored, which ``proofs.md`` says.
+
+    Raises:
+        UsageError: There are no items, or spreads but nothing that names the evaluated model.
+    """
+    spreads, note = _own_spreads(folder)
+    proofs: dict[str, Any] = rounded(prove(read_items(folder), spreads), _DIGITS)
     texts = {
         PROOFS_FILE: json.dumps(proofs, indent=1) + "\n",
-        "proofs.md": proofs_markdown(proofs),
+        "proofs.md": note + proofs_markdown(proofs),
     }
     for name, text in texts.items():
         with replacing(folder / name) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
     return proofs
+
+
+def _own_spreads(folder: Path) -> tuple[dict[str, Any], str]:
+    """Spreads if they are of the weights that were evaluated, else none and a note."""
+    spreads = read_spreads()
+    if not any(spreads[how] for how in HOW):
+        return spreads, ""
+    path = folder / EVALUATION_FILE
+    try:
+        checksum = str(json.loads(path.read_text(encoding="utf-8"))["model"]["checksum"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"{path} cannot be read: it should name the evaluated model.") from error
+    fitted = spreads.get("checksum")
+    if fitted == checksum:
+        return spreads, ""
+    note = (
+        f"The fitted spreads of the knobs are of other weights (checksum `{str(fitted)[:16]}`, not "
+        f"`{checksum[:16]}`) and are ignored.\n\n"
+    )
+    return {how: {} for how in HOW}, note
 
 
 def _switches(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -158,11 +189,7 @@ def _critic(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {"items": 0}
     expected, doubt = (np.array([line[name] for line in done]) for name in ("expected", "doubt"))
     gained = np.array([line["before"] - line["after"] for line in done])
-    away = (gained - expected) / doubt  # of a Laplace distribution, by the critic's loss
-    below = np.where(away < 0, 0.5 * np.exp(-np.abs(away)), 1 - 0.5 * np.exp(-np.abs(away)))
-    harm = np.where(
-        expected > 0, 0.5 * np.exp(-expected / doubt), 1 - 0.5 * np.exp(expected / doubt)
-    )
+    below, harm = (laplace_cdf(x, expected, doubt) for x in (gained, 0.0))  # as its loss has it
     return {
         "items": len(done),
         "expected": expected.tolist(),
@@ -219,11 +246,3 @@ def _knobs(
         for name in order
         if name in places
     }
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 5)
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value

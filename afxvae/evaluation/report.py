@@ -18,11 +18,11 @@ from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .items import PROTOCOLS, ItemResults, Protocol
-from .probes import PROBES, run_probes
-from .proofs import ITEMS_FILE, item_lines, write_proofs
+from .probes import PROBES, probe_recordings, run_probes
+from .proofs import EVALUATION_FILE, ITEMS_FILE, item_lines, write_proofs
 from .protocols import evaluate_items, usable_recordings
 from .rows import COLUMNS, MATCHERING, PresetTable, chosen_rows
-from .summary import summarize
+from .summary import rounded, summarize
 from .tables import to_markdown
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_recordings", "run", "to_markdown"]
 
+_DIGITS = 6
 _TABLE_SHARDS = 8
 _LATENT_SHARDS = 16
 
@@ -77,9 +78,13 @@ def run(
     """
     say = log or (lambda line: None)
     paired = _paired(protocols)
-    recordings = find_recordings(data, split)
+    known = _known_recordings(data)
+    recordings = _dry_recordings(data, known, split)
     for protocol in paired:
         usable_recordings(recordings, protocol)
+    every = _dry_recordings(data, known, None)
+    if PROBES in protocols:
+        probe_recordings(every, split or "test")
     if MATCHERING not in chosen_rows(rows, pool is not None) and rows is None:
         say(f"without the row {MATCHERING!r}, which needs pip install 'afxvae[bench]'")
     _make_folder(out)
@@ -106,7 +111,6 @@ def run(
     ]
     probes = None
     if PROBES in protocols:
-        every = find_recordings(data, None)
         probes = run_probes(model, every, split or "test", items, seed, log)
     result: dict[str, Any] = {
         "model": {"name": model.identifier, "checksum": model.checksum},
@@ -117,15 +121,16 @@ def run(
         "latent": latent,
         "probes": probes,
     }
-    result = _rounded(result)
+    result = rounded(result, _DIGITS)
     markdown = to_markdown(result)
     if out is not None:
-        _write(out / "evaluation.json", json.dumps(result, indent=1) + "\n")
+        _write(out / EVALUATION_FILE, json.dumps(result, indent=1) + "\n")
         _write(out / "evaluation.md", markdown)
         _write(out / "items.csv", _items_csv(measured))
         lines = [line for results in measured for line in item_lines(results)]
         if lines:
-            _write(out / ITEMS_FILE, "".join(json.dumps(_rounded(line)) + "\n" for line in lines))
+            lines = rounded(lines, _DIGITS)
+            _write(out / ITEMS_FILE, "".join(json.dumps(line) + "\n" for line in lines))
             write_proofs(out)
     return {**result, "markdown": markdown}
 
@@ -140,19 +145,26 @@ def find_recordings(data: Path, split: Split | None = "test") -> list[Recording]
     Raises:
         UsageError: there is no such file or folder, or it has no such recordings.
     """
+    return _dry_recordings(data, _known_recordings(data), split)
+
+
+def _known_recordings(data: Path) -> list[Recording]:
     manifest = manifest_in(data)
     try:
-        recordings = folder_corpus(data) if manifest.is_dir() else load_manifest(manifest)
+        return folder_corpus(data) if manifest.is_dir() else load_manifest(manifest)
     except FileNotFoundError as error:
         raise UsageError(f"There is no manifest and no folder {data}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{manifest} cannot be read as a manifest of recordings.") from error
     except ValueError as error:
         raise UsageError(str(error)) from error
-    found = [r for r in recordings if r.dry and (split is None or r.split == split)]
+
+
+def _dry_recordings(data: Path, known: Sequence[Recording], split: Split | None) -> list[Recording]:
+    found = [r for r in known if r.dry and (split is None or r.split == split)]
     if not found:
         which = "dry recording" if split is None else f"dry recording in its {split} split"
-        raise UsageError(f"{data} has no {which} among {len(recordings)} recordings.")
+        raise UsageError(f"{data} has no {which} among {len(known)} recordings.")
     return found
 
 
@@ -227,14 +239,6 @@ def _items_csv(measured: Sequence[ItemResults]) -> str:
                 start = [results.protocol, index, item.kind, item.effects_on, row, choice]
                 writer.writerow([*start, *values])
     return text.getvalue()
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 6)
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _make_folder(out: Path | None) -> None:

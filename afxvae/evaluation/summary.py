@@ -17,7 +17,7 @@ from .settings import QUANTITIES
 if TYPE_CHECKING:
     from .items import ItemResult, ItemResults, Verdict
 
-__all__ = ["TOLERANCE", "paired_p_value", "summarize"]
+__all__ = ["TOLERANCE", "paired_p_value", "rounded", "summarize"]
 
 TOLERANCE = 1e-4
 """An output is worse than its input if its MR-STFT is larger by more than this, not by rounding."""
@@ -75,6 +75,19 @@ def paired_p_value(first: ArrayLike, second: ArrayLike, n: int = 10_000, seed: i
     means = difference[draws].mean(1)
     tail = min(int((means <= 0).sum()), int((means >= 0).sum()))
     return min(1.0, 2 * (tail + 1) / (n + 1))
+
+
+def rounded(value: Any, digits: int) -> Any:
+    """Plain values with every float in them rounded; tuples become lists.
+
+    >>> rounded({"a": (0.123456, 2)}, 3)
+    {'a': [0.123, 2]}
+    """
+    if isinstance(value, float):
+        return round(value, digits)
+    if isinstance(value, dict):
+        return {key: rounded(part, digits) for key, part in value.items()}
+    return [rounded(part, digits) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _row(results: ItemResults, row: str, final: str | None) -> dict[str, Any]:

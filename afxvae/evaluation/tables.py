@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .probes import probes_markdown
+from .markdown import markdown_table, number, percent
+from .probe_tables import probes_markdown
 from .settings import QUANTITIES
 from .summary import TOLERANCE
 
-__all__ = ["markdown_table", "number", "percent", "to_markdown"]
+__all__ = ["to_markdown"]
 
 _OTHER_COLUMNS = {
     "msd": ("MSD", 2),
@@ -221,28 +222,9 @@ def _closure(row: Mapping[str, Any], suffix: str) -> str:
     return f"{number(row[f'closure{suffix}'], 2)} ({low} to {high})"
 
 
-def number(value: float | None, digits: int) -> str:
-    """With so many digits, never -0; nothing of None."""
-    if value is None:
-        return ""
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
-def percent(share: float | None, digits: int = 0) -> str:
-    """A share in per cent; nothing of None."""
-    return "" if share is None else f"{100 * share:.{digits}f} %"
-
-
 def _share_of(share: float | None, count: int) -> str:
     return f"{percent(share)} of {count}" if count else "none"
 
 
 def _p_value(p: float | None) -> str:
     return "" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
-
-
-def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are figures."""
-    alignment = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, alignment, *lines))

@@ -96,7 +96,8 @@ def nonmetric_scaling(
         dimensions: At least 1.
         starts: The classical solution, and as many random ones as are left; the best is kept.
         steps: At most, for each start.
-        tolerance: Stops where stress-1 squared falls by less than a thousandth of it in a step.
+        tolerance: A start ends with the first step that lowers the square of stress-1 by less than
+            a thousandth of this.
         seed: Of the random starts.
 
     Raises:
@@ -237,9 +238,7 @@ def _descend(
     known, row, column = order
     last = np.inf
     for _ in range(steps):
-        points = points - points.mean(0)
-        found = _between(points)[row, column]
-        points = points / max(float(np.sqrt(np.mean(found**2))), 1e-12)
+        points = _at_unit_distance(points)
         between = _between(points)
         found = between[row, column]
         fitted = _monotone(known, found)
@@ -252,7 +251,16 @@ def _descend(
         ratio[row, column] = fitted / found.clip(1e-12)
         ratio = ratio + ratio.T
         points = (np.diag(ratio.sum(1)) - ratio) @ points / len(points)
-    return points
+    return _at_unit_distance(points)
+
+
+def _at_unit_distance(points: Matrix) -> Matrix:
+    """The same centred, with a mean square distance of 1."""
+    points = points - points.mean(0)
+    row, column = np.triu_indices(len(points), 1)
+    distances = _between(points)[row, column]
+    scaled: Matrix = points / max(float(np.sqrt(np.mean(distances**2))), 1e-12)
+    return scaled
 
 
 def _judged(

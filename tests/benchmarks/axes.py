@@ -46,8 +46,12 @@ def main() -> None:
         "--write", action="store_true", help="keep the axes that pass in config.json"
     )
     arguments = parser.parse_args()
+    if arguments.write and arguments.model is None:
+        parser.error("--write needs --model: the bundled config.json is left as it is")
     torch.set_num_threads(1)
     model = AFXStyleVAE.from_pretrained(arguments.model)
+    if arguments.tested and not model.axes:
+        parser.error("--tested needs a model that offers axes, and this one offers none")
     held_out = find_recordings(arguments.data, arguments.split)
     if arguments.levers:
         pairs = make_pairs(held_out, model.chain, arguments.seed + 2, arguments.items, "P1")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from afxvae.data.corpus import Recording, load_manifest
 from afxvae.data.crops import draw_crop
-from afxvae.data.treatments import USUAL_RANGES
+from afxvae.data.treatments import knob_range
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.effects import EFFECTS, Chain
 from afxvae.models.style_vae import AFXStyleVAE
@@ -99,10 +99,7 @@ def recordings_of(recordings: list[Recording], rng: np.random.Generator):
 
 def draw_controls(chain: Chain, generator: torch.Generator) -> Tensor:
     """Random positions ``(1, control)`` in the usual ranges."""
-    ends = torch.tensor([
-        [p.to_control(end) for end in USUAL_RANGES.get((e, p.name), (p.minimum, p.maximum))]
-        for e, p in chain.knobs
-    ])  # fmt: skip
+    ends = torch.tensor([knob_range(effect, param) for effect, param in chain.knobs])
     return (ends[:, 0] + ends.diff(dim=1)[:, 0] * torch.rand(len(ends), generator=generator))[None]
 
 

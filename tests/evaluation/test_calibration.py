@@ -62,6 +62,12 @@ def test_rounding_is_not_worse() -> None:
     assert row["worse"] == 0
 
 
+def test_where_every_input_is_the_truth_there_is_a_row_too() -> None:
+    rows = risk_coverage([0.0, 0.0], [[0.0, 1.0], [0.0, 0.0]], [[True, False]] * 2, (0, 1))
+    assert [row["closure"] for row in rows] == [1.0, pytest.approx(-5e11)]
+    assert [row["worse"] for row in rows] == [0.0, 0.5]
+
+
 def test_ranks_of_a_right_posterior_are_uniform() -> None:
     rng = RNG(1)
     truth, clue = rng.standard_normal(4000), rng.standard_normal(4000)

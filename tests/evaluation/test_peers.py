@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -22,6 +24,24 @@ def test_its_row_is_left_out_where_it_is_missing(monkeypatch: pytest.MonkeyPatch
     assert rows.MATCHERING not in rows.chosen_rows(None, False)
     with pytest.raises(UsageError, match="needs matchering"):
         rows.chosen_rows([rows.MATCHERING], False)
+
+
+@pytest.mark.parametrize("when", ["before it is asked", "at work"])
+def test_a_process_that_dies_costs_its_item_and_no_more(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = "import sys\n" if when == "at work" else "raise SystemExit\n"
+    monkeypatch.setattr(peers, "_SCRIPT", work + "sys.stdin.readline()")
+    peers._process.cache_clear()
+    dying = peers._process()
+    if when == "before it is asked":
+        dying.wait()
+    x = sound(0, 1.0)[None]
+    assert torch.equal(peers.matchering(x, x, SAMPLE_RATE), x)
+    assert dying.returncode is not None
+    monkeypatch.setattr(peers, "_SCRIPT", "for line in iter(input, ''): print('done', flush=True)")
+    assert peers._ask(peers._process(), [Path("target.wav")])
+    peers._forget(peers._process())
 
 
 @installed

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from afxvae.data.corpus import Recording
+from afxvae.data.corpus import Recording, load_manifest
 from afxvae.effects import default_chain
+from afxvae.evaluation import report
 from afxvae.evaluation.linear import (
     LinearProbe,
     accuracy_interval,
     principal_components,
     random_projection,
 )
+from afxvae.evaluation.probe_tables import probes_markdown
 from afxvae.evaluation.probes import (
     TASKS,
     Clips,
     gather_clips,
     probe,
-    probes_markdown,
     run_probes,
 )
 from afxvae.evaluation.styles import STYLES, style_treatments
@@ -150,7 +152,34 @@ def test_probes_run_and_are_the_same_each_time(recordings: list[Recording]) -> N
     assert set(first["domains"]) == {"speech", "music"}
     assert first["domains"]["music"]["crops"] == 2
     text = probes_markdown(first)
+    accuracy = first["domains"]["music"]["styles"]["style embedding"]
+    low, high = (f"{100 * end:.1f}" for end in accuracy["interval"])
+    assert f"{100 * accuracy['accuracy']:.1f} % ({low} to {high}) |\n" in text
     assert "| both: difference embedding | 64 |" in text
     assert "| style embedding | 256 |" in text
     with pytest.raises(UsageError, match="test split has no speech"):
         run_probes(model, recordings, "test", 2)
+
+
+def test_a_split_that_lacks_something_is_refused_before_any_item(
+    recordings: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = recordings[0].path.parent
+    lines = [json.dumps({**vars(r), "path": r.path.name}) for r in recordings
+             if (r.split, r.kind) != ("valid", "speech")]  # fmt: skip
+    manifest = folder / "lacking.jsonl"
+    manifest.write_text("\n".join(lines), encoding="utf-8")
+    read: list[Path] = []
+
+    def counted(path: Path) -> list[Recording]:
+        read.append(path)
+        return load_manifest(path)
+
+    monkeypatch.setattr(report, "load_manifest", counted)
+    said: list[str] = []
+    with pytest.raises(UsageError, match="valid split has no speech"):
+        report.run(untrained(), manifest, tmp_path / "out", items=1, protocols=("P1", "P5"),
+                   workers=1, rows=("oracle",), split="valid", log=said.append)  # fmt: skip
+    assert said == []
+    assert read == [manifest]
+    assert not (tmp_path / "out").exists()

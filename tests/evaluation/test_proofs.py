@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from afxvae.data.corpus import Recording
+from afxvae.data.treatments import knob_range
 from afxvae.effects import default_chain
-from afxvae.evaluation import report
+from afxvae.evaluation import proofs, report
 from afxvae.evaluation.evidence import SAMPLES, SHIFTS, knobs_that_matter
 from afxvae.evaluation.items import ItemResult, ItemResults
 from afxvae.evaluation.proof_tables import proofs_markdown
 from afxvae.evaluation.proofs import item_lines, knobs_of, prove, read_items, write_proofs
 from afxvae.evaluation.protocols import evaluate_items
 from afxvae.models.estimate import ESTIMATED
-from afxvae.posterior import HOW, Knob, knob_range
+from afxvae.posterior import HOW, Knob
 from afxvae.types import UsageError
 from tests.sounds import recording, untrained
 
@@ -56,7 +57,7 @@ def test_evidence_is_of_the_last_row_and_agrees_with_it(results: ItemResults) ->
         if not any(knob.how == "measured" for knob in found.knobs):
             # a critic that expects only harm of everything leaves everything alone
             assert found.untouched[-1]
-        assert set(found.probability) == set(found.estimated) == set(ESTIMATED)
+        assert set(found.probability) == set(ESTIMATED)
         for knob in found.knobs:
             assert item.switches[knob.effect]
             assert verdict.switches[knob.effect]
@@ -140,21 +141,70 @@ def test_a_model_that_knows_what_it_does_not_know_is_calibrated(honest) -> None:
 def test_one_that_is_too_sure_is_caught_and_named(honest) -> None:
     lines, spreads = honest
     sure = {**spreads, "estimated": dict.fromkeys(PARAMS, (0, 1, 0.02, 0.0))}
-    proofs = prove(lines, sure)
-    assert proofs["P1"]["knobs"]["eq.low_cut_hz"]["calibrated"]["p"] < 1e-6
-    text = proofs_markdown(proofs)
+    proved = prove(lines, sure)
+    assert proved["P1"]["knobs"]["eq.low_cut_hz"]["calibrated"]["p"] < 1e-6
+    text = proofs_markdown(proved)
     assert "are not calibrated" in text
+    assert "lie too close together" not in text
     assert ": eq.low_cut_hz, eq.low_shelf_hz" in text
     tables = [row for row in text.splitlines() if row.startswith("|")]
     assert all(row.endswith("|") for row in tables)
+
+
+@pytest.mark.parametrize(
+    ("within", "says"),
+    [
+        ((0.5, 0.6), "2 of 2: they lie too close together."),
+        ((0.5, 0.9), "2 of 2: of these, those of 1 lie too close together."),
+        ((0.9, 0.9), "for 2 of 2. Within"),
+    ],
+)
+def test_only_samples_that_miss_the_truth_lie_too_close(
+    honest, within: tuple[float, ...], says: str
+) -> None:
+    proof = prove(*honest)["P1"]
+    names = ("delay.mix", "reverb.mix")
+    proof["knobs"] = {
+        name: {**proof["knobs"][name], "latent": {"p": 0.0, "within": {"0.8": share}}}
+        for name, share in zip(names, within, strict=True)
+    }
+    assert says in proofs_markdown({"P1": proof})
+
+
+def test_spreads_of_other_weights_are_ignored(
+    honest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, spreads = honest
+    fitted = {**spreads, "checksum": "a" * 64}
+    monkeypatch.setattr(proofs, "read_spreads", lambda: fitted)
+    items = "".join(json.dumps(item) + "\n" for item in lines)
+    (tmp_path / "items.jsonl").write_text(items, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"evaluation\.json cannot be read"):
+        write_proofs(tmp_path)
+
+    def written(checksum: str) -> tuple[dict[str, Any], str]:
+        text = json.dumps({"model": {"checksum": checksum}})
+        (tmp_path / "evaluation.json").write_text(text, encoding="utf-8")
+        return write_proofs(tmp_path), (tmp_path / "proofs.md").read_text(encoding="utf-8")
+
+    own, quiet = written("a" * 64)
+    other, said = written("b" * 64)
+    assert quiet.startswith("### P1")
+    assert said.startswith("The fitted spreads of the knobs are of other weights")
+    assert "`aaaaaaaaaaaaaaaa`, not `bbbbbbbbbbbbbbbb`" in said
+    place = [found["P1"]["knobs"]["eq.low_cut_hz"]["calibrated"] for found in (own, other)]
+    nothing: dict[str, Any] = {how: {} for how in HOW}
+    bare = prove(lines, nothing)["P1"]["knobs"]["eq.low_cut_hz"]["calibrated"]
+    assert place[1]["largest"] == pytest.approx(bare["largest"], abs=1e-5)
+    assert place[0]["largest"] != place[1]["largest"]
 
 
 def test_pictures_are_drawn(honest, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from afxvae.figures.proofs import draw_proofs
 
-    proofs = prove(honest[0], honest[1])
-    drawn = draw_proofs({**proofs, "P2": proofs["P1"]}, tmp_path / "new")
+    proved = prove(honest[0], honest[1])
+    drawn = draw_proofs({**proved, "P2": proved["P1"]}, tmp_path / "new")
     assert [path.name for path in drawn] == [
         "switches.png", "gate.png", "settings.png", "knobs-P1.png", "knobs-P2.png"
     ]  # fmt: skip

@@ -64,6 +64,13 @@ def test_shepard_values_are_in_order_and_their_blocks_keep_the_mean() -> None:
     assert found.stress < classical_scaling(known, 2).stress
 
 
+@pytest.mark.parametrize("steps", [1, 3, 500])
+def test_mean_square_distance_is_one_wherever_it_stops(steps: int) -> None:
+    found = nonmetric_scaling(between(points(10, 5)), 2, steps=steps)
+    assert np.mean(found.distances**2) == pytest.approx(1.0)
+    np.testing.assert_allclose(found.points.mean(0), 0.0, atol=1e-12)
+
+
 def test_the_same_seed_gives_the_same_points() -> None:
     known = between(points(9, 4))
     first, second = (nonmetric_scaling(known, 2, seed=5).points for _ in range(2))
