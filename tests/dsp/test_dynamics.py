@@ -337,5 +337,5 @@ def test_compiled_loops_equal_blocks():
 
 
 def test_without_a_compiler_blocks_are_used(monkeypatch):
-    monkeypatch.setattr(sequential, "_is_there", lambda: False)
+    monkeypatch.setattr(sequential, "_numba", lambda: None)
     assert not sequential.can_run(torch.zeros(1))
