@@ -8,7 +8,7 @@ import torch
 
 from ..dsp.likeness import likeness
 from ..measure import LINEAR
-from .pairs import pair_up, restore_log_mel
+from .pools import pair_up, pool_clips, restore_log_mel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def compare_pool(
     kept = ~left.any(1).repeat(2) | (chance < _MISSED)
     drawn = torch.randperm(len(reference), generator=generator)
     drawn = drawn[kept[drawn]][:count]
-    clips = torch.cat([pool["dry_mel"].flatten(0, 1), pool["wet_mel"].flatten(0, 2)])
+    clips = pool_clips(pool, "mel")
     alike = [
         likeness(restore_log_mel(clips[audio[rows]]), restore_log_mel(clips[reference[rows]]))
         for rows in drawn.split(_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Training material: crops of recordings, treated by random chains, as features or as audio."""
+"""Training material as audio: crops of recordings, treated by random chains."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ import numpy as np
 import torch
 
 from ..dsp.features import (
-    ANALYSIS_LUFS,
-    DB_PER_STEP,
-    FLOOR_DB,
     RUN_IN,
     SAMPLE_RATE,
-    extract_features,
 )
-from ..loudness import normalize_loudness
 from ..measure import LINEAR, Measured, peel
 from ..types import AudioError
-from .crops import deliver, draw_crop, draw_varied
+from .crops import draw_crop, draw_varied
 from .makes import OTHER_MAKES, process_otherwise
 from .treatments import random_treatments
 
@@ -34,14 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pairs",
-    "clip_features",
+    "equalize",
     "group_numbers",
     "make_pairs",
-    "pair_up",
     "peel_known",
-    "quantize_log_mel",
-    "render_pool",
-    "restore_log_mel",
     "treat",
     "treat_variously",
 ]
@@ -49,7 +40,6 @@ __all__ = [
 _BATCH = 12
 _MOST_MISSES = 50  # draws for each crop or pair that is wanted
 _FOUND = 0.93  # share of delays and of reverbs that are measured, about
-_PEELED = 0.5  # share of treated clips in pools off which these are taken
 _OTHERWISE = 0.35  # share of treated clips in pools by effects of another make
 
 Protocol: TypeAlias = Literal["P1", "P2"]
@@ -83,16 +73,6 @@ class Pairs:
 def group_numbers(groups: Sequence[str]) -> Tensor:
     """Names of groups as numbers, for storage."""
     return torch.tensor([zlib.crc32(name.encode()) for name in groups])
-
-
-def quantize_log_mel(log_mel: Tensor) -> Tensor:
-    """DB to 8-bit steps of half a dB, for storage."""
-    return ((log_mel - FLOOR_DB) / DB_PER_STEP).round().clamp(0, 255).to(torch.uint8)
-
-
-def restore_log_mel(steps: Tensor) -> Tensor:
-    """Inverse of `quantize_log_mel`."""
-    return steps.float() * DB_PER_STEP + FLOOR_DB
 
 
 def treat(audio: Tensor, chain: Chain, controls: Tensor, switches: Tensor) -> Tensor:
@@ -166,84 +146,16 @@ def peel_known(
     return bare, left
 
 
-def clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-mels as they are stored, and statistics, of ``(clip, 1, 131072)`` at one loudness."""
-    levelled, _ = normalize_loudness(clips, SAMPLE_RATE, ANALYSIS_LUFS)
-    features = extract_features(levelled.squeeze(1))
-    return quantize_log_mel(features.log_mel), features.statistics.half()
-
-
-def render_pool(
-    recordings: Sequence[Recording], chain: Chain, seed: int, crops: int, treatments: int
-) -> dict[str, Tensor]:
-    """One shard of features: crops, both halves dry, and `treatments` random ones on each half.
-
-    Any dry clip and any treated clip make a training pair: the other half of the crop gives P1, a
-    crop of the same kind P2. A third of the treated clips are of another make, see
-    `treat_variously`; they arrive as `deliver` leaves them, and half of them are peeled, see
-    `peel_known`.
+def equalize(audio: Tensor, chain: Chain, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Clips ``(clip, 1, run-in + time)`` through random equalisers.
 
     Returns:
-        ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
-        mel)``, ``wet_statistics``, ``controls (crop, 2, treatment, control)``, ``switches``,
-        ``kind (crop,)``, an index into the sorted kinds of the recordings, and ``group (crop,)``,
-        see `group_numbers`.
+        ``(clip, 1, time)`` without the run-in, and the equalisers' knobs ``(clip, knob)``.
     """
-    rng = np.random.default_rng([seed, 1])
-    generator = torch.Generator().manual_seed(seed)
-    kinds = sorted({recording.kind for recording in recordings})
-    weights = np.array([recording.seconds for recording in recordings])
-    rows: dict[str, list[Tensor]] = {}
-    for _ in range(_MOST_MISSES * crops):
-        if len(rows.get("kind", [])) == crops:
-            break
-        recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
-        halves = draw_varied(recording, chain, rng, generator)
-        if halves is None:
-            continue
-        controls, switches = random_treatments(chain, 2 * treatments, generator)
-        dry = halves.repeat_interleave(treatments, dim=0)
-        wet, foreign = treat_variously(dry, chain, controls, switches, generator)
-        wet = deliver(wet, generator)
-        wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED, foreign)
-        mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], wet]))
-        shape = (2, treatments)
-        row = {
-            "dry_mel": mel[:2],
-            "dry_statistics": statistics[:2],
-            "wet_mel": mel[2:].unflatten(0, shape),
-            "wet_statistics": statistics[2:].unflatten(0, shape),
-            "controls": controls.unflatten(0, shape),
-            "switches": switches.unflatten(0, shape),
-            "kind": torch.tensor(kinds.index(recording.kind)),
-            "group": group_numbers([recording.group])[0],
-        }
-        for name, value in row.items():
-            rows.setdefault(name, []).append(value)
-    if len(rows.get("kind", [])) < crops:
-        raise AudioError("The recordings are too silent or too short to draw crops from.")
-    return {name: torch.stack(values) for name, values in rows.items()}
-
-
-def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Indices of inputs and references: every wet clip once as P1, then once as P2.
-
-    P1 takes the other half of the same crop as input; P2 a random half of another crop of the same
-    kind, or of the same crop where there is none.
-    """
-    crops = len(kind)
-    crop = torch.arange(crops).view(-1, 1, 1).expand(crops, 2, treatments).flatten()
-    half = torch.arange(2).view(1, -1, 1).expand(crops, 2, treatments).flatten()
-    wet = 2 * crops + torch.arange(len(crop))
-    same = kind.unsqueeze(0) == kind.unsqueeze(1)
-    same.fill_diagonal_(False)
-    lonely = ~same.any(1)
-    same[lonely, lonely.nonzero().squeeze(1)] = True
-    other = torch.multinomial(same[crop].float(), 1, generator=generator).squeeze(1)
-    either = torch.randint(2, crop.shape, generator=generator)
-    either = torch.where(other == crop, 1 - half, either)
-    audio = torch.cat([2 * crop + 1 - half, 2 * other + either])
-    return audio, torch.cat([wet, wet])
+    controls, _ = random_treatments(chain, len(audio), generator)
+    settings = chain.to_settings(controls)["eq"]
+    done = chain["eq"].process(audio, settings, SAMPLE_RATE)[..., RUN_IN:]
+    return done, controls[:, chain.knobs_of("eq")]
 
 
 def make_pairs(

@@ -16,7 +16,8 @@ from ..processes import spread
 from .changes import render_changes
 from .comparisons import compare_pool
 from .corpus import load_manifest
-from .pairs import Protocol, group_numbers, make_pairs, render_pool
+from .pairs import Protocol, group_numbers, make_pairs
+from .pools import render_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

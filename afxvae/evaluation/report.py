@@ -14,7 +14,7 @@ import torch
 from .. import __version__
 from ..data.corpus import Recording, Split, folder_corpus, load_manifest, manifest_in
 from ..files import replacing
-from ..models.estimate import ESTIMATED
+from ..models.estimate import ESTIMATED, unlike_default
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .items import PROTOCOLS, ItemResults, Protocol
@@ -222,8 +222,9 @@ def _presets(model: AFXStyleVAE, folder: Path, seed: int) -> PresetTable | None:
         return None
     rows = torch.arange(len(known.kind))
     generator = torch.Generator().manual_seed(seed)
-    audio, reference, controls, switches = known.draw(rows, generator)
-    return PresetTable(model.compare(audio, reference), controls, switches)
+    audio, reference, controls, switches, before = known.draw(rows, model.chain, generator)
+    dry = ~unlike_default(before, model.chain)
+    return PresetTable(model.compare(audio, reference)[dry], controls[dry], switches[dry])
 
 
 def _items_csv(measured: Sequence[ItemResults]) -> str:

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ESTIMATED",
+    "LEAST_DB",
     "Estimate",
     "TreatmentHead",
+    "Wanted",
     "estimated_columns",
     "expected_controls",
     "treatment_losses",
+    "unlike_default",
 ]
 
 ESTIMATED = ("eq", "compressor", "overdrive", "chorus", "delay", "reverb")
@@ -46,6 +49,8 @@ _KNOB_WEIGHTS: dict[str, dict[str, float]] = {
 _STARTS = {"low_cut_hz": 0.2, "high_cut_hz": 0.75}  # half closed: an open cut has no slope
 _MIX_WEIGHTS = {"chorus": 1.0, "delay": 4.0, "reverb": 4.0}
 _DRIVE_SCALE_DB = 20.0
+LEAST_DB = 0.3
+"""Mean size of a curve that is an equaliser."""
 _CURVE_SCALE_DB = {"eq": 1.5, "compressor": 3.0, "overdrive": 2.0}
 
 
@@ -131,8 +136,59 @@ def _curve(effect: str, settings: Settings) -> Tensor:
     return responses.drive_curve_db(settings)
 
 
+def unlike_default(before: Tensor, chain: Chain) -> Tensor:
+    """Where an equaliser's knobs ``(batch, knob)`` are not all at their defaults, ``(batch,)``."""
+    return (before != chain.default_controls()[chain.knobs_of("eq")].to(before)).any(1)
+
+
+class Wanted:
+    """What an estimate should be.
+
+    Where the input went through an equaliser of its own, the equaliser that is wanted is the
+    difference of two. It has a curve but no knobs, and is there if the curve is not flat.
+
+    Args:
+        controls: True knob positions ``(batch, control)``.
+        switches: True switches ``(batch, effect)`` of the whole chain.
+        chain: Of the treatments.
+        before: Knobs of an equaliser that the input went through ``(batch, knob)``, at their
+            defaults where there was none; none at all if omitted.
+    """
+
+    def __init__(
+        self, controls: Tensor, switches: Tensor, chain: Chain, before: Tensor | None = None
+    ) -> None:
+        self.settings = chain.to_settings(controls)
+        on = switches[:, estimated_columns(chain)].to(controls.dtype)
+        self.on = dict(zip(ESTIMATED, on.unbind(1), strict=True))
+        self.curves = {
+            effect: self.on[effect].unsqueeze(1) * _curve(effect, self.settings[effect])
+            for effect in _CURVE_SCALE_DB
+        }
+        self.knobs = dict(self.on)  # where an effect's knobs count
+        if before is None:
+            return
+        given = unlike_default(before, chain)
+        own = controls.clone()
+        own[:, chain.knobs_of("eq")] = before
+        curve = self.curves["eq"] - given.unsqueeze(1) * _curve("eq", chain.to_settings(own)["eq"])
+        bent = (curve - curve.mean(1, keepdim=True)).abs().mean(1) > LEAST_DB
+        self.curves["eq"] = curve
+        self.on["eq"] = torch.where(given, bent.to(on), self.on["eq"])
+        self.knobs["eq"] = self.knobs["eq"] * ~given
+
+    @property
+    def switches(self) -> Tensor:
+        """Of the estimated effects, ``(batch, effect)``, 0 or 1."""
+        return torch.stack([self.on[effect] for effect in ESTIMATED], 1)
+
+
 def treatment_losses(
-    estimate: Estimate, controls: Tensor, switches: Tensor, chain: Chain
+    estimate: Estimate,
+    controls: Tensor,
+    switches: Tensor,
+    chain: Chain,
+    before: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Losses by effect, each ``(batch,)``, and ``switches``, the cross entropy of on and off.
 
@@ -141,17 +197,17 @@ def treatment_losses(
         controls: True knob positions ``(batch, control)``.
         switches: True switches ``(batch, effect)`` of the whole chain.
         chain: Of the treatments.
+        before: See `Wanted`.
     """
     guess = chain.to_settings(estimate.controls)
-    true = chain.to_settings(controls)
-    on = switches[:, estimated_columns(chain)].to(controls.dtype)
+    wanted = Wanted(controls, switches, chain, before)
+    true = wanted.settings
+    on = wanted.switches
     entropy = nn.functional.binary_cross_entropy_with_logits(estimate.logits, on, reduction="none")
     losses = {"switches": entropy.sum(1)}
-    for effect, present in zip(ESTIMATED, on.unbind(1), strict=True):
+    for effect, present in wanted.knobs.items():
         if effect in _CURVE_SCALE_DB:
-            error = _curve(effect, guess[effect]) - present.unsqueeze(1) * _curve(
-                effect, true[effect]
-            )
+            error = _curve(effect, guess[effect]) - wanted.curves[effect]
             if effect == "eq":  # a constant is a matter of loudness
                 error = error - 0.9 * error.mean(1, keepdim=True)
             loss = error.abs().mean(1) / _CURVE_SCALE_DB[effect]

@@ -65,7 +65,7 @@ class DistanceTerm:
     def __call__(
         self,
         model: AFXStyleVAE,
-        pairs: tuple[Tensor, Tensor, Tensor, Tensor],
+        pairs: tuple[Tensor, ...],
         progress: float,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
@@ -73,14 +73,14 @@ class DistanceTerm:
 
         Args:
             model: Whose posterior is shaped.
-            pairs: Input and reference embeddings, controls and switches.
+            pairs: See `EmbeddedPool.draw`.
             progress: Share of the training that is done, in [0, 1].
             generator: Draws target distances.
         """
         share = min(1.0, (progress - 0.5) / 0.1)
         if share <= 0.0:
             return {}
-        embedded, reference, controls, switches = pairs
+        embedded, reference, controls, switches, _ = pairs
         with torch.no_grad():
             difference = model.compare(embedded, reference)
             targets = treatment_distances(model.chain, controls, switches)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..data.pairs import restore_log_mel
+from ..data.pools import restore_log_mel
 from ..dsp.features import Features
 from ..models.encoder import Comparator, Encoder
 from ..models.estimate import Estimate, TreatmentHead, treatment_losses
@@ -109,8 +109,9 @@ def validate(model: nn.Module, pool: Pool, chain: Chain, crops: int = 32) -> dic
     count = 0
     generator = torch.Generator().manual_seed(0)
     for raw in pool.batches(crops, generator):
-        batch = PairBatch(raw, generator)
-        losses = treatment_losses(model(batch), batch.controls, batch.switches, chain)
+        batch = PairBatch(raw, chain, generator)
+        truth = batch.controls, batch.switches
+        losses = treatment_losses(model(batch), *truth, chain, batch.before)
         half = len(batch.audio) // 2
         losses["total"] = torch.stack(list(losses.values())).sum(0)
         for name, value in losses.items():
@@ -180,11 +181,11 @@ def _batch_losses(
     model: SupervisedEncoder, raw: dict[str, Tensor], chain: Chain, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Mean losses of one batch, and their sum as ``total``."""
-    batch = PairBatch(raw, generator)
+    batch = PairBatch(raw, chain, generator)
     batch.features = _window(batch.features, generator)
     with torch.autocast("cpu", torch.bfloat16, enabled=_halves_fast()):
         estimate = model(batch)
-    losses = treatment_losses(estimate, batch.controls, batch.switches, chain)
+    losses = treatment_losses(estimate, batch.controls, batch.switches, chain, batch.before)
     means = {name: value.mean() for name, value in losses.items()}
     return {"total": torch.stack(list(means.values())).sum(), **means}
 

@@ -1,9 +1,8 @@
 """Pairs whose inputs went through an equaliser of their own, as recordings do.
 
-Training pairs begin with dry sounds. A recording that somebody wants to match has its own colour,
-and the equaliser that is asked for is the difference of two. The estimate does not know of that;
-the equaliser fitted to moments that sound alike does, and from these pairs the judge learns to
-believe it.
+A recording that somebody wants to match has its own colour, and the equaliser that is asked for is
+the difference of two. The estimate learns from few such pairs; the equaliser fitted to moments that
+sound alike knows no other, and from these pairs the judge learns to believe it.
 """
 
 from __future__ import annotations
@@ -12,13 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..data.pairs import peel_known
+from ..data.pairs import equalize, peel_known
 from ..data.shards import load_shard
-from ..data.treatments import random_treatments
 from ..decision import levelled
-from ..dsp.features import RUN_IN, SAMPLE_RATE
 from ..dsp.likeness import likeness
-from ..measure.equalizer import eq_bands_db
 from .refiner import Comparisons, weighed
 
 if TYPE_CHECKING:
@@ -49,10 +45,8 @@ def equalize_inputs(
 
 def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
-    chain, effect = model.chain, model.chain["eq"]
-    audio, controls, switches = shard["audio"].float(), shard["controls"], shard["switches"]
-    own, _ = random_treatments(chain, len(audio), generator)
-    bent = effect.process(audio, chain.to_settings(own)["eq"], SAMPLE_RATE)[..., RUN_IN:]
+    chain, controls, switches = model.chain, shard["controls"], shard["switches"]
+    bent, before = equalize(shard["audio"].float(), chain, generator)
     reference, foreign = shard["reference"].float(), shard["foreign"]
     bare, left = peel_known(reference, chain, controls, switches, generator, foreign=foreign)
     heard, theirs = (model.listen(levelled(clips)[:, 0]) for clips in (bent, bare))
@@ -65,5 +59,6 @@ def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tenso
         code=model.vae.code(posterior.mean, embedded),
         controls=controls,
         switches=left,
+        before=before,
     )
-    return weighed(model, pairs, eq_bands_db(effect, own[:, chain.knobs_of("eq")]))
+    return weighed(model, pairs)

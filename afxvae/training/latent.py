@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..data.pairs import pair_up, restore_log_mel
+from ..data.pools import equalized_before, pair_up, restore_log_mel
 from ..dsp.features import Features
 from ..evaluation.disentanglement import dci, mutual_information_gap, sap, spearman_matrix
-from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
+from ..models.estimate import ESTIMATED, Wanted, treatment_losses
 from ..regularizers import free_bits, kl
 from .axes import NAMED, NamedAxes, axis_losses, named_ranks
 from .distances import DistanceTerm
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ..effects import Chain
     from ..models.style_vae import AFXStyleVAE
     from .surrogate import Surrogate
 
@@ -49,6 +50,8 @@ class EmbeddedPool:
     Attributes:
         dry: ``(crop, 2, embedding)``.
         wet: ``(crop, 2, treatment, embedding)``.
+        equalized: ``(crop, 2, embedding)``, dry clips through an equaliser of their own.
+        before: Its knobs ``(crop, 2, knob)``.
         kind: ``(crop,)``.
         controls: ``(crop, 2, treatment, control)``.
         switches: ``(crop, 2, treatment, effect)``.
@@ -56,20 +59,26 @@ class EmbeddedPool:
 
     dry: Tensor
     wet: Tensor
+    equalized: Tensor
+    before: Tensor
     kind: Tensor
     controls: Tensor
     switches: Tensor
 
-    def draw(
-        self, rows: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pairs among some crops: input and reference embeddings, controls, switches."""
+    def draw(self, rows: Tensor, chain: Chain, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Pairs among some crops.
+
+        Embeddings of input and reference, controls, switches, and what the input went through
+        before, see `Wanted`.
+        """
         treatments = self.wet.shape[2]
-        embeddings = torch.cat([self.dry[rows].flatten(0, 1), self.wet[rows].flatten(0, 2)])
+        parts = self.dry[rows], self.wet[rows].flatten(1, 2), self.equalized[rows]
+        embeddings = torch.cat([part.flatten(0, 1) for part in parts])
         audio, reference = pair_up(self.kind[rows], treatments, generator)
-        controls = self.controls[rows].flatten(0, 2).repeat(2, 1)
-        switches = self.switches[rows].flatten(0, 2).repeat(2, 1)
-        return embeddings[audio], embeddings[reference], controls, switches
+        controls, switches = (part[rows].flatten(0, 2) for part in (self.controls, self.switches))
+        before = equalized_before(self.before[rows], len(controls), chain)[audio]
+        truth = controls.repeat(2, 1), switches.repeat(2, 1), before
+        return embeddings[audio], embeddings[reference], *truth
 
 
 @torch.no_grad()
@@ -77,7 +86,7 @@ def embed_pool(model: AFXStyleVAE, pool: Pool) -> EmbeddedPool:
     """Embed every clip of a pool once, with the encoder as it is."""
     parts: dict[str, list[Tensor]] = {name: [] for name in EmbeddedPool.__dataclass_fields__}
     for shard in pool.shards:
-        for side, axes in (("dry", 2), ("wet", 3)):
+        for side, axes in (("dry", 2), ("wet", 3), ("equalized", 2)):
             mel, statistics = shard[f"{side}_mel"], shard[f"{side}_statistics"]
             flat = (clips.flatten(0, axes - 1).split(64) for clips in (mel, statistics))
             found = [
@@ -85,17 +94,14 @@ def embed_pool(model: AFXStyleVAE, pool: Pool) -> EmbeddedPool:
                 for m, s in zip(*flat, strict=True)
             ]
             parts[side].append(torch.cat(found).unflatten(0, mel.shape[:axes]))
-        for name in ("kind", "controls", "switches"):
+        for name in ("kind", "controls", "switches", "before"):
             parts[name].append(shard[name])
     return EmbeddedPool(**{name: torch.cat(values) for name, values in parts.items()})
 
 
 def vae_losses(
     model: AFXStyleVAE,
-    embedded: Tensor,
-    reference: Tensor,
-    controls: Tensor,
-    switches: Tensor,
+    pairs: tuple[Tensor, ...],
     beta: float,
     generator: torch.Generator,
     axes: NamedAxes | None = None,
@@ -104,8 +110,9 @@ def vae_losses(
 
     The reconstruction is the sigma-VAE's optimal-variance Gaussian likelihood, ``D/2 ln MSE``
     (Rybkin, Daniilidis and Levine 2021), of the items decoded from a sample. With `axes`, the terms
-    of `axis_losses` are added.
+    of `axis_losses` are added. `pairs` are of `EmbeddedPool.draw`.
     """
+    embedded, reference, controls, switches, before = pairs
     difference = model.compare(embedded, reference).detach()
     posterior = model.vae.encode(embedded, difference)
     noisy = torch.rand(len(embedded), 1, generator=generator) < _SAMPLED
@@ -116,7 +123,7 @@ def vae_losses(
         "reconstruction": 0.5 * difference.shape[1] * torch.log(mse + 1e-4),
         "kl": beta * free_bits(kl(posterior.mean, posterior.log_var), _FREE_BITS),
     }
-    terms = treatment_losses(decoded.estimate, controls, switches, model.chain)
+    terms = treatment_losses(decoded.estimate, controls, switches, model.chain, before)
     losses |= {name: _TREATMENT_WEIGHT * value.mean() for name, value in terms.items()}
     if axes is not None:
         truth = (controls, switches)
@@ -139,8 +146,8 @@ def latent_figures(
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     rows = torch.arange(len(held_out.kind))
-    parts = [held_out.draw(part, generator) for part in rows.split(64)]
-    embedded, reference, controls, switches = (
+    parts = [held_out.draw(part, model.chain, generator) for part in rows.split(64)]
+    embedded, reference, controls, switches, before = (
         torch.cat(column) for column in zip(*parts, strict=True)
     )
     difference = model.compare(embedded, reference)
@@ -150,8 +157,8 @@ def latent_figures(
     total = centred.square().sum()
     latent_dim = posterior.mean.shape[1]
     values = torch.linalg.svdvals(centred)
-    losses = treatment_losses(decoded.estimate, controls, switches, model.chain)
-    on = switches[:, estimated_columns(model.chain)]
+    losses = treatment_losses(decoded.estimate, controls, switches, model.chain, before)
+    on = Wanted(controls, switches, model.chain, before).switches > 0.0
     right = ((decoded.estimate.logits > 0) == on).float().mean(0)
     divergence = kl(posterior.mean, posterior.log_var).mean(0)
     named: dict[str, Any] = {}
@@ -226,7 +233,8 @@ def train_latent(
     checkpoint = Checkpoint(folder / "latent.safetensors", model.vae, optimizer)
     step = checkpoint.resume()
     if step == 0:
-        embedded, reference, _, _ = train.draw(torch.arange(min(1000, len(train.kind))), generator)
+        some = torch.arange(min(1000, len(train.kind)))
+        embedded, reference, *_ = train.draw(some, model.chain, generator)
         with torch.no_grad():
             model.vae.fit_scale(model.comparator(embedded, reference))
         checkpoint.average = Average(model.vae)
@@ -242,8 +250,8 @@ def train_latent(
         window = order.roll(-first)[: 4 * crops]
         rows = window[torch.randperm(len(window), generator=generator)[:crops]]
         beta = min(1.0, step / (0.25 * steps))
-        pairs = train.draw(rows, generator)
-        losses = vae_losses(model, *pairs, beta, generator, _axes(surrogate, step / steps))
+        pairs = train.draw(rows, model.chain, generator)
+        losses = vae_losses(model, pairs, beta, generator, _axes(surrogate, step / steps))
         if regularizer is not None:
             losses |= regularizer(model, pairs, step / steps, generator)
         descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)

@@ -152,7 +152,8 @@ def train_listening(
         first = int(torch.randint(len(order), (1,), generator=generator))
         rows = order.roll(-first)[:64]
         axes = None if surrogate is None else NamedAxes(surrogate)
-        losses = vae_losses(model, *pool.draw(rows, generator), 1.0, generator, axes)
+        drawn = pool.draw(rows, model.chain, generator)
+        losses = vae_losses(model, drawn, 1.0, generator, axes)
         heard = torch.randint(len(pairs.audio), (batch,), generator=generator)
         losses["audio"] = _AUDIO_WEIGHT * _heard(model, pairs, heard).mean()
         descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..data.pairs import pair_up, restore_log_mel
+from ..data.pools import equalized_before, pair_up, pool_clips, restore_log_mel
 from ..data.shards import load_shard
 from ..dsp.features import Features
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+
+    from ..effects import Chain
 
 __all__ = ["PairBatch", "Pool"]
 
@@ -65,19 +67,19 @@ class PairBatch:
     """Clips of a batch of crops and the pairs among them.
 
     Attributes:
-        features: Dry clips first (``2 * crops``), then wet (``2 * crops * treatments``).
+        features: Of clips in the order of `pool_clips`.
         audio: ``(pair,)`` index of the input's clip in `features`.
         reference: ``(pair,)`` index of the reference's clip.
         controls: ``(pair, control)``.
         switches: ``(pair, effect)``.
+        before: Of the equaliser that the input went through ``(pair, knob)``.
     """
 
-    def __init__(self, batch: dict[str, Tensor], generator: torch.Generator) -> None:
-        dry, wet = batch["dry_mel"].flatten(0, 1), batch["wet_mel"].flatten(0, 2)
-        log_mel = restore_log_mel(torch.cat([dry, wet]))
-        statistics = [batch["dry_statistics"].flatten(0, 1), batch["wet_statistics"].flatten(0, 2)]
-        self.features = Features(log_mel, torch.cat(statistics).float())
+    def __init__(self, batch: dict[str, Tensor], chain: Chain, generator: torch.Generator) -> None:
+        log_mel, statistics = pool_clips(batch, "mel"), pool_clips(batch, "statistics")
+        self.features = Features(restore_log_mel(log_mel), statistics.float())
         treatments = batch["wet_mel"].shape[2]
         self.audio, self.reference = pair_up(batch["kind"], treatments, generator)
-        self.controls = batch["controls"].flatten(0, 2).repeat(2, 1)
-        self.switches = batch["switches"].flatten(0, 2).repeat(2, 1)
+        controls, switches = (batch[name].flatten(0, 2) for name in ("controls", "switches"))
+        self.controls, self.switches = controls.repeat(2, 1), switches.repeat(2, 1)
+        self.before = equalized_before(batch["before"], len(controls), chain)[self.audio]

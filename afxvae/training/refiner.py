@@ -8,19 +8,19 @@ reference had been equalised: pairs without equaliser become pairs with one, as 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from ..data.pairs import restore_log_mel
+from ..data.pools import equalized_before, pool_clips, restore_log_mel
 from ..data.shards import load_shard
 from ..data.treatments import random_treatments
 from ..dsp.features import Features
 from ..dsp.likeness import FILTERS, LOUD, SOFT
 from ..measure.equalizer import eq_bands_db, measure_equalizer
-from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
+from ..models.estimate import ESTIMATED, LEAST_DB, Wanted, treatment_losses, unlike_default
 from ..models.refiner import gated
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
 
@@ -48,7 +48,6 @@ _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
 _EQ = ESTIMATED.index("eq")
 _AT_ONCE = 64
-_LEAST_DB = 0.3  # mean of a curve that is an equaliser
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ class Comparisons:
         code: What the VAE makes of the pair ``(pair, code)``.
         controls: ``(pair, control)``.
         switches: ``(pair, effect)``: without what was taken off the reference.
+        before: Of the equaliser that the input went through ``(pair, knob)``.
     """
 
     likeness: Tensor
@@ -68,6 +68,7 @@ class Comparisons:
     code: Tensor
     controls: Tensor
     switches: Tensor
+    before: Tensor
 
     def __getitem__(self, rows: Tensor) -> Comparisons:
         return Comparisons(*(getattr(self, f.name)[rows] for f in fields(self)))
@@ -84,25 +85,24 @@ def load_comparisons(
     parts = []
     for path, pairs in zip(pools, compared, strict=True):
         pool, chosen = load_shard(path), load_shard(pairs)
-        clips = [
-            model.embed_features(Features(restore_log_mel(mel), statistics.float()))
-            for mel, statistics in (
-                (pool["dry_mel"].flatten(0, 1), pool["dry_statistics"].flatten(0, 1)),
-                (pool["wet_mel"].flatten(0, 2), pool["wet_statistics"].flatten(0, 2)),
-            )
-        ]
-        embedded = torch.cat(clips)
+        clips = pool_clips(pool, "mel").split(_AT_ONCE)
+        statistics = pool_clips(pool, "statistics").split(_AT_ONCE)
+        embedded = torch.cat(
+            [
+                model.embed_features(Features(restore_log_mel(mel), figures.float()))
+                for mel, figures in zip(clips, statistics, strict=True)
+            ]
+        )
         audio, reference = embedded[chosen["audio"]], embedded[chosen["reference"]]
         code = model.vae.code(model.encode(audio, reference).mean, audio)
-        wet = chosen["reference"] - len(clips[0])
-        sources = [
-            torch.cat([model.verifier(restore_log_mel(part)) for part in mel.split(_AT_ONCE)])
-            for mel in (pool["dry_mel"].flatten(0, 1), pool["wet_mel"].flatten(0, 2))
-        ]
-        similarity = (sources[0][chosen["audio"]] * sources[1][wet]).sum(1)
+        source = torch.cat([model.verifier(restore_log_mel(part)) for part in clips])
+        similarity = (source[chosen["audio"]] * source[chosen["reference"]]).sum(1)
         same = torch.sigmoid(model.verifier.log_odds(similarity))
-        controls, switches = (pool[name].flatten(0, 2)[wet] for name in ("controls", "switches"))
-        parts.append(Comparisons(chosen["likeness"].float(), same, code, controls, switches))
+        wet = chosen["reference"] - 2 * len(pool["kind"])
+        controls, switches = (pool[name].flatten(0, 2) for name in ("controls", "switches"))
+        before = equalized_before(pool["before"], len(controls), model.chain)[chosen["audio"]]
+        truth = controls[wet], switches[wet], before
+        parts.append(Comparisons(chosen["likeness"].float(), same, code, *truth))
     columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
     return Comparisons(*map(torch.cat, columns))
 
@@ -114,6 +114,7 @@ class Equalizers:
         self.knobs = chain.knobs_of("eq")
         self.column = chain.names.index("eq")
         self.drive = chain.names.index("overdrive")
+        self.chain = chain
         generator = torch.Generator().manual_seed(seed)
         controls, _ = random_treatments(chain, count, generator)
         self.controls = controls[:, self.knobs]
@@ -122,7 +123,8 @@ class Equalizers:
 
     def add(self, pairs: Comparisons, chosen: Tensor, generator: torch.Generator) -> Comparisons:
         """Equalise the references of those chosen pairs that allow it: no equaliser, no drive."""
-        free = chosen & ~pairs.switches[:, self.column] & ~pairs.switches[:, self.drive]
+        equalized = pairs.switches[:, self.column] | unlike_default(pairs.before, self.chain)
+        free = chosen & ~equalized & ~pairs.switches[:, self.drive]
         drawn = torch.randint(len(self.curves), (int(free.sum()),), generator=generator)
         curve = self.curves[drawn]
         seen, controls, switches = (
@@ -137,14 +139,15 @@ class Equalizers:
         seen[free] = own
         controls[free.unsqueeze(1) & self.knobs] = self.controls[drawn].flatten()
         switches[free, self.column] = True
-        return Comparisons(seen, pairs.same_source, pairs.code, controls, switches)
+        return replace(pairs, likeness=seen, controls=controls, switches=switches)
 
 
 @torch.no_grad()
 def refiner_figures(model: AFXStyleVAE, held_out: Comparisons) -> dict[str, float]:
     """Mean losses of held-out pairs, and their sum."""
     estimate = model.vae.head(model.refiner(held_out.code, held_out.likeness))
-    losses = treatment_losses(estimate, held_out.controls, held_out.switches, model.chain)
+    truth = held_out.controls, held_out.switches
+    losses = treatment_losses(estimate, *truth, model.chain, held_out.before)
     figures = {name: float(value.mean()) for name, value in losses.items()}
     return {"total": sum(figures.values()), **figures}
 
@@ -197,33 +200,24 @@ def train_refiner(
 
 
 @torch.no_grad()
-def weighed(
-    model: AFXStyleVAE, pairs: Comparisons, before_db: Tensor | None = None
-) -> tuple[Tensor, ...]:
+def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     """What `fit_judge` takes of each pair.
 
     Evidence, the probability of one source, the refined log odds, whether there is an equaliser,
-    and the fitted, the refined and the true curve.
-
-    Args:
-        model: Estimates and weighs.
-        pairs: The pairs.
-        before_db: Curves ``(pair, 80)`` of equalisers that the inputs went through: what is asked
-            for are the differences.
+    and the fitted, the refined and the true curve, which is the difference of two where the input
+    went through an equaliser of its own.
     """
-    effect = model.chain["eq"]
+    effect, knobs = model.chain["eq"], model.chain.knobs_of("eq")
     fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
     estimate, curve, evidence = model.weigh_fits(pairs.code, pairs.likeness, fits)
-    on = pairs.switches[:, model.chain.names.index("eq")].unsqueeze(1)
-    true = eq_bands_db(effect, pairs.controls[:, model.chain.knobs_of("eq")]) * on
+    on = pairs.switches[:, model.chain.names.index("eq")]
+    true = eq_bands_db(effect, pairs.controls[:, knobs]) * on.unsqueeze(1)
+    given = unlike_default(pairs.before, model.chain)
+    true = true - eq_bands_db(effect, pairs.before) * given.unsqueeze(1)
+    bent = (true - true.mean(1, keepdim=True)).abs().mean(1) > LEAST_DB
+    on = torch.where(given, bent, on).float()
     fitted = torch.stack([fit.curve_db for fit in fits])
-    on_or_off = on.squeeze(1).float()
-    if before_db is not None:
-        true = true - before_db
-        size_db = (true - true.mean(1, keepdim=True)).abs().mean(1)
-        on_or_off = (size_db > _LEAST_DB).float()
-    logit = estimate.logits[:, _EQ]
-    return evidence, pairs.same_source, logit, on_or_off, fitted, curve, true
+    return evidence, pairs.same_source, estimate.logits[:, _EQ], on, fitted, curve, true
 
 
 def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -278,8 +272,9 @@ def train_judge(
 
 def _loss(estimate: Estimate, pairs: Comparisons, known: Tensor, chain: Chain) -> Tensor:
     """The equaliser's of all pairs, everything else of those whose code is known."""
-    losses = treatment_losses(estimate, pairs.controls, pairs.switches, chain)
-    on = pairs.switches[:, estimated_columns(chain)].to(estimate.logits.dtype)
+    truth = pairs.controls, pairs.switches, chain, pairs.before
+    losses = treatment_losses(estimate, *truth)
+    on = Wanted(*truth).switches
     entropy = nn.functional.binary_cross_entropy_with_logits(estimate.logits, on, reduction="none")
     others = losses["switches"] - entropy[:, _EQ]
     others = others + sum(v for name, v in losses.items() if name not in ("eq", "switches"))

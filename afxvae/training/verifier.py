@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..data.pairs import restore_log_mel
+from ..data.pools import restore_log_mel
 from .loop import Log, cosine, descend, optimizer_for, set_rate
 from .refiner import Equalizers
 

@@ -16,7 +16,7 @@ import torch
 
 from afxvae.data.corpus import load_manifest
 from afxvae.data.crops import draw_crop
-from afxvae.data.pairs import clip_features, restore_log_mel
+from afxvae.data.pools import clip_features, restore_log_mel
 from afxvae.dsp.features import RUN_IN
 from afxvae.dsp.likeness import FILTERS, likeness
 

@@ -18,12 +18,10 @@ from afxvae.data.pairs import (
     Protocol,
     make_pairs,
     peel_known,
-    quantize_log_mel,
-    render_pool,
-    restore_log_mel,
     treat,
     treat_variously,
 )
+from afxvae.data.pools import render_pool
 from afxvae.data.shards import ShardPlan, load_shard, render_shards
 from afxvae.dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.dsp.units import fast_length
@@ -195,41 +193,6 @@ def test_recordings_in_which_nothing_is_heard_are_refused(tmp_path: Path) -> Non
 def test_a_lonely_recording_has_no_pairs_with_another(recordings: list[Recording]) -> None:
     with pytest.raises(AudioError, match="too few to draw pairs from"):
         make_pairs(recordings[:1], CHAIN, 0, 1, "P2")
-
-
-# pools
-
-
-def test_pools_have_the_form_that_is_promised_and_follow_their_seed(
-    recordings: list[Recording],
-) -> None:
-    first, again, other = (render_pool(recordings, CHAIN, seed, 2, 2) for seed in (7, 7, 8))
-    crop, controls, effects = (2, 2), len(CHAIN.knobs), len(CHAIN.effects)
-    frames, mel = first["dry_mel"].shape[2:]
-    statistics = first["dry_statistics"].shape[2]
-    assert {name: tuple(value.shape) for name, value in first.items()} == {
-        "dry_mel": (*crop, frames, mel),
-        "dry_statistics": (*crop, statistics),
-        "wet_mel": (*crop, 2, frames, mel),
-        "wet_statistics": (*crop, 2, statistics),
-        "controls": (*crop, 2, controls),
-        "switches": (*crop, 2, effects),
-        "kind": (2,),
-        "group": (2,),
-    }
-    for name, value in first.items():
-        assert torch.equal(value, again[name]), name
-    assert not torch.equal(first["controls"], other["controls"])
-    assert bool(torch.isfinite(first["wet_statistics"]).all())
-
-
-def test_stored_log_mels_are_right_to_a_quarter_of_a_decibel() -> None:
-    log_mel = torch.linspace(-110.0, 17.5, 1000)
-    stored = quantize_log_mel(log_mel)
-    assert stored.dtype == torch.uint8
-    assert float((restore_log_mel(stored) - log_mel).abs().max()) <= 0.25 + 1e-4
-    ends = restore_log_mel(quantize_log_mel(torch.tensor([-500.0, 500.0])))
-    assert ends.tolist() == [-110.0, 17.5]
 
 
 def test_varied_sources_differ_and_keep_the_truth_exact(recordings: list[Recording]) -> None:

@@ -12,6 +12,7 @@ from afxvae.models.estimate import (
     ESTIMATED,
     Estimate,
     TreatmentHead,
+    Wanted,
     estimated_columns,
     treatment_losses,
 )
@@ -114,6 +115,24 @@ def test_the_equaliser_is_judged_by_its_curve_and_its_cuts(settings: dict[str, f
         loss = treatment_losses(estimate, true, all_on(), CHAIN)["eq"]
         torch.testing.assert_close(loss[0], expected)
     assert float(expected) > 0.1
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_an_equaliser_that_the_input_has_already_is_wanted_the_other_way(present: bool) -> None:
+    """Boosts become cuts; and what the reference has too is not wanted at all."""
+    flat = CHAIN.default_controls().unsqueeze(0)
+    true = set_to(flat, eq__peak1_hz=300.0, eq__peak1_gain_db=6.0)
+    before = true[:, CHAIN.knobs_of("eq")]
+    switches = all_on()
+    switches[:, 0] = present
+    wanted = flat if present else set_to(flat, eq__peak1_hz=300.0, eq__peak1_gain_db=-6.0)
+    asked = switches.clone()
+    asked[:, 0] = not present
+    losses = treatment_losses(Estimate(wanted, confident(asked)), true, switches, CHAIN, before)
+    assert float(losses["eq"]) < 1e-4
+    assert float(losses["switches"]) < 1e-4
+    plain = Wanted(true, switches, CHAIN, flat[:, CHAIN.knobs_of("eq")])
+    torch.testing.assert_close(plain.curves, Wanted(true, switches, CHAIN).curves)
 
 
 def test_exchanged_bands_are_no_error() -> None:

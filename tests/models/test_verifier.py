@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from afxvae.data.pairs import restore_log_mel
+from afxvae.data.pools import restore_log_mel
 from afxvae.dsp.features import N_MELS
 from afxvae.models.verifier import Verifier
 from afxvae.training.pool import Pool

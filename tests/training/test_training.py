@@ -15,7 +15,6 @@ from safetensors import safe_open
 
 from afxvae import processes, training
 from afxvae.data.corpus import load_manifest
-from afxvae.data.pairs import pair_up
 from afxvae.data.shards import ShardPlan
 from afxvae.dsp.features import SAMPLE_RATE, Features
 from afxvae.effects import default_chain
@@ -156,27 +155,7 @@ def test_a_stage_that_was_interrupted_goes_on_at_its_step(trained: Path, tmp_pat
         assert file.metadata() == {"step": "3", "averaged": "3"}
 
 
-# pairs of a pool
-
-
-def test_pairs_are_of_the_other_half_and_then_of_another_crop_of_the_kind() -> None:
-    kind = torch.tensor([0, 0, 1, 1, 1, 2])
-    crops, treatments = len(kind), 3
-    audio, reference = pair_up(kind, treatments, torch.Generator().manual_seed(0))
-    wet = crops * 2 * treatments
-    assert len(audio) == len(reference) == 2 * wet
-    assert sorted(reference[:wet].tolist()) == list(range(2 * crops, 2 * crops + wet))
-    crop_of_reference = (reference - 2 * crops) // (2 * treatments)
-    half_of_reference = (reference - 2 * crops) // treatments % 2
-    crop_of_audio, half_of_audio = audio // 2, audio % 2
-    assert torch.equal(crop_of_audio[:wet], crop_of_reference[:wet])
-    assert torch.equal(half_of_audio[:wet], 1 - half_of_reference[:wet])
-    assert torch.equal(kind[crop_of_audio[wet:]], kind[crop_of_reference[wet:]])
-    other = crop_of_audio[wet:] != crop_of_reference[wet:]
-    lonely = kind[crop_of_reference[wet:]] == 2
-    assert torch.equal(other, ~lonely)
-    apart = half_of_audio[wet:] != half_of_reference[wet:]
-    assert bool(apart[lonely].all())  # never the very clip that was treated
+# pools
 
 
 def test_a_pass_over_a_pool_sees_every_crop_once(trained: Path) -> None:

@@ -1,0 +1,168 @@
+"""Training material as features: pools of crops and their treatments, and pairs within them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ..dsp.features import (
+    ANALYSIS_LUFS,
+    DB_PER_STEP,
+    FLOOR_DB,
+    RUN_IN,
+    SAMPLE_RATE,
+    extract_features,
+)
+from ..loudness import normalize_loudness
+from ..types import AudioError
+from .crops import deliver, draw_varied
+from .pairs import equalize, group_numbers, peel_known, treat_variously
+from .treatments import random_treatments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from ..effects import Chain
+    from .corpus import Recording
+
+__all__ = [
+    "clip_features",
+    "equalized_before",
+    "pair_up",
+    "pool_clips",
+    "quantize_log_mel",
+    "render_pool",
+    "restore_log_mel",
+]
+
+_MOST_MISSES = 50  # draws for each crop that is wanted
+_PEELED = 0.5  # share of treated clips off which delays and reverbs are taken
+_EQUALIZED = 0.25  # share of the pairs whose input went through an equaliser of its own
+
+
+def quantize_log_mel(log_mel: Tensor) -> Tensor:
+    """DB to 8-bit steps of half a dB, for storage."""
+    return ((log_mel - FLOOR_DB) / DB_PER_STEP).round().clamp(0, 255).to(torch.uint8)
+
+
+def restore_log_mel(steps: Tensor) -> Tensor:
+    """Inverse of `quantize_log_mel`."""
+    return steps.float() * DB_PER_STEP + FLOOR_DB
+
+
+def clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-mels as they are stored, and statistics, of ``(clip, 1, 131072)`` at one loudness."""
+    levelled, _ = normalize_loudness(clips, SAMPLE_RATE, ANALYSIS_LUFS)
+    features = extract_features(levelled.squeeze(1))
+    return quantize_log_mel(features.log_mel), features.statistics.half()
+
+
+def render_pool(
+    recordings: Sequence[Recording], chain: Chain, seed: int, crops: int, treatments: int
+) -> dict[str, Tensor]:
+    """One shard of features: crops, both halves dry, and `treatments` random ones on each half.
+
+    Any dry clip and any treated clip make a training pair: the other half of the crop gives P1, a
+    crop of the same kind P2. A third of the treated clips are of another make, see
+    `treat_variously`; they arrive as `deliver` leaves them, and half of them are peeled, see
+    `peel_known`. Recordings that somebody wants to match are not dry, so both halves are there once
+    more through an equaliser of their own.
+
+    Returns:
+        ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
+        mel)``, ``wet_statistics``, ``equalized_mel (crop, 2, frame, mel)``,
+        ``equalized_statistics``, ``before (crop, 2, knob)``, the knobs of these equalisers,
+        ``controls (crop, 2, treatment, control)``, ``switches``, ``kind (crop,)``, an index into
+        the sorted kinds of the recordings, and ``group (crop,)``, see `group_numbers`.
+    """
+    rng = np.random.default_rng([seed, 1])
+    generator = torch.Generator().manual_seed(seed)
+    kinds = sorted({recording.kind for recording in recordings})
+    weights = np.array([recording.seconds for recording in recordings])
+    rows: dict[str, list[Tensor]] = {}
+    for _ in range(_MOST_MISSES * crops):
+        if len(rows.get("kind", [])) == crops:
+            break
+        recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
+        halves = draw_varied(recording, chain, rng, generator)
+        if halves is None:
+            continue
+        controls, switches = random_treatments(chain, 2 * treatments, generator)
+        dry = halves.repeat_interleave(treatments, dim=0)
+        wet, foreign = treat_variously(dry, chain, controls, switches, generator)
+        wet = deliver(wet, generator)
+        wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED, foreign)
+        equalized, before = equalize(halves, chain, generator)
+        mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], equalized, wet]))
+        shape = (2, treatments)
+        row = {
+            "dry_mel": mel[:2],
+            "dry_statistics": statistics[:2],
+            "equalized_mel": mel[2:4],
+            "equalized_statistics": statistics[2:4],
+            "before": before,
+            "wet_mel": mel[4:].unflatten(0, shape),
+            "wet_statistics": statistics[4:].unflatten(0, shape),
+            "controls": controls.unflatten(0, shape),
+            "switches": switches.unflatten(0, shape),
+            "kind": torch.tensor(kinds.index(recording.kind)),
+            "group": group_numbers([recording.group])[0],
+        }
+        for name, value in row.items():
+            rows.setdefault(name, []).append(value)
+    if len(rows.get("kind", [])) < crops:
+        raise AudioError("The recordings are too silent or too short to draw crops from.")
+    return {name: torch.stack(values) for name, values in rows.items()}
+
+
+def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Indices of inputs and references: every wet clip once as P1, then once as P2.
+
+    P1 takes the other half of the same crop as input; P2 a random half of another crop of the same
+    kind, or of the same crop where there is none. A quarter of the inputs are equalised. Clips
+    stand as in `pool_clips`: dry, treated, equalised.
+    """
+    crops = len(kind)
+    crop = torch.arange(crops).view(-1, 1, 1).expand(crops, 2, treatments).flatten()
+    half = torch.arange(2).view(1, -1, 1).expand(crops, 2, treatments).flatten()
+    wet = 2 * crops + torch.arange(len(crop))
+    same = kind.unsqueeze(0) == kind.unsqueeze(1)
+    same.fill_diagonal_(False)
+    lonely = ~same.any(1)
+    same[lonely, lonely.nonzero().squeeze(1)] = True
+    other = torch.multinomial(same[crop].float(), 1, generator=generator).squeeze(1)
+    either = torch.randint(2, crop.shape, generator=generator)
+    either = torch.where(other == crop, 1 - half, either)
+    audio = torch.cat([2 * crop + 1 - half, 2 * other + either])
+    equalized = torch.rand(len(audio), generator=generator) < _EQUALIZED
+    audio = audio + equalized * (2 * crops + len(wet))
+    return audio, torch.cat([wet, wet])
+
+
+def pool_clips(pool: Mapping[str, Tensor], what: str) -> Tensor:
+    """``"mel"`` or ``"statistics"`` of all clips of a pool, in the order that `pair_up` counts.
+
+    ``(clip, ...)``: dry, treated, equalised.
+    """
+    dry, wet, equalized = (pool[f"{side}_{what}"] for side in ("dry", "wet", "equalized"))
+    return torch.cat([dry.flatten(0, 1), wet.flatten(0, 2), equalized.flatten(0, 1)])
+
+
+def equalized_before(before: Tensor, wet: int, chain: Chain) -> Tensor:
+    """Knobs of the equalisers that clips went through before they are inputs.
+
+    Args:
+        before: Of the equalised clips ``(crop, 2, knob)``.
+        wet: Number of treated clips.
+        chain: Has the equaliser.
+
+    Returns:
+        ``(clip, knob)`` in the order that `pair_up` counts, the defaults for dry and treated clips.
+    """
+    own = before.flatten(0, 1)
+    default = chain.default_controls()[chain.knobs_of("eq")]
+    return torch.cat([default.expand(len(own) + wet, -1), own])
