@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .effects import Chain
+    from .measure import Ring
     from .models.style_vae import AFXStyleVAE
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "distinct",
     "judge",
     "knob_vector",
+    "nothing",
     "render_candidates",
     "scale_amounts",
     "weigh",
@@ -47,6 +49,7 @@ class Candidate:
         spread: The critic's scale of doubt about that.
         sure: Whether it is what was measured and nothing else; no echo, which content can feign.
         likely: Whether it is the posterior mean, some of whose effects are almost certainly on.
+        ring: A ring modulator that comes after the chain, if one was measured.
     """
 
     name: str
@@ -57,6 +60,18 @@ class Candidate:
     spread: float = 0.0
     sure: bool = False
     likely: bool = False
+    ring: Ring | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it leaves the input as it is."""
+        return self.ring is None and not bool(self.switches.any())
+
+
+def nothing(chain: Chain) -> Candidate:
+    """Leaving the input as it is."""
+    off = torch.zeros(len(chain.effects), dtype=torch.bool)
+    return Candidate("nothing", chain.default_controls(), off)
 
 
 def scale_amounts(
@@ -123,7 +138,11 @@ def render_candidates(model: AFXStyleVAE, audio: Tensor, candidates: list[Candid
     switches = torch.stack([candidate.switches for candidate in candidates])
     batch = audio.expand(len(candidates), -1, -1)
     out = model.render(batch, controls.to(audio.device), switches.to(audio.device))
-    return out[:, 0, -CLIP_SAMPLES:]
+    out = out[:, 0, -CLIP_SAMPLES:]
+    for place, candidate in enumerate(candidates):
+        if candidate.ring is not None:
+            out = out.index_copy(0, torch.tensor([place]), candidate.ring.process(out[place][None]))
+    return out
 
 
 def judge(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, choose, weigh
+from .candidates import Candidate, choose, distinct, nothing, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .dsp.likeness import likeness
 from .loudness import normalize_loudness
 from .measure import measure_equalizer, peel
 from .models.estimate import ESTIMATED
 from .proposals import Inference, propose
+from .refinement import Refined, refine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .dsp.features import Features
-    from .measure import Measured
+    from .measure import Measured, Ring
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
 __all__ = ["Decision", "decide", "infer", "levelled"]
 
-_CRITIC_CLIPS = {"fast": 1, "normal": 2}
+_CRITIC_CLIPS = {"fast": 1, "normal": 2, "high": 4}
+_REFINED_CLIPS = 2
+RING_ONLY = "ring modulator only"
 _CAUTION = 2.0
 """Doubts of the critic that are taken off its expectations where the reference is of another voice
 or instrument: on validation recordings, a third as many come out worse, and as much is gained."""
@@ -44,6 +47,7 @@ class Decision:
         inferred: From input and reference, before what was measured has its say.
         embedded: Style embedding of the input ``(1, embedding)``.
         measured: As it was given to `decide`.
+        refined: What became of the first choice at effort high, whether it was taken or not.
     """
 
     candidates: list[Candidate]
@@ -52,6 +56,12 @@ class Decision:
     inferred: Inference
     embedded: Tensor
     measured: dict[str, Measured]
+    refined: Refined | None = None
+
+    @property
+    def refinement_taken(self) -> bool:
+        """Whether the choice is what the first one was refined to."""
+        return self.refined is not None and self.best.name == self.refined.after.name
 
     @property
     def likely(self) -> dict[str, bool]:
@@ -85,6 +95,7 @@ def decide(
     seed: int = 0,
     allowed: Tensor | None = None,
     others: Sequence[tuple[Tensor, float]] = (),
+    ring: Ring | None = None,
 ) -> Decision:
     """Propose treatments and let the critic choose.
 
@@ -98,6 +109,8 @@ def decide(
         allowed: Effects that may be on, ``(effect,)`` boolean; all if omitted.
         others: Clips ``(clip, 131072)`` of other references, and how much their style weighs beside
             that of the first.
+        ring: What `measure_ring` found, if it was looked for. Where there is one, it is all that is
+            proposed.
     """
     clips = levelled(clips)
     wanted = levelled(wanted.unsqueeze(1)).squeeze(1)
@@ -108,11 +121,35 @@ def decide(
     styles = [(model.embed_clips(one).mean(0, keepdim=True), weight) for one, weight in others]
     target = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
     inferred = infer(model, heard, embedded, (wanted, theirs), measured, styles)
+    if ring is not None and ring.found:
+        found = [nothing(model.chain), replace(nothing(model.chain), name=RING_ONLY, ring=ring)]
+        return Decision(found, 1, inferred.posterior, inferred, embedded, measured)
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
     index = choose(found, float(model.critic.margin), _caution(inferred))
-    return Decision(found, index, inferred.posterior, inferred, embedded, measured)
+    decision = Decision(found, index, inferred.posterior, inferred, embedded, measured)
+    return _refined(model, clips, (each, target), decision) if effort == "high" else decision
+
+
+def _refined(
+    model: AFXStyleVAE, clips: Tensor, embeddings: tuple[Tensor, Tensor], decision: Decision
+) -> Decision:
+    """With the choice refined, unless the critic expects less of that."""
+    if decision.index == 0:
+        return decision
+    heard = clips[:_REFINED_CLIPS]
+    known = (embeddings[0][: len(heard)], embeddings[1])
+    fixed = [name for name, one in decision.measured.items() if one.found]
+    refined = refine(model, heard, known, decision.best, fixed)
+    weighed = _weigh_on_clips(
+        model, clips[: _CRITIC_CLIPS["high"]], embeddings, [decision.candidates[0], refined.after]
+    )[1:]
+    better = weighed[0].advantage >= decision.best.advantage
+    candidates = distinct(model, [*decision.candidates, *weighed])
+    taken = better and len(candidates) > len(decision.candidates)
+    index = len(candidates) - 1 if taken else decision.index
+    return replace(decision, candidates=candidates, index=index, refined=refined)
 
 
 def infer(

@@ -88,13 +88,17 @@ def _preset(model: AFXStyleVAE, best: Candidate, source: Recording, amount: floa
     """A candidate as a preset whose input gain brings this input to the analysis loudness."""
     controls = scale_amounts(model.chain, best.controls, amount)
     switches = best.switches if amount else torch.zeros_like(best.switches)
-    return Preset.from_tensors(
+    preset = Preset.from_tensors(
         model.chain.to_settings(controls.unsqueeze(0)),
         dict(zip(model.chain.names, switches.unsqueeze(1), strict=True)),
         input_gain_db=ANALYSIS_LUFS - source.lufs if bool(switches.any()) else 0.0,
         model=model.identifier,
         model_checksum=model.checksum,
     )
+    if best.ring is None or not amount:
+        return preset
+    mix = min(1.0, amount * best.ring.mix)  # width and gain after it do the same before it
+    return preset.changed("ring_modulator", best.ring.settings | {"mix": mix})
 
 
 def _finish(

@@ -17,7 +17,7 @@ from .analysis import Cutter, as_audio
 from .decision import decide
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import render, through
-from .measure import LINEAR, measure_settings, nothing_measured
+from .measure import LINEAR, measure_ring, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, Spool
 from .steering import steer
@@ -71,6 +71,7 @@ class Finding:
         candidates: Every candidate's name, expected advantage and doubt, the chosen one marked.
         notes: Sentences about what else was done.
         alternatives: The best of the other candidates, as many as were asked for and are there.
+        refinement: At effort high, see `Refined.report`; None where nothing was refined.
         posterior: Over the latent of treatments.
         seconds: Time taken.
         real_time_factor: That over the input's duration.
@@ -82,6 +83,7 @@ class Finding:
     candidates: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
     alternatives: list[Alternative] = field(default_factory=list)
+    refinement: dict[str, Any] | None = None
     posterior: Posterior | None = None
     seconds: float = 0.0
     real_time_factor: float = 0.0
@@ -124,7 +126,8 @@ def match(
             a list of tuples ``(recording or style, weight)``: see `match_recordings`.
         sample_rate: Of `audio`, Hz.
         reference_rate: Of `reference`, the same if omitted; styles know theirs.
-        effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates.
+        effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates;
+            ``"high"``: the best of them refined by gradient too, see `afxvae.refinement`.
         loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS. The true peak stays
             below full scale whatever is asked for.
         seed: Of the samples drawn from the posterior.
@@ -207,16 +210,19 @@ def match_recordings(
     device = next(model.parameters()).device
     clips, own = (part.to(device) for part in source.clips())
     theirs, first = reference.mixed.to(device), reference.first.to(device)
-    measured = nothing_measured(model.chain)
+    measured, ring = nothing_measured(model.chain), None
     if reference.frames >= CLIP_SAMPLES * reference.sample_rate / SAMPLE_RATE:
         # The channels of a stereo effect differ, and their mix is neither. What is shorter than a
         # clip is analysed repeated, and a repetition measures like an echo.
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first)
+        if wishes.allows("ring_modulator"):
+            ring = measure_ring(own[:, 0, RUN_IN:], first)
     # the channel that was measured, where something was
     wanted = first if any(measured[effect].found for effect in LINEAR) else theirs
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
-    decision = decide(model, clips, wanted, measured, wishes.effort, wishes.seed, allowed, others)
+    given = clips, wanted, measured, wishes.effort, wishes.seed, allowed, others
+    decision = decide(model, *given, ring=ring)
     reference = _levels(reference, also)
 
     def moved(candidate: Candidate) -> tuple[Candidate, list[str]]:
@@ -238,14 +244,19 @@ def match_recordings(
         made = render(model, wanted_other, source, reference, wishes, spool)
         notes = made.notes + how
         alternatives.append(Alternative(preset=made.preset, notes=notes, **_opinion(other)))
+    refined, taken = decision.refined, decision.refinement_taken
     seconds = time.perf_counter() - since
     return Finding(
         preset=chosen.preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
         decision=_name(decision, best, chosen.end),
         candidates=_rows(decision),
-        notes=chosen.notes + moves + _about(wishes, len(alternatives)),
+        notes=[
+            *([refined.told(taken)] if refined else []),
+            *(chosen.notes + moves + _about(wishes, len(alternatives))),
+        ],
         alternatives=alternatives,
+        refinement=refined.report(model, taken) if refined else None,
         posterior=decision.posterior,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
@@ -314,7 +325,7 @@ def _about(wishes: Wishes, alternatives: int) -> list[str]:
 
 def _name(decision: Decision, best: Candidate, end: Preset) -> str:
     """Of what was found: the chosen candidate, or what was measured in place of it."""
-    if decision.index > 0 or end.is_empty or bool(best.switches.any()):
+    if decision.index > 0 or end.is_empty or not best.is_nothing:
         return decision.best.name
     return "width and loudness only" if "width" in end.settings else "loudness only"
 

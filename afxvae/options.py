@@ -17,6 +17,7 @@ class Effort(str, Enum):
 
     fast = "fast"
     normal = "normal"
+    high = "high"
 
 
 class Device(str, Enum):
@@ -180,7 +181,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
-OneEffort = Annotated[Effort, typer.Option("--effort", help="One pass, or several candidates.")]
+OneEffort = Annotated[
+    Effort,
+    typer.Option("--effort", help="One pass, several candidates, or the best of these refined."),
+]
 Loudness = Annotated[
     str,
     typer.Option("--loudness", metavar="keep|reference|LUFS", help="Loudness of the result."),

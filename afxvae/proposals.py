@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, distinct, scale_amounts
+from .candidates import Candidate, distinct, nothing, scale_amounts
 from .dsp import spectral
 from .dsp.features import SAMPLE_RATE
 from .effects import responses
@@ -33,7 +33,7 @@ _NOTHING, _SAME = 0.01, 0.8
 """Probability that no effect is on, from which on none is proposed; unless an equaliser is on and
 both recordings are of one source with at least the second probability: then it was measured well.
 """
-_SAMPLES = 2
+_SAMPLES = {"normal": 2, "high": 6}
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
 _CERTAIN = 8.0  # log odds
@@ -166,14 +166,13 @@ def propose(
         plain: Clips of the input ``(clip, 131072)``.
         measured: What `measure_settings` found; empty to leave everything to the posterior.
         generator: For samples of the posterior.
-        effort: ``"fast"`` proposes the posterior mean alone, ``"normal"`` everything, unless it is
-            not improbable that nothing was done.
+        effort: ``"fast"`` proposes the posterior mean alone, the others everything, ``"high"``
+            more samples; unless it is not improbable that nothing was done.
         allowed: Effects that may be on, ``(effect,)`` boolean; all if omitted.
     """
-    defaults = model.chain.default_controls()
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
     allowed = ~off if allowed is None else allowed
-    found = [Candidate("nothing", defaults, off)]
+    found = [nothing(model.chain)]
     posterior = inferred.posterior
     sure = {effect: effect in measured and measured[effect].found for effect in MEASURED}
     on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _ON_ABOVE
@@ -213,7 +212,7 @@ def propose(
         found.append(Candidate("measured effects only", controls, only["measured"]))
     less = scale_amounts(model.chain, controls, _SHRUNK, [e for e in MEASURED if sure[e]])
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
-    for index in range(_SAMPLES):
+    for index in range(_SAMPLES[effort]):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
         drawn = with_measured(model, refined(latent), measured)
         found.append(

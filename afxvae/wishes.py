@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .effects import default_chain
+from .effects import Chain, default_chain
+from .effects.modulation import RING_MODULATOR
 from .types import UsageError
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "check_weight",
 ]
 
-EFFORTS = ("fast", "normal")
+EFFORTS = ("fast", "normal", "high")
 QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
 MOST = 1.5  # of a treatment
 MOST_ALTERNATIVES = 20
@@ -34,7 +35,8 @@ class Wishes:
     """How a match is to be made.
 
     Attributes:
-        effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates.
+        effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates;
+            ``"high"``: the best of them refined by gradient too.
         loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS.
         seed: Of the samples drawn from the posterior.
         only: Names of the effects that may be used, or one text with commas between them; all if
@@ -142,5 +144,5 @@ def _names(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
         return None
     parts = given.split(",") if isinstance(given, str) else given
     names = tuple(dict.fromkeys(name.strip() for name in parts))
-    default_chain().check_names(names)
+    Chain((*default_chain().effects, RING_MODULATOR)).check_names(names)
     return names

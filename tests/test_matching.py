@@ -10,15 +10,18 @@ import pytest
 import torch
 
 from afxvae import Preset
+from afxvae.decision import RING_ONLY
 from afxvae.dsp.features import SAMPLE_RATE
 from afxvae.effects import default_chain
 from afxvae.loudness import loudness_lufs, normalize_loudness, true_peak
 from afxvae.matching import Match
+from afxvae.measure import Ring
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.types import AudioError, UsageError
-from afxvae.wishes import EFFORTS
 from tests.sounds import sound, untrained
+
+QUICK = ("fast", "normal")  # the refinement of "high" has tests of its own
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def same(one: Match, other: Match) -> bool:
     )
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("effort", QUICK)
 def test_same_inputs_give_the_same_output(
     effort: str, bold: AFXStyleVAE, reference: torch.Tensor
 ) -> None:
@@ -293,6 +296,21 @@ def test_a_room_is_heard_in_the_reference_and_has_its_knobs_in_the_preset(channe
 # choosing
 
 
+def test_a_ring_modulator_is_all_that_is_done_where_there_is_one(bold: AFXStyleVAE) -> None:
+    audio, reference = sound(1, 6.0), Ring(1700.0, 1.0, 1.0).process(sound(2, 6.0))
+    found = bold.match(audio, reference, sample_rate=SAMPLE_RATE)
+    assert found.decision == RING_ONLY
+    on = {name for name, switch in found.preset.switches.items() if switch} - {"gain"}
+    assert on == {"ring_modulator"}
+    assert found.preset.settings["ring_modulator"]["carrier_hz"] == pytest.approx(1700.0, abs=0.2)
+    torch.testing.assert_close(found.audio, found.preset.apply(audio, SAMPLE_RATE))
+    half = bold.match(audio, reference, sample_rate=SAMPLE_RATE, amount=0.5)
+    whole = found.preset.settings["ring_modulator"]["mix"]
+    assert half.preset.settings["ring_modulator"]["mix"] == pytest.approx(0.5 * whole, rel=1e-5)
+    without = bold.match(audio, reference, sample_rate=SAMPLE_RATE, without="ring_modulator")
+    assert without.decision != RING_ONLY
+
+
 def test_a_critic_that_expects_harm_refuses() -> None:
     audio, style = sound(1, 2.0), sound(2, 2.0).tanh()
     for expectation, name in ((0.1, "posterior mean"), (-0.1, "loudness only")):
@@ -304,7 +322,7 @@ def test_a_critic_that_expects_harm_refuses() -> None:
 # what may be used
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("effort", QUICK)
 def test_what_is_not_allowed_is_off(
     effort: str, bold: AFXStyleVAE, reference: torch.Tensor
 ) -> None:

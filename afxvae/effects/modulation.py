@@ -95,7 +95,7 @@ ROTARY = Effect(
 RING_MODULATOR = Effect(
     "ring_modulator",
     (
-        Param("carrier_hz", "Hz", 10.0, 4000.0, 440.0, "log", "Frequency of the sine."),
+        Param("carrier_hz", "Hz", 10.0, 12000.0, 440.0, "log", "Frequency of the sine."),
         Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the product.", True),
     ),
     run_of(amplitude.ring_modulate),

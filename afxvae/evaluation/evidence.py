@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..candidates import choose
+from ..candidates import choose, render_candidates
 from ..models.estimate import ESTIMATED
 from ..posterior import Knob
 from ..proposals import with_measured
@@ -97,9 +97,8 @@ def _on(chain: Chain, switches: Tensor) -> list[bool]:
 
 
 def _distance(model: AFXStyleVAE, item: Item, decision: Decision, index: int) -> float:
-    one = decision.candidates[index]
-    out = model.render(item.audio, one.controls.unsqueeze(0), one.switches.unsqueeze(0))
-    matched = at_matched_loudness(out[:, 0, -item.truth.shape[-1] :], item.truth)
+    out = render_candidates(model, item.audio, [decision.candidates[index]])
+    matched = at_matched_loudness(out, item.truth)
     return float(METRICS["mr_stft"](matched, item.truth))
 
 

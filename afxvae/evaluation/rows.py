@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..candidates import render_candidates
 from ..data.treatments import random_treatments
 from ..decision import Decision, decide
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..finishing import SAME_LOUDNESS_DB
 from ..loudness import loudness_lufs
-from ..measure import measure_settings
+from ..measure import measure_ring, measure_settings
 from ..types import UsageError
 from ..wishes import EFFORTS
 from . import baselines, peers
 from .metrics import METRICS, at_matched_loudness
 
 if TYPE_CHECKING:
+    from ..candidates import Candidate
     from ..effects import Chain
     from ..measure import Measured
     from ..models.style_vae import AFXStyleVAE
@@ -187,10 +189,11 @@ def render_rows(
     for row in rows:
         if row in OURS:
             known = {} if row == NETWORK_ONLY else measured
-            decision = decide(model, item.audio, item.reference, known, OURS[row], seed)
-            best = decision.best
-            out = _run(model, item, best.controls, best.switches)
-            renderings[row] = Rendering(out, _levelled(out, item.reference, best.switches))
+            ring = None if row == NETWORK_ONLY else measure_ring(dry, item.reference)
+            given = item.audio, item.reference, known, OURS[row], seed
+            decision = decide(model, *given, ring=ring)
+            out = render_candidates(model, item.audio, [decision.best])
+            renderings[row] = Rendering(out, _levelled(out, item.reference, decision.best))
             decisions[row] = decision
         elif row in _BASELINES:
             out = _BASELINES[row](dry[None], item.reference[None], SAMPLE_RATE)[0]
@@ -244,9 +247,9 @@ def _run(model: AFXStyleVAE, item: Item, controls: Tensor, switches: Tensor) -> 
     return out[:, 0, -CLIP_SAMPLES:]
 
 
-def _levelled(out: Tensor, reference: Tensor, switches: Tensor) -> Tensor:
+def _levelled(out: Tensor, reference: Tensor, best: Candidate) -> Tensor:
     """At the reference's loudness, as `match` does by default; what was left alone may stay so."""
-    if not bool(switches.any()):
+    if best.is_nothing:
         lufs = [loudness_lufs(audio.unsqueeze(0), SAMPLE_RATE) for audio in (out, reference)]
         if abs(float(lufs[0] - lufs[1])) < SAME_LOUDNESS_DB:
             return out

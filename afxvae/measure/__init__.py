@@ -12,6 +12,7 @@ from .echo import Echo, measure_echo
 from .equalizer import EqualizerFit, measure_equalizer
 from .peel import LINEAR, peel
 from .reverb import Reverb, measure_reverb
+from .ring import Ring, measure_ring
 from .settings import MEASURED, Measured, measure_settings, nothing_measured
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "EqualizerFit",
     "Measured",
     "Reverb",
+    "Ring",
     "measure_chorus",
     "measure_echo",
     "measure_equalizer",
     "measure_reverb",
+    "measure_ring",
     "measure_settings",
     "nothing_measured",
     "peel",

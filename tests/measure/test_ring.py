@@ -1,0 +1,49 @@
+"""The ring modulator: found where it is, at its frequency, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from afxvae.measure import Ring, measure_ring
+from tests.sounds import sound
+
+SECONDS = CLIP_SAMPLES / SAMPLE_RATE + 0.1
+
+
+def clip(seed: int) -> torch.Tensor:
+    return sound(seed, SECONDS)[:, :CLIP_SAMPLES]
+
+
+@pytest.mark.parametrize(
+    ("carrier_hz", "mix"),
+    [(250.0, 1.0), (440.0, 0.5), (1700.0, 0.8), (7000.0, 0.9), (11000.0, 1.0)],
+)
+def test_the_carrier_is_known_to_a_fraction_of_a_hertz(carrier_hz: float, mix: float) -> None:
+    """Above a quarter of the rate, the line of its double is folded."""
+    product = Ring(carrier_hz, mix, 1.0).process(clip(1))
+    found = measure_ring(clip(2), product)
+    assert found.found
+    assert found.carrier_hz == pytest.approx(carrier_hz, abs=0.15)
+    assert found.mix == pytest.approx(mix, abs=0.12)
+    assert found.settings == {"carrier_hz": found.carrier_hz, "mix": found.mix}
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    assert not measure_ring(clip(2), clip(1)).found
+    assert not measure_ring(clip(2), torch.zeros(1, CLIP_SAMPLES)).found
+    noise = torch.randn(1, CLIP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    assert not measure_ring(clip(2), noise).found
+
+
+def test_a_tone_that_is_held_is_no_carrier() -> None:
+    time = torch.arange(CLIP_SAMPLES) / SAMPLE_RATE
+    tone = torch.sin(2.0 * torch.pi * 700.0 * time)[None]
+    assert not measure_ring(clip(2), tone).found
+    assert not measure_ring(clip(2), 0.5 * tone + clip(1)).found
+
+
+def test_what_the_input_has_too_is_not_wanted() -> None:
+    ring = Ring(1700.0, 1.0, 1.0)
+    assert not measure_ring(ring.process(clip(2)), ring.process(clip(1))).found
