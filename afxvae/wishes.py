@@ -7,26 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .effects import default_chain
+from .ranges import (
+    EFFORTS,
+    LOUDEST_LUFS,
+    MOST,
+    MOST_ALTERNATIVES,
+    MOST_MOVE,
+    MOVES,
+    QUIETEST_LUFS,
+)
 from .types import UsageError
 
-__all__ = [
-    "EFFORTS",
-    "LOUDEST_LUFS",
-    "MOST",
-    "MOST_ALTERNATIVES",
-    "MOST_MOVE",
-    "MOVES",
-    "QUIETEST_LUFS",
-    "Wishes",
-    "check_weight",
-]
-
-EFFORTS = ("fast", "normal")
-QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
-MOST = 1.5  # of a treatment
-MOST_ALTERNATIVES = 20
-MOST_MOVE = 3.0  # standard deviations of what treatments do
-MOVES = ("brightness", "boominess", "roughness", "decay")  # attributes that can be moved
+__all__ = ["Wishes", "check_weight"]
 
 
 @dataclass(frozen=True, kw_only=True)
