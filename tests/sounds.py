@@ -11,6 +11,7 @@ import torch
 
 from afxvae.data.corpus import Recording, Split
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE, extract_features
+from afxvae.loudness import loudness_lufs
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
 
@@ -31,6 +32,11 @@ def sound(seed: int, seconds: float, sample_rate: int = SAMPLE_RATE, channels: i
     """`phrases` of every channel as a tensor ``(channel, time)``."""
     made = [phrases(10 * seed + channel, seconds, sample_rate) for channel in range(channels)]
     return torch.from_numpy(np.stack(made)).float()
+
+
+def lufs(audio: torch.Tensor, sample_rate: int) -> float:
+    """Integrated loudness of ``(channel, time)``."""
+    return float(loudness_lufs(audio.unsqueeze(0), sample_rate))
 
 
 def recording(
