@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +50,18 @@ def recording(
     return Recording(path, split, kind, group, "synthetic", "", 26.0, True)
 
 
+@functools.cache
+def _statistics() -> int:
+    return extract_features(torch.zeros(1, CLIP_SAMPLES)).statistics.shape[1]
+
+
 def untrained(expectation: float | None = None) -> AFXStyleVAE:
     """A model that has learned nothing.
 
     With an `expectation`, it is sure of an equaliser and expects every candidate to gain so much.
     """
     torch.manual_seed(0)
-    features = extract_features(torch.zeros(1, CLIP_SAMPLES))
-    model = AFXStyleVAE(statistics=features.statistics.shape[1]).eval()
+    model = AFXStyleVAE(statistics=_statistics()).eval()
     if expectation is not None:
         last = model.critic.layers[-1]
         torch.nn.init.zeros_(last.weight)

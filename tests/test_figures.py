@@ -69,9 +69,15 @@ def test_power_is_the_mean_of_blocks_and_channels() -> None:
     assert figures.average_power([loud[:, :100]], 1024).isfinite().all()
 
 
-@pytest.mark.parametrize("on", [(), ("eq",), ("compressor", "overdrive"),
-                                ("eq", "compressor", "overdrive", "reverb")])  # fmt: skip
-@pytest.mark.parametrize("suffix", figures.FORMATS)
+@pytest.mark.parametrize(
+    ("suffix", "on"),
+    [
+        (".html", ()),
+        (".html", ("eq",)),
+        (".html", ("compressor", "overdrive")),
+        *((suffix, ("eq", "compressor", "overdrive", "reverb")) for suffix in figures.FORMATS),
+    ],
+)
 def test_every_report_can_be_written(
     looks: dict[str, figures.Look], on: tuple[str, ...], suffix: str, tmp_path: Path
 ) -> None:
