@@ -31,8 +31,8 @@ The rooms, from the front door to the foundation. Each imports only from those b
 - `effects`: `Effect` and `Chain`, one file for each family.
 - `audio`, `containers`, `loudness`, `dsp`: audio files and resampling; BS.1770; pure functions on
   tensors.
-- `params`, `files`, `processes`, `types`: `Param`, one knob declared once; writing files whole;
-  work in processes of their own; shapes, errors.
+- `params`, `ranges`, `files`, `processes`, `types`: `Param`, one knob declared once; what else may
+  be asked for; writing files whole; work in processes of their own; shapes, errors.
 
 Audio is float32 with full scale at +-1, `(channel, time)` here at the public doors and
 `(batch, channel, time)` inside. Importing this package imports neither torch nor any room: each

@@ -156,9 +156,8 @@ def match_summary(matched: Matched) -> RenderableType:
 def style_document(styled: Styled) -> dict[str, Any]:
     """What `style --json` prints."""
     style = styled.style
-    facts = ("name", "sample_rate", "channels", "frames", "lufs", "side_db")
     held = {"clips": len(style.mixed), "bytes": styled.output.stat().st_size}
-    return {"output": str(styled.output), **{fact: getattr(style, fact) for fact in facts}, **held}
+    return {"output": str(styled.output), **style.facts(), **held}
 
 
 def style_summary(styled: Styled) -> str:

@@ -13,6 +13,7 @@ import torch
 from .candidates import scale_amounts
 from .effects import default_chain
 from .presets import Preset
+from .ranges import FEWEST_STEPS, MOST_STEPS, STEPS
 from .schema import defaults
 from .types import UsageError
 
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 
     from .effects import Chain
 
-__all__ = ["FEWEST_STEPS", "MOST_STEPS", "check_chain", "check_steps", "interpolate"]
-
-FEWEST_STEPS, MOST_STEPS = 2, 100
+__all__ = ["check_chain", "check_steps", "interpolate"]
 
 
-def interpolate(a: Preset, b: Preset, steps: int = 7) -> list[Preset]:
+def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     """Presets from one to another, in equal steps of the knobs' positions.
 
     Where an effect is on in both, all its knobs move from the one to the other. Where it is on in

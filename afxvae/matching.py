@@ -205,8 +205,7 @@ def match_recordings(
         wishes: How; the defaults if omitted.
         since: When the work began, by `time.perf_counter`; now if omitted.
     """
-    since = time.perf_counter() if since is None else since
-    wishes = wishes or Wishes()
+    since, wishes = since or time.perf_counter(), wishes or Wishes()
     device = next(model.parameters()).device
     clips, own = (part.to(device) for part in source.clips())
     theirs, first = reference.mixed.to(device), reference.first.to(device)
@@ -245,16 +244,14 @@ def match_recordings(
         notes = made.notes + how
         alternatives.append(Alternative(preset=made.preset, notes=notes, **_opinion(other)))
     refined, taken = decision.refined, decision.refinement_taken
+    told = [refined.told(taken)] if refined else []
     seconds = time.perf_counter() - since
     return Finding(
         preset=chosen.preset,
         report=_report(clips[:, 0, RUN_IN:], after, theirs),
         decision=_name(decision, best, chosen.end),
         candidates=_rows(decision),
-        notes=[
-            *([refined.told(taken)] if refined else []),
-            *(chosen.notes + moves + _about(wishes, len(alternatives))),
-        ],
+        notes=told + chosen.notes + moves + _about(wishes, len(alternatives)),
         alternatives=alternatives,
         refinement=refined.report(model, taken) if refined else None,
         posterior=decision.posterior,

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from .ranges import FEWEST_STEPS, MOST, MOST_ALTERNATIVES, MOST_STEPS
+
 
 class Effort(str, Enum):
     """How much work a match may be."""
@@ -163,7 +165,12 @@ StepsFolder = Annotated[
         show_default="INPUT-stem.steps beside INPUT",
     ),
 ]
-Steps = Annotated[int, typer.Option("--steps", metavar="K", help="Presets with A and B, 2 to 100.")]
+Steps = Annotated[
+    int,
+    typer.Option(
+        "--steps", metavar="K", help=f"Presets with A and B, {FEWEST_STEPS} to {MOST_STEPS}."
+    ),
+]
 Render = Annotated[
     bool, typer.Option("--render/--no-render", help="Write INPUT through every preset too.")
 ]
@@ -218,7 +225,11 @@ Without = Annotated[
 ]
 Amount = Annotated[
     float,
-    typer.Option("--amount", metavar="PERCENT", help="How much of what is found to do, 0 to 150."),
+    typer.Option(
+        "--amount",
+        metavar="PERCENT",
+        help=f"How much of what is found to do, 0 to {100.0 * MOST:g}.",
+    ),
 ]
 Move = Annotated[
     list[str] | None,
@@ -231,7 +242,9 @@ Move = Annotated[
 Alternatives = Annotated[
     int,
     typer.Option(
-        "--alternatives", metavar="K", help="Presets of the next best candidates to write, 0 to 20."
+        "--alternatives",
+        metavar="K",
+        help=f"Presets of the next best candidates to write, 0 to {MOST_ALTERNATIVES}.",
     ),
 ]
 Report = Annotated[

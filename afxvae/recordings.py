@@ -6,9 +6,9 @@ import io
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Blocks", "Recording", "SideMeter", "Spool"]
+__all__ = ["Blocks", "Facts", "Recording", "SideMeter", "Spool"]
 
 Blocks = Callable[[], Iterator["Tensor"]]
 Watch = Callable[[Iterator["Tensor"]], Iterator["Tensor"]]
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A recording that was gone through once.
+class Facts:
+    """What there is to say about a recording.
 
     Attributes:
         name: What messages call it.
@@ -40,10 +40,7 @@ class Recording:
         channels: How many.
         frames: As many as came.
         lufs: Integrated loudness.
-        side_db: See `SideMeter`.
-        mixed: Where the clips of the mean of all channels are.
-        first: Where those of the first channel are.
-        blocks: Begins again; gives blocks ``(channel, time)`` of at most `BLOCK` samples.
+        side_db: Level of the side signal against the mid, dB; None for other than stereo.
     """
 
     name: str
@@ -52,6 +49,22 @@ class Recording:
     frames: int
     lufs: float
     side_db: float | None
+
+    def facts(self) -> dict[str, Any]:
+        """The same by name."""
+        return {fact.name: getattr(self, fact.name) for fact in fields(Facts)}
+
+
+@dataclass(frozen=True)
+class Recording(Facts):
+    """A recording that was gone through once.
+
+    Attributes:
+        mixed: Where the clips of the mean of all channels are.
+        first: Where those of the first channel are.
+        blocks: Begins again; gives blocks ``(channel, time)`` of at most `BLOCK` samples.
+    """
+
     mixed: Places
     first: Places
     blocks: Blocks

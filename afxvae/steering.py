@@ -15,7 +15,7 @@ import torch
 from .data.changes import SPREADS, measure_axes
 from .decision import levelled
 from .dsp.features import CLIP_SAMPLES
-from .wishes import MOVES
+from .ranges import MOVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

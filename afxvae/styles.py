@@ -23,6 +23,7 @@ from safetensors.torch import save
 
 from .dsp.features import CLIP_SAMPLES, RUN_IN
 from .files import check_writable, replacing
+from .recordings import Facts, Recording
 from .types import AudioError, PathLike, UsageError
 
 if TYPE_CHECKING:
@@ -30,38 +31,23 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .recordings import Recording
-
 __all__ = ["SUFFIX", "Style", "check_style_name", "is_style"]
 
 SUFFIX = ".style"
 """What the names of style files end in."""
 
 _KEY, _VERSION = "afxvae_style", "1"
-_FACTS = ("sample_rate", "channels", "frames", "lufs", "side_db")
 
 
 @dataclass(frozen=True, eq=False)
-class Style:
-    """What a match needs of a reference, and nothing else.
+class Style(Facts):
+    """What a match needs of a reference: what there is to say about it, and clips.
 
     Attributes:
-        name: What messages call the recording.
-        sample_rate: Of the recording, Hz.
-        channels: Of the recording.
-        frames: Of the recording.
-        lufs: Its integrated loudness.
-        side_db: Level of its side signal against its mid, dB; None for other than stereo.
         mixed: Clips of the mean of all channels at 24 kHz, ``(clip, 131072)``.
         first: Clips of the first channel.
     """
 
-    name: str
-    sample_rate: int
-    channels: int
-    frames: int
-    lufs: float
-    side_db: float | None
     mixed: Tensor
     first: Tensor
 
@@ -69,12 +55,11 @@ class Style:
     def of(cls, recording: Recording) -> Style:
         """The style of a recording, which is gone through once more for its clips."""
         mixed, first = (clips[:, 0, RUN_IN:].cpu().contiguous() for clips in recording.clips())
-        facts = {fact: getattr(recording, fact) for fact in _FACTS}
-        return cls(name=recording.name, mixed=mixed, first=first, **facts)
+        return cls(**recording.facts(), mixed=mixed, first=first)
 
     def is_of(self, recording: Recording) -> bool:
         """Whether it is the style of this recording: the same form, levels and clips."""
-        if any(getattr(self, fact) != getattr(recording, fact) for fact in _FACTS):
+        if self.facts() != {**recording.facts(), "name": self.name}:
             return False
         other = Style.of(recording)
         return torch.equal(self.mixed, other.mixed) and torch.equal(self.first, other.first)
@@ -92,8 +77,7 @@ class Style:
         clips = {"mixed": self.mixed}
         if self.channels > 1:
             clips["first"] = self.first
-        facts = {fact: getattr(self, fact) for fact in ("name", *_FACTS)}
-        known = {fact: str(value) for fact, value in facts.items() if value is not None}
+        known = {fact: str(value) for fact, value in self.facts().items() if value is not None}
         with replacing(path) as unfinished:
             unfinished.write_bytes(save(clips, {_KEY: _VERSION, **known}))
 

@@ -8,26 +8,18 @@ from dataclasses import dataclass, field
 
 from .effects import Chain, default_chain
 from .effects.modulation import RING_MODULATOR
+from .ranges import (
+    EFFORTS,
+    LOUDEST_LUFS,
+    MOST,
+    MOST_ALTERNATIVES,
+    MOST_MOVE,
+    MOVES,
+    QUIETEST_LUFS,
+)
 from .types import UsageError
 
-__all__ = [
-    "EFFORTS",
-    "LOUDEST_LUFS",
-    "MOST",
-    "MOST_ALTERNATIVES",
-    "MOST_MOVE",
-    "MOVES",
-    "QUIETEST_LUFS",
-    "Wishes",
-    "check_weight",
-]
-
-EFFORTS = ("fast", "normal", "high")
-QUIETEST_LUFS, LOUDEST_LUFS = -60.0, 0.0
-MOST = 1.5  # of a treatment
-MOST_ALTERNATIVES = 20
-MOST_MOVE = 3.0  # standard deviations of what treatments do
-MOVES = ("brightness", "boominess", "roughness", "decay")  # attributes that can be moved
+__all__ = ["Wishes", "check_weight"]
 
 
 @dataclass(frozen=True, kw_only=True)

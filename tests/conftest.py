@@ -12,12 +12,15 @@ import soundfile
 import torch
 
 from afxvae import Preset
+from afxvae.models.estimate import ESTIMATED
 from afxvae.types import WeightsError
+from tests.sounds import untrained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from afxvae.matching import Alternative, Finding
+    from afxvae.models.style_vae import AFXStyleVAE
     from afxvae.recordings import Recording
 
 Output = pytest.CaptureFixture[str]
@@ -142,3 +145,22 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     write_sound(tmp_path / "voice.wav", 1.0, seed=1)
     write_sound(tmp_path / "reference.wav", 0.8, seed=2, channels=1)
     return SimpleNamespace(folder=tmp_path, voice="voice.wav", reference="reference.wav")
+
+
+@pytest.fixture(scope="session")
+def bold() -> AFXStyleVAE:
+    """Takes the posterior mean, in which everything is on and no knob stands at an end."""
+    model = untrained(expectation=1.0)
+    last = model.vae.head.last
+    knobs = len(last.bias) - len(ESTIMATED)
+    generator = torch.Generator().manual_seed(1)
+    torch.nn.init.zeros_(last.weight)
+    last.bias.data[:knobs] = 1.5 * torch.rand(knobs, generator=generator) - 0.75
+    last.bias.data[knobs:] = 9.0
+    return model
+
+
+@pytest.fixture(scope="session")
+def timid() -> AFXStyleVAE:
+    """Never expects anything to help."""
+    return untrained(expectation=-1.0)

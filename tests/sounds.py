@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from afxvae.data.corpus import Recording, Split
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE, extract_features
+from afxvae.loudness import loudness_lufs
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
 
@@ -33,6 +35,11 @@ def sound(seed: int, seconds: float, sample_rate: int = SAMPLE_RATE, channels: i
     return torch.from_numpy(np.stack(made)).float()
 
 
+def lufs(audio: torch.Tensor, sample_rate: int) -> float:
+    """Integrated loudness of ``(channel, time)``."""
+    return float(loudness_lufs(audio.unsqueeze(0), sample_rate))
+
+
 def recording(
     folder: Path, seed: int, kind: str = "guitar", group: str | None = None, split: Split = "test"
 ) -> Recording:
@@ -43,14 +50,18 @@ def recording(
     return Recording(path, split, kind, group, "synthetic", "", 26.0, True)
 
 
+@functools.cache
+def _statistics() -> int:
+    return extract_features(torch.zeros(1, CLIP_SAMPLES)).statistics.shape[1]
+
+
 def untrained(expectation: float | None = None) -> AFXStyleVAE:
     """A model that has learned nothing.
 
     With an `expectation`, it is sure of an equaliser and expects every candidate to gain so much.
     """
     torch.manual_seed(0)
-    features = extract_features(torch.zeros(1, CLIP_SAMPLES))
-    model = AFXStyleVAE(statistics=features.statistics.shape[1]).eval()
+    model = AFXStyleVAE(statistics=_statistics()).eval()
     if expectation is not None:
         last = model.critic.layers[-1]
         torch.nn.init.zeros_(last.weight)

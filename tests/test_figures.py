@@ -16,7 +16,7 @@ from afxvae.recordings import Recording
 from afxvae.types import UsageError
 from tests.sounds import sound
 
-from .conftest import Output, QuickModel, contents
+from .conftest import Output, QuickModel, contents, write_sound
 
 pytest.importorskip("matplotlib")
 RATE = 44100
@@ -69,9 +69,15 @@ def test_power_is_the_mean_of_blocks_and_channels() -> None:
     assert figures.average_power([loud[:, :100]], 1024).isfinite().all()
 
 
-@pytest.mark.parametrize("on", [(), ("eq",), ("compressor", "overdrive"),
-                                ("eq", "compressor", "overdrive", "reverb")])  # fmt: skip
-@pytest.mark.parametrize("suffix", figures.FORMATS)
+@pytest.mark.parametrize(
+    ("suffix", "on"),
+    [
+        (".html", ()),
+        (".html", ("eq",)),
+        (".html", ("compressor", "overdrive")),
+        *((suffix, ("eq", "compressor", "overdrive", "reverb")) for suffix in figures.FORMATS),
+    ],
+)
 def test_every_report_can_be_written(
     looks: dict[str, figures.Look], on: tuple[str, ...], suffix: str, tmp_path: Path
 ) -> None:
@@ -105,6 +111,24 @@ def test_other_endings_and_no_matplotlib_are_said(
     with pytest.raises(UsageError, match="pip install"):
         figures.check_picture(tmp_path / "report.png", figures.FORMATS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_fails_leaves_nothing(
+    quick_model: type[QuickModel],
+    files: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_sound(files.folder / "there.wav")
+    before = contents(files.folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("afxvae.jobs.match.write_report", full)
+    command = ["match", files.voice, files.reference, "--report", "r.html", "--overwrite"]
+    for output in ("new.wav", "there.wav"):
+        assert main([*command, "-o", output]) == 2
+        assert contents(files.folder) == before
 
 
 def test_match_draws_a_report(

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from afxvae import AFXStyleVAE, Preset, audio
+from afxvae import AFXStyleVAE, Preset, audio, jobs
 from afxvae.cli import main
 from afxvae.data.treatments import random_treatments
 from afxvae.effects import default_chain
@@ -161,6 +161,17 @@ def test_what_would_clip_is_lowered_as_by_apply(presets: SimpleNamespace, capsys
     assert "s/voice.2.wav is" in capsys.readouterr().err
     assert main(["apply", "b.json", "voice.wav", "-o", "again.wav", "-q"]) == 0
     assert Path("s/voice.2.wav").read_bytes() == Path("again.wav").read_bytes()
+
+
+def test_progress_ends_with_the_work(presets: SimpleNamespace) -> None:
+    """What has to be lowered is rendered twice, but is counted as done once."""
+    Preset().changed("gain", {"gain_db": 30.0}).save("b.json", overwrite=True)
+    told: list[tuple[int, int]] = []
+    paths = (Path("voice.wav"), Path("a.json"), Path("b.json"))
+    jobs.interpolate_files(*paths, steps=3, progress=lambda *done: told.append(done))
+    assert [done for done, _ in told].count(3 * RATE) > 1
+    assert told[-1] == (3 * RATE, 3 * RATE)
+    assert max(done for done, _ in told) == 3 * RATE
 
 
 def test_all_are_equally_loud_if_wanted(presets: SimpleNamespace, capsys: Output) -> None:

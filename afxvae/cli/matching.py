@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from .. import options as opt
+from ..ranges import FIT_SECONDS, STEPS
 from .app import app
 from .output import bar, load_model, print_json, say_error, show, show_match
 
@@ -97,7 +98,7 @@ def fit(
     output: opt.FittedPreset = None,
     render: opt.Rendered = None,
     plot: opt.Plot = None,
-    seconds: opt.FitSeconds = 20.0,
+    seconds: opt.FitSeconds = FIT_SECONDS,
     model: opt.Model = None,
     revision: opt.Revision = None,
     seed: opt.Seed = 0,
@@ -162,7 +163,7 @@ def interpolate(
     input_path: opt.InputFile,
     a_path: opt.FirstPreset,
     b_path: opt.LastPreset,
-    steps: opt.Steps = 7,
+    steps: opt.Steps = STEPS,
     output: opt.StepsFolder = None,
     render: opt.Render = True,
     same_loudness: opt.SameLoudness = False,

@@ -63,28 +63,33 @@ class ShardPlan:
 
 def _render(plan: ShardPlan, index: int) -> Path:
     torch.set_num_threads(1)
-    recordings = [r for r in load_manifest(plan.manifest) if r.split == plan.split and r.dry]
     seed = plan.seed + index
-    protocol: Protocol = "P1" if index % 2 == 0 else "P2"
-    if plan.what == "pool":
-        tensors = render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
-    elif plan.what == "comparisons":
+    if plan.what == "comparisons":
         pool = load_file(plan.path(index, "pool"))
         tensors = compare_pool(pool, default_chain(), seed, plan.size)
-    elif plan.what == "changes":
-        tensors = render_changes(recordings, default_chain(), seed, plan.size)
     else:
-        pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, varied=True)
-        names = ("controls", "switches", "foreign")
-        tensors = {name: getattr(pairs, name) for name in names}
-        tensors["groups"] = torch.stack([group_numbers(pair) for pair in pairs.groups])
-        for name in ("audio", "reference", "truth"):
-            tensors[name] = getattr(pairs, name).half()
+        tensors = _render_recordings(plan, index, seed)
     path = plan.path(index)
     unfinished = path.with_suffix(f".{os.getpid()}.part")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished)
     unfinished.replace(path)
     return path
+
+
+def _render_recordings(plan: ShardPlan, index: int, seed: int) -> dict[str, Tensor]:
+    """What is made of the dry recordings of a split."""
+    recordings = [r for r in load_manifest(plan.manifest) if r.split == plan.split and r.dry]
+    if plan.what == "pool":
+        return render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
+    if plan.what == "changes":
+        return render_changes(recordings, default_chain(), seed, plan.size)
+    protocol: Protocol = "P1" if index % 2 == 0 else "P2"
+    pairs = make_pairs(recordings, default_chain(), seed, plan.size, protocol, varied=True)
+    tensors = {name: getattr(pairs, name) for name in ("controls", "switches", "foreign")}
+    tensors["groups"] = torch.stack([group_numbers(pair) for pair in pairs.groups])
+    for name in ("audio", "reference", "truth"):
+        tensors[name] = getattr(pairs, name).half()
+    return tensors
 
 
 def render_shards(

@@ -16,8 +16,8 @@ from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..finishing import SAME_LOUDNESS_DB
 from ..loudness import loudness_lufs
 from ..measure import measure_ring, measure_settings
+from ..ranges import EFFORTS
 from ..types import UsageError
-from ..wishes import EFFORTS
 from . import baselines, peers
 from .metrics import METRICS, at_matched_loudness
 

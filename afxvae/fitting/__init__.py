@@ -6,6 +6,6 @@ is the door.
 """
 
 from .alignment import Alignment
-from .fit import LONGEST_S, SECONDS, Fit, fit
+from .fit import LONGEST_S, Fit, fit
 
-__all__ = ["LONGEST_S", "SECONDS", "Alignment", "Fit", "fit"]
+__all__ = ["LONGEST_S", "Alignment", "Fit", "fit"]

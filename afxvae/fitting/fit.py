@@ -16,6 +16,7 @@ from ..dsp.units import fast_length
 from ..effects import default_chain
 from ..loudness import loudness_lufs
 from ..presets import Preset
+from ..ranges import FIT_SECONDS
 from ..types import AudioError, UsageError
 from .alignment import Alignment, align, aligned, best_gain, overlap, residual_db
 from .search import Search, prune
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
     from ..effects import Chain
     from ..models.style_vae import AFXStyleVAE
 
-__all__ = ["LONGEST_S", "SECONDS", "Fit", "fit"]
+__all__ = ["LONGEST_S", "Fit", "fit"]
 
-SECONDS = 20.0
-"""Time that a fit may take unless told otherwise."""
 LONGEST_S = 120.0
 """Of a recording, that is listened to."""
 LEAST_S = 0.1
@@ -85,7 +84,7 @@ def fit(
     sample_rate: int,
     wet_rate: int | None = None,
     model: AFXStyleVAE | None = None,
-    seconds: float = SECONDS,
+    seconds: float = FIT_SECONDS,
     seed: int = 0,
     names: tuple[str, str] = ("The dry recording", "The wet recording"),
     tell: Callable[[float], None] = lambda share: None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 
 from torch import Tensor
@@ -11,6 +9,7 @@ from torch import Tensor
 from .. import audio
 from ..loudness import LoudnessMeter
 from ..recordings import Recording, Spool
+from .level import Rendering, write_at_one_loudness
 from .parts import Counter
 
 __all__ = ["Comparison", "ab_paths"]
@@ -25,8 +24,7 @@ def ab_paths(output: Path) -> tuple[Path, ...]:
 class Comparison:
     """Takes a result block by block, and writes it and its input at the same loudness.
 
-    That is the lower of what both have, or lower still where the true peak of one asks for it, so
-    that neither is made louder and neither clips.
+    See `write_at_one_loudness`.
 
     Args:
         source: The input.
@@ -59,20 +57,9 @@ class Comparison:
         peak = audio.PeakMeter()
         for block in self._source.blocks():
             peak.add(block)
-        levels = (self._source.lufs, self._loudness.lufs())
-        peaks = (peak, self._peak)
-        lufs = min(
-            level + 20.0 * math.log10(meter.limit_gain())
-            for level, meter in zip(levels, peaks, strict=True)
+        before = Rendering(self._source.blocks, self._source.lufs, peak)
+        after = Rendering(
+            lambda: counter.watch(self._spool.blocks()), self._loudness.lufs(), self._peak
         )
-        sounds: tuple[Iterator[Tensor], ...] = (
-            self._source.blocks(),
-            counter.watch(self._spool.blocks()),
-        )
-        for path, sound, level in zip(paths, sounds, levels, strict=True):
-            gain = 10.0 ** ((lufs - level) / 20.0)
-            form = (self._form.sample_rate, self._form.channels, self._form)
-            with audio.writing(path, *form, overwrite=overwrite) as put:
-                for block in sound:
-                    put(gain * block)
+        lufs, _ = write_at_one_loudness((before, after), paths, self._form, overwrite)
         return f"To compare at {lufs:.1f} LUFS: {paths[0]} (before) and {paths[1]} (after)."

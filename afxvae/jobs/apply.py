@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,13 +60,8 @@ def apply_file(
     output, notes = output_of(info, output)
     check_outputs({"output": output}, {"input": input_path, "preset": preset_path}, overwrite)
 
-    gain_db = write_applied(
-        output,
-        preset,
-        info,
-        lambda: applied(preset, info, chosen, Counter(info.frames, progress)),
-        overwrite,
-    )
+    counter = Counter(info.frames, progress)
+    gain_db = write_applied(output, preset, info, chosen, counter, overwrite)
     if gain_db < 0.0:
         notes.append(lowered(output, gain_db))
     return Applied(output, preset, gain_db, notes)
@@ -85,7 +80,8 @@ def write_applied(
     output: Path,
     preset: Preset,
     info: audio.AudioInfo,
-    render: Callable[[], Iterator[Tensor]],
+    device: torch.device,
+    counter: Counter,
     overwrite: bool,
 ) -> float:
     """Write a file through a preset; return the gain in dB that keeps it in full scale, at most 0.
@@ -94,7 +90,8 @@ def write_applied(
         output: Where to.
         preset: An empty one leaves samples beyond full scale as they are.
         info: Of the input, whose form is kept.
-        render: Begins anew; see `applied`.
+        device: Where it is rendered.
+        counter: Counts the frames, anew if what is written has to be lowered.
         overwrite: Replace a file that exists.
 
     Raises:
@@ -102,7 +99,7 @@ def write_applied(
     """
     meter = audio.PeakMeter()
     form = (info.sample_rate, info.channels, info)
-    blocks = render()
+    blocks = applied(preset, info, device, counter)
     gain = 1.0
     try:
         with audio.writing(output, *form, overwrite=overwrite) as put:
@@ -115,8 +112,9 @@ def write_applied(
         for block in blocks:
             meter.add(block)
         gain = meter.limit_gain()
+        counter.take_back(info.frames)
         with audio.writing(output, *form, overwrite=overwrite) as put:
-            for block in render():
+            for block in applied(preset, info, device, counter):
                 put(block * gain)
     return 20.0 * math.log10(gain)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,8 +16,10 @@ from ..files import kept_unless_done, made_folder
 from ..interpolation import check_chain, check_steps, interpolate
 from ..loudness import LoudnessMeter, check_heard
 from ..presets import Preset
+from ..ranges import STEPS
 from ..types import UsageError
 from .apply import applied, lowered, write_applied
+from .level import Rendering, write_at_one_loudness
 from .parts import Counter, Progress, check_outputs, find_device
 
 __all__ = ["Between", "interpolate_files"]
@@ -33,7 +34,6 @@ class Between:
     """
 
     folder: Path
-    steps: list[Preset]
     presets: list[Path]
     outputs: list[Path]
     gains_db: list[float]
@@ -46,7 +46,7 @@ def interpolate_files(
     a_path: Path,
     b_path: Path,
     *,
-    steps: int = 7,
+    steps: int = STEPS,
     folder: Path | None = None,
     render: bool = True,
     same_loudness: bool = False,
@@ -63,8 +63,8 @@ def interpolate_files(
         steps: How many presets, both ends included.
         folder: Where they go, made if need be; `<stem>.steps` beside the input if not given.
         render: Write the recording through every preset, as `apply_file` does.
-        same_loudness: Bring these files to one loudness, the lowest of them, or lower where a true
-            peak asks for it. The presets stay as they are.
+        same_loudness: Bring these files to one loudness, see `write_at_one_loudness`. The presets
+            stay as they are.
         device: See `load_model`.
         overwrite: Replace outputs that exist.
         progress: Called with the frames done and how many there are.
@@ -100,14 +100,16 @@ def interpolate_files(
         lufs: float | None = None
         gains_db: list[float] = []
         if same_loudness:
-            lufs, gains_db = rendering.write_at_one_loudness(outputs, presets, overwrite)
+            lufs, gains_db = write_at_one_loudness(
+                rendering.measured(presets), outputs, info, overwrite
+            )
         elif render:
             gains_db = rendering.write(outputs, overwrite)
     notes = [note] if note and render else []
     if not same_loudness:
         pairs = zip(outputs, gains_db, strict=True)
         notes += [lowered(path, gain_db) for path, gain_db in pairs if gain_db < 0.0]
-    return Between(folder, found, presets, outputs, gains_db, lufs, notes)
+    return Between(folder, presets, outputs, gains_db, lufs, notes)
 
 
 class _Rendering:
@@ -129,16 +131,14 @@ class _Rendering:
     def write(self, outputs: Sequence[Path], overwrite: bool) -> list[float]:
         """As `apply_file` does; return the gains that keep peaks in full scale, dB."""
         return [
-            write_applied(path, one, self._info, partial(self._through, one), overwrite)
+            write_applied(path, one, self._info, self._device, self._counter, overwrite)
             for one, path in zip(self._presets, outputs, strict=True)
         ]
 
-    def write_at_one_loudness(
-        self, outputs: Sequence[Path], presets: Sequence[Path], overwrite: bool
-    ) -> tuple[float, list[float]]:
-        """Write after measuring all; return the loudness in LUFS, and the gains in dB."""
-        levels, lufs = [], math.inf
-        for preset, path in zip(self._presets, presets, strict=True):
+    def measured(self, paths: Sequence[Path]) -> list[Rendering]:
+        """Each with its level; `paths` are those of the presets, for messages."""
+        found = []
+        for preset, path in zip(self._presets, paths, strict=True):
             loudness, peak, frames = LoudnessMeter(self._info.sample_rate), audio.PeakMeter(), 0
             for block in self._through(preset):
                 loudness.add(block)
@@ -146,12 +146,5 @@ class _Rendering:
                 frames += block.shape[1]
             heard = f"{self._info.path} through {path}"
             check_heard(frames, peak.sample_peak, self._info.sample_rate, heard)
-            levels.append(loudness.lufs())
-            lufs = min(lufs, levels[-1] + 20.0 * math.log10(peak.limit_gain()))
-        gains_db = [lufs - level for level in levels]
-        form = (self._info.sample_rate, self._info.channels, self._info)
-        for preset, path, gain_db in zip(self._presets, outputs, gains_db, strict=True):
-            with audio.writing(path, *form, overwrite=overwrite) as put:
-                for block in self._through(preset):
-                    put(10.0 ** (gain_db / 20.0) * block)
-        return lufs, gains_db
+            found.append(Rendering(partial(self._through, preset), loudness.lufs(), peak))
+        return found

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from .. import audio
 from ..files import kept_unless_done
+from ..ranges import LOUDEST_LUFS, QUIETEST_LUFS
 from ..recordings import Recording, Spool
 from ..styles import Style, is_style
 from ..types import UsageError
-from ..wishes import LOUDEST_LUFS, QUIETEST_LUFS, Wishes, check_weight
+from ..wishes import Wishes, check_weight
 from .ab import Comparison, ab_paths
 from .parts import Counter, Progress, check_outputs, output_of, same_file
 from .report import write_report
@@ -160,40 +161,40 @@ def match_files(
     from ..matching import match_recordings
 
     form = (info.sample_rate, info.channels, info)
-    with (
-        ExitStack() as kept,
-        audio.writing(output, *form, overwrite=overwrite) as put,
-        Spool(output.resolve().parent) as spool,
-        Spool(output.resolve().parent) as aside,
-    ):
-        for path in (preset, *others, *pair):
+    with ExitStack() as kept:
+        for path in outputs.values():
             kept.enter_context(kept_unless_done(path))
-        comparison = Comparison(source, info, aside)
+        with (
+            audio.writing(output, *form, overwrite=overwrite) as put,
+            Spool(output.resolve().parent) as spool,
+            Spool(output.resolve().parent) as aside,
+        ):
+            comparison = Comparison(source, info, aside)
 
-        def write(block: Tensor) -> None:
-            put(block)
-            counter.add(block)
+            def write(block: Tensor) -> None:
+                put(block)
+                counter.add(block)
+                if ab:
+                    comparison.add(block)
+
+            match = match_recordings(
+                loaded,
+                source,
+                heard[0],
+                also=[(one, weight) for one, (_, weight) in zip(heard[1:], also, strict=True)],
+                spool=spool,
+                put=write,
+                wishes=wishes,
+                since=since,
+            )
+            match.preset.save(preset, overwrite)
+            for path, other in zip(others, match.alternatives, strict=False):
+                other.preset.save(path, overwrite)
+            notes += match.notes
             if ab:
-                comparison.add(block)
-
-        match = match_recordings(
-            loaded,
-            source,
-            heard[0],
-            also=[(one, weight) for one, (_, weight) in zip(heard[1:], also, strict=True)],
-            spool=spool,
-            put=write,
-            wishes=wishes,
-            since=since,
-        )
-        match.preset.save(preset, overwrite)
-        for path, other in zip(others, match.alternatives, strict=False):
-            other.preset.save(path, overwrite)
-        notes += match.notes
-        if ab:
-            notes.append(comparison.write(pair, counter, overwrite))
-    if report is not None:
-        write_report(report, input_path, reference_path, heard[0], output, match)
+                notes.append(comparison.write(pair, counter, overwrite))
+        if report is not None:  # looks at the output, which is there by now
+            write_report(report, input_path, reference_path, heard[0], output, match)
     return Matched(
         match,
         output,

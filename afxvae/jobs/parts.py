@@ -112,6 +112,10 @@ class Counter:
         if self._progress:
             self._progress(min(self._done, self._total), self._total)
 
+    def take_back(self, frames: int) -> None:
+        """So many that were counted have to be done again."""
+        self._done -= frames
+
     def watch(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
         """The same blocks, each counted when the next is asked for."""
         for block in blocks:

@@ -22,6 +22,7 @@ from ..dsp.features import ANALYSIS_LUFS, SAMPLE_RATE, Features, extract_feature
 from ..effects import default_chain
 from ..loudness import normalize_loudness
 from ..measure.equalizer import blend, eq_bands_db
+from ..ranges import STEPS
 from ..types import WeightsError
 from .axes import check_axes
 from .encoder import Comparator, Encoder
@@ -186,9 +187,8 @@ class AFXStyleVAE(
         """
         code = self.vae.code(latent, audio)
         refined, own, evidence = self.weigh_fits(code, likeness, [fitted])
-        judged = self.judge(evidence.to(code))
         same = torch.tensor([same_source]).to(code)
-        odds, shares = (part.cpu() for part in gated(judged, same))
+        odds, shares = (part.cpu() for part in gated(self.judge(evidence.to(code)), same))
         controls, likely = refined.controls.clone(), refined.logits.clone()
         if float(shares[0, 0]) > _LEAST_SHARE:
             mixed = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
@@ -287,7 +287,7 @@ class AFXStyleVAE(
 
         return fit(dry, wet, model=self, **options)
 
-    def interpolate(self, a: Preset, b: Preset, steps: int = 7) -> list[Preset]:
+    def interpolate(self, a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
         """Presets from one to another; see `afxvae.interpolation.interpolate`."""
         from ..interpolation import interpolate
 

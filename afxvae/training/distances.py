@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
-    from ..models.style_vae import AFXStyleVAE
 
 __all__ = ["DistanceTerm", "treatment_distances"]
 
 _DEVIATION = 0.2  # of a target distance, as a share of it
+_FROM, _AT = 0.5, 0.6  # shares of the training between which it comes to count
 
 
 def treatment_distances(chain: Chain, controls: Tensor, switches: Tensor) -> Tensor:
@@ -44,8 +44,6 @@ def treatment_distances(chain: Chain, controls: Tensor, switches: Tensor) -> Ten
 class DistanceTerm:
     """One of `REGULARIZERS` on the posterior means of a batch.
 
-    It is off in the first half of training and reaches its weight in the tenth that follows.
-
     Args:
         name: Of the regulariser.
         weight: In nats per sample.
@@ -62,28 +60,29 @@ class DistanceTerm:
             raise UsageError(f"The weight of a regularizer is {weight:g}; it must be at least 0.")
         self.name, self.weight = name, weight
 
+    def at(self, progress: float) -> DistanceTerm | None:
+        """As it counts at a share of the training.
+
+        It is off in the first half, and reaches its weight in the tenth that follows.
+        """
+        share = min(1.0, (progress - _FROM) / (_AT - _FROM))
+        return DistanceTerm(self.name, share * self.weight) if share > 0.0 else None
+
     def __call__(
         self,
-        model: AFXStyleVAE,
-        pairs: tuple[Tensor, ...],
-        progress: float,
+        chain: Chain,
+        mean: Tensor,
+        treatment: tuple[Tensor, Tensor],
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """The weighted term by its name, or nothing while it is off.
+        """The weighted term by its name.
 
         Args:
-            model: Whose posterior is shaped.
-            pairs: See `EmbeddedPool.draw`.
-            progress: Share of the training that is done, in [0, 1].
+            chain: Of the treatments.
+            mean: Of the posterior ``(batch, latent)``.
+            treatment: True controls ``(batch, control)`` and switches ``(batch, effect)``.
             generator: Draws target distances.
         """
-        share = min(1.0, (progress - 0.5) / 0.1)
-        if share <= 0.0:
-            return {}
-        embedded, reference, controls, switches, _ = pairs
-        with torch.no_grad():
-            difference = model.compare(embedded, reference)
-            targets = treatment_distances(model.chain, controls, switches)
-        mean = model.vae.encode(embedded, difference).mean
+        targets = treatment_distances(chain, *treatment)
         term = REGULARIZERS[self.name](mean, targets, _DEVIATION * targets, generator)
-        return {self.name: share * self.weight * term}
+        return {self.name: self.weight * term}

@@ -105,12 +105,14 @@ def vae_losses(
     beta: float,
     generator: torch.Generator,
     axes: NamedAxes | None = None,
+    regularizer: DistanceTerm | None = None,
 ) -> dict[str, Tensor]:
     """Terms of the objective in nats per sample, already weighted.
 
     The reconstruction is the sigma-VAE's optimal-variance Gaussian likelihood, ``D/2 ln MSE``
     (Rybkin, Daniilidis and Levine 2021), of the items decoded from a sample. With `axes`, the terms
-    of `axis_losses` are added. `pairs` are of `EmbeddedPool.draw`.
+    of `axis_losses` are added; with a `regularizer`, that on the posterior means. `pairs` are of
+    `EmbeddedPool.draw`.
     """
     embedded, reference, controls, switches, before = pairs
     difference = model.compare(embedded, reference).detach()
@@ -125,9 +127,11 @@ def vae_losses(
     }
     terms = treatment_losses(decoded.estimate, controls, switches, model.chain, before)
     losses |= {name: _TREATMENT_WEIGHT * value.mean() for name, value in terms.items()}
+    truth = (controls, switches)
     if axes is not None:
-        truth = (controls, switches)
         losses |= axis_losses(model, axes, posterior.mean, embedded, truth, generator)
+    if regularizer is not None:
+        losses |= regularizer(model.chain, posterior.mean, truth, generator)
     return losses
 
 
@@ -201,11 +205,9 @@ def axis_figures(mean: Tensor, values: Tensor) -> dict[str, Any]:
 
 
 def _axes(surrogate: Surrogate | None, progress: float) -> NamedAxes | None:
-    """How much names count at a share of the training."""
-    if surrogate is None:
-        return None
-    strength = (progress - _NAMED_FROM) / (_NAMED_AT - _NAMED_FROM)
-    return NamedAxes(surrogate, min(1.0, max(0.0, strength)))
+    """How much names count at a share of the training, if they do."""
+    strength = min(1.0, (progress - _NAMED_FROM) / (_NAMED_AT - _NAMED_FROM))
+    return NamedAxes(surrogate, strength) if surrogate is not None and strength > 0.0 else None
 
 
 def train_latent(
@@ -226,7 +228,7 @@ def train_latent(
 
     With a surrogate, the first dimensions of the latent are named, see `axis_losses`; names begin
     to count after a twentieth of the steps, and count in full after a quarter.
-    `regularizer` is added in the second half.
+    The `regularizer` comes to count in the second half, see `DistanceTerm.at`.
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = optimizer_for(model.vae, rate, 1e-2)
@@ -250,10 +252,10 @@ def train_latent(
         window = order.roll(-first)[: 4 * crops]
         rows = window[torch.randperm(len(window), generator=generator)[:crops]]
         beta = min(1.0, step / (0.25 * steps))
+        axes = _axes(surrogate, step / steps)
+        term = None if regularizer is None else regularizer.at(step / steps)
         pairs = train.draw(rows, model.chain, generator)
-        losses = vae_losses(model, pairs, beta, generator, _axes(surrogate, step / steps))
-        if regularizer is not None:
-            losses |= regularizer(model, pairs, step / steps, generator)
+        losses = vae_losses(model, pairs, beta, generator, axes, term)
         descend(optimizer, model.vae, torch.stack(list(losses.values())).sum(), 20.0)
         checkpoint.average.update(model.vae)
         step += 1

@@ -7,6 +7,7 @@ must hold at any settings is in test_draws.py.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import pytest
 import torch
@@ -50,11 +51,14 @@ def lively(rate: int, seconds: float, dtype=torch.float32, channels: int = 2) ->
     return audio * 10.0 ** ((-70.0 + 60.0 * (step * 3 % 10) / 9.0) / 20.0).to(dtype)
 
 
+def named(name: str) -> Effect:
+    return next(effect for effect in effects.EFFECTS if effect.name == name)
+
+
 # nothing at the defaults, nothing when off
 
 
-@pytest.mark.parametrize("channels", [1, 2, 6])
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize(("rate", "channels"), list(zip(RATES, (6, 1, 2, 1, 2), strict=True)))
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_defaults_are_the_identity_bit_for_bit(effect, rate, channels):
     audio = noise(2, channels, int(0.1 * rate), seed=channels)
@@ -153,14 +157,27 @@ def in_blocks(effect: Effect, audio: torch.Tensor, knobs, rate: int, kind: str) 
     return torch.cat(pieces, -1)
 
 
-@pytest.mark.parametrize("kind", PARTITIONS)
-@pytest.mark.parametrize(("rate", "channels"), [(8000, 6), (44100, 2), (192000, 1)])
+@lru_cache(1)  # kinds of partition follow each other
+def in_one(name: str, rate: int, channels: int):
+    """Audio, settings, and what an effect makes of them."""
+    effect = named(name)
+    audio = lively(rate, 0.3, channels=channels).repeat(2, 1, 1)
+    knobs = draw(effect, 2, 4)
+    return audio, knobs, effect.run(audio, knobs, rate, None)[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "kind"),
+    [
+        *((8000, 6, kind) for kind in ("1", "random")),
+        *((44100, 2, kind) for kind in PARTITIONS),
+        *((192000, 1, kind) for kind in ("7", "random")),
+    ],
+)
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_blocks_equal_whole(effect, rate, channels, kind):
     """To below -120 dB of the louder of input and output, for two items with settings each."""
-    audio = lively(rate, 0.3, channels=channels).repeat(2, 1, 1)
-    knobs = draw(effect, 2, 4)
-    want = effect.run(audio, knobs, rate, None)[0]
+    audio, knobs, want = in_one(effect.name, rate, channels)
     error = (in_blocks(effect, audio, knobs, rate, kind) - want).square().mean((1, 2))
     louder = torch.maximum(audio.square().mean((1, 2)), want.square().mean((1, 2)))
     assert float(10.0 * torch.log10(error / louder + 1e-30).max()) < -120.0
@@ -211,16 +228,17 @@ def test_any_length(effect, length):
 # gradients
 
 
-@pytest.mark.parametrize("end", ["minimum", "maximum", "default"])
 @pytest.mark.parametrize(("effect", "param"), KNOBS)
-def test_gradients_are_finite_at_both_ends(effect, param: Param, end):
-    """With one knob at its end: in the audio and in every setting, for all awkward signals."""
-    audio = signals(8000, 600).clone().requires_grad_()
+def test_gradients_are_finite_at_both_ends(effect, param: Param):
+    """And at the default of a knob: in audio and every setting, for all awkward signals."""
+    places = torch.tensor([param.minimum, param.maximum, param.default])
+    plain = signals(8000, 600)
+    audio = plain.repeat(3, 1, 1).requires_grad_()
     knobs = {name: value.expand(len(audio)).clone() for name, value in active(effect).items()}
-    knobs[param.name] = torch.full((len(audio),), getattr(param, end))
+    knobs[param.name] = places.repeat_interleave(len(plain))
     knobs = {name: value.float().requires_grad_() for name, value in knobs.items()}
     result = effect.process(audio, knobs, 8000)
-    weights = noise(*result.shape, seed=6)
+    weights = noise(*plain.shape, seed=6).repeat(3, 1, 1)
     gradients = torch.autograd.grad((result * weights).sum(), [audio, *knobs.values()])
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)
 
@@ -236,25 +254,39 @@ def test_gradients_are_finite_with_all_knobs_at_one_end(effect):
         assert all(bool(gradient.isfinite().all()) for gradient in gradients)
 
 
+def loss_of(effect: Effect, controls: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Of 0.4 s, long enough for an echo, in double precision: one value for all items."""
+    audio = lively(WIDE_RATE, 0.4, torch.float64)
+    weights = noise(1, 2, audio.shape[-1], seed=7, dtype=torch.float64)
+    knobs = {param.name: param.to_setting(controls[param.name]) for param in effect.params}
+    result = effect.process(audio, knobs, WIDE_RATE)
+    assert result.dtype == torch.float64
+    return (result * weights).sum() + result.square().sum()
+
+
+@lru_cache(1)  # the knobs of an effect follow each other
+def gradients_of(name: str) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    """Controls, and the gradient of the loss in each of them."""
+    effect = named(name)
+    settings = active(effect)
+    controls = {p.name: p.to_control(settings[p.name]).requires_grad_() for p in effect.params}
+    gradients = torch.autograd.grad(loss_of(effect, controls), list(controls.values()))
+    found = {knob: float(slope) for knob, slope in zip(controls, gradients, strict=True)}
+    return {knob: control.detach() for knob, control in controls.items()}, found
+
+
 @pytest.mark.parametrize(("effect", "param"), [knob for knob in KNOBS if knob.id not in STAIRS])
 def test_gradient_agrees_with_central_differences(effect, param: Param):
     """In double precision, through the control so that steps are alike for all units."""
-    audio = lively(WIDE_RATE, 0.4, torch.float64)  # long enough for an echo
-    weights = noise(1, 2, audio.shape[-1], seed=7, dtype=torch.float64)
-    knobs = active(effect)
-
-    def loss(control: torch.Tensor) -> torch.Tensor:
-        result = effect.process(audio, knobs | {param.name: param.to_setting(control)}, WIDE_RATE)
-        assert result.dtype == torch.float64
-        return (result * weights).sum() + result.square().sum()
-
-    control = param.to_control(knobs[param.name]).requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(control), control)
+    controls, gradients = gradients_of(effect.name)
     step = 3e-8  # an interpolated delay has a kink wherever it passes a sample
-    with torch.no_grad():
-        difference = (loss(control + step) - loss(control - step)) / (2.0 * step)
-    assert float(difference.abs()) > 1e-9
-    assert float(gradient) == pytest.approx(float(difference), rel=1e-4, abs=1e-5)
+    ends = [
+        loss_of(effect, controls | {param.name: controls[param.name] + side})
+        for side in (step, -step)
+    ]
+    difference = float(ends[0] - ends[1]) / (2.0 * step)
+    assert abs(difference) > 1e-9
+    assert gradients[param.name] == pytest.approx(difference, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("effect", [one for one in EFFECTS if one.id != "bit_crusher"])

@@ -80,6 +80,22 @@ def test_a_recipe_selects_regulariser_and_logger(tmp_path: Path) -> None:
         DistanceTerm("pearson", -1.0)
 
 
+def test_a_regulariser_comes_to_count_in_the_second_half() -> None:
+    term = DistanceTerm("euclidean", 4.0)
+    assert term.at(0.0) is None
+    assert term.at(0.5) is None
+    weights = [at.weight for progress in (0.55, 0.6, 1.0) if (at := term.at(progress))]
+    assert weights == pytest.approx([2.0, 4.0, 4.0])
+    chain = default_chain()
+    controls = chain.default_controls().repeat(2, 1)
+    switches = torch.zeros(2, len(chain.effects), dtype=torch.bool)
+    switches[1, 0] = True
+    given = (chain, torch.zeros(2, 3), (controls, switches), torch.Generator())
+    whole, half = term(*given)["euclidean"], DistanceTerm("euclidean", 2.0)(*given)["euclidean"]
+    assert float(whole) > 0.0
+    assert float(half) == pytest.approx(0.5 * float(whole))
+
+
 def test_treatments_are_as_far_apart_as_effects_and_knobs_say() -> None:
     chain = default_chain()
     controls = chain.default_controls().repeat(4, 1)

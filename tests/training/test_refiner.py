@@ -46,6 +46,14 @@ def pairs() -> Comparisons:
     return Comparisons(seen, torch.ones(COUNT), torch.zeros(COUNT, 4), controls, switches, before)
 
 
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, torch.Tensor]]:
+    """Two shards of the same recordings."""
+    folder = tmp_path_factory.mktemp("recordings")
+    made = [recording(folder, seed) for seed in (0, 1)]
+    return [render_pool(made, CHAIN, seed, 4, 2) for seed in (5, 6)]
+
+
 def added(equalizers: Equalizers, pairs: Comparisons, *chosen: int) -> Comparisons:
     mask = torch.zeros(COUNT, dtype=torch.bool)
     mask[list(chosen)] = True
@@ -85,30 +93,30 @@ def test_the_filter_that_is_added_is_that_of_the_knobs(
     assert float(difference[8:-8].abs().mean()) < 0.3 * float(real.std())
 
 
-def test_comparisons_of_several_shards_are_all_loaded(tmp_path: Path) -> None:
+def test_comparisons_of_several_shards_are_all_loaded(
+    pools: list[dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
     """In their order, and what was taken off the reference is off."""
-    made = [recording(tmp_path, seed) for seed in (0, 1)]
-    pools, compared = [], []
-    for seed in (5, 6):
-        pool = render_pool(made, CHAIN, seed, 4, 2)
+    rendered, compared = [], []
+    for seed, pool in enumerate(pools, 5):
         shard, again = (compare_pool(pool, CHAIN, seed, 3) for _ in range(2))
         assert all(torch.equal(shard[name], again[name]) for name in shard)
-        for name, tensors, paths in (("pool", pool, pools), ("pairs", shard, compared)):
+        for name, tensors, paths in (("pool", pool, rendered), ("pairs", shard, compared)):
             paths.append(tmp_path / f"{name}-{seed}.safetensors")
             save_file({key: value.contiguous() for key, value in tensors.items()}, paths[-1])
     model = untrained()
-    together = load_comparisons(model, pools, compared)
+    together = load_comparisons(model, rendered, compared)
     assert len(together) == 6
     assert together.likeness.shape == (6, N_LIKENESS)
     for place in range(2):
-        alone = load_comparisons(model, pools[place : place + 1], compared[place : place + 1])
+        alone = load_comparisons(model, rendered[place : place + 1], compared[place : place + 1])
         rows = torch.arange(3 * place, 3 * place + 3)
         for field in fields(Comparisons):
             assert torch.equal(getattr(together[rows], field.name), getattr(alone, field.name))
 
 
-def test_a_comparison_is_of_the_clips_it_names(tmp_path: Path) -> None:
-    pool = render_pool([recording(tmp_path, seed) for seed in (0, 1)], CHAIN, 5, 4, 2)
+def test_a_comparison_is_of_the_clips_it_names(pools: list[dict[str, torch.Tensor]]) -> None:
+    pool = pools[0]
     found = compare_pool(pool, CHAIN, 0, 100)
     assert len(found["audio"]) > 4
     wet = found["reference"] - 8  # dry clips come first

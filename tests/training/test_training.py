@@ -86,8 +86,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "ShardPlan", small)
         patch.setattr(processes, "get_context", lambda _: Context)
-        fit = functools.partial(recipe.fit_surrogate, steps=2)
-        patch.setattr(recipe, "fit_surrogate", fit)
+        for name in ("fit_surrogate", "train_judge"):
+            patch.setattr(recipe, name, functools.partial(getattr(recipe, name), steps=2))
 
         def train() -> Path:
             return training.run(config, data=manifest, out=folder / "out", workers=1)
