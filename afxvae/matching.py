@@ -66,8 +66,7 @@ class Finding:
     Attributes:
         preset: The chain with its settings.
         report: By metric, the style distance to the reference ``before`` and ``after``.
-        decision: Name of the chosen candidate, however much of it was applied; ``"nothing"`` where
-            the input was left as it is.
+        decision: Name of the chosen candidate; ``"nothing"`` where the input was left as it is.
         candidates: Every candidate's name, expected advantage and doubt, the chosen one marked.
         notes: Sentences about what else was done.
         alternatives: The best of the other candidates, as many as were asked for and are there.
