@@ -31,6 +31,7 @@ __all__ = [
     "COLUMNS",
     "MATCHERING",
     "NETWORK_ONLY",
+    "NORMAL",
     "OURS",
     "ROWS",
     "Item",
@@ -46,6 +47,8 @@ MATCHERING = "matchering"
 """The row of a peer, which is there where it is installed."""
 NETWORK_ONLY = "ours, nothing measured"
 """As `match` at effort normal, but delay, reverb and chorus are estimated like the rest."""
+NORMAL = "ours (normal)"
+"""What `match` does by default."""
 OURS = {NETWORK_ONLY: "normal", **{f"ours ({effort})": effort for effort in EFFORTS}}
 """The rows of the model, and the effort of `match` that each is."""
 ROWS = (

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..models.estimate import ESTIMATED
 from .metrics import Floats, bootstrap_interval, closure, share_worse
-from .rows import COLUMNS, OURS
+from .rows import COLUMNS, NORMAL, OURS
 from .settings import QUANTITIES
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def summarize(results: ItemResults) -> dict[str, Any]:
     """Figures of a protocol as plain values; what cannot be had is None.
 
     Returns:
-        By name: `protocol`, `seed`, `items`, `final` (the row that the others are tested against),
+        By name: `protocol`, `seed`, `items`, `final` (the row that the others are tested against, `NORMAL` if it is there),
         `rows`, `by_effects_on` and `by_kind` (closure of the final row), `switches`, `settings` and
         `choices` of the final row, and `left_alone`.
     """
     ours = [row for row in results.rows if row in OURS]
-    final = ours[-1] if ours else None
+    final = NORMAL if NORMAL in ours else ours[-1] if ours else None
     summary: dict[str, Any] = {
         "protocol": results.protocol,
         "seed": results.seed,
