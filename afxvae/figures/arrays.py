@@ -18,7 +18,7 @@ class Knob:
 
     Attributes:
         label: What it is, without its unit.
-        unit: ``""`` for a plain number.
+        unit: Or the range of a plain number.
         log: Whether its range is logarithmic.
         settings: In its unit ``(item of this effect,)``.
     """

@@ -65,14 +65,14 @@ def draw_interpolation(between: Interpolated) -> Figure:
     """Mel spectrograms, a row for each way and a column for each step."""
     rows, columns = len(between.rows), len(between.columns)
     figure = paper(2.4 * columns + 1.4, 2.35 * rows + 0.5)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).tolist()
     bands = np.arange(len(between.mel_hz))
     shown = [hz for hz in _TICKS_HZ if between.mel_hz[0] <= hz <= between.mel_hz[-1]]
     ticks = np.interp(shown, between.mel_hz, bands)
     labels = [f"{hz / 1000:g} k" if hz >= 1000 else str(hz) for hz in shown]
     drawn = None
     for row, column in np.ndindex(rows, columns):
-        axes: Axes = grid[row, column]
+        axes = grid[row][column]
         drawn = axes.imshow(between.pictures_db[row, column], origin="lower", aspect="auto",
                             extent=(0.0, between.seconds, -0.5, len(bands) - 0.5), cmap="magma",
                             vmin=-_RANGE_DB, vmax=0.0, interpolation="nearest")  # fmt: skip
@@ -84,5 +84,5 @@ def draw_interpolation(between: Interpolated) -> Figure:
         if not column:
             axes.set_ylabel(f"{between.rows[row]}\n\nHz, mel scale")
     if drawn is not None:
-        figure.colorbar(drawn, ax=grid, label="dB below the loudest", pad=0.01, aspect=40)
+        figure.colorbar(drawn, ax=figure.axes, label="dB below the loudest", pad=0.01, aspect=40)
     return figure

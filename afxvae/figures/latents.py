@@ -64,7 +64,7 @@ def draw_reconstruction(found: Posteriors) -> Figure:
     values.legend(frameon=False, loc="upper left", fontsize=8.5)
     rivals = {
         "VAE": (found.reconstructed, COLOURS[0]),
-        f"PCA, {size} dimensions, fitted to these": (component, COLOURS[1]),
+        f"PCA, {size} dimensions, of these items": (component, COLOURS[1]),
         "the mean of all": (np.broadcast_to(found.difference.mean(0), component.shape), GREY),
     }
     _draw_errors(errors, found.difference, rivals)
@@ -90,20 +90,21 @@ def _draw_errors(axes: Axes, truth: Array, rivals: dict[str, tuple[Array, str]])
     errors = {name: np.sqrt(np.square(part - truth).mean(1)) for name, (part, _) in rivals.items()}
     whole = np.concatenate(list(errors.values())).clip(1e-4)
     edges = np.geomspace(whole.min() / 1.1, whole.max() * 1.1, 46)
+    counts = {name: np.histogram(error.clip(1e-4), edges)[0] for name, error in errors.items()}
+    top = max(count.max() for count in counts.values())
     for name, error in errors.items():
-        colour = rivals[name][1]
-        axes.stairs(np.histogram(error.clip(1e-4), edges)[0], edges, fill=True, alpha=0.35,
-                    color=colour)  # fmt: skip
-        label = f"{name}: {np.median(error):.2f}"
-        axes.axvline(float(np.median(error)), color=colour, lw=1.8, label=label)
+        middle, colour = float(np.median(error)), rivals[name][1]
+        axes.stairs(counts[name], edges, fill=True, alpha=0.35, color=colour)
+        axes.vlines(middle, 0.0, 1.05 * top, color=colour, lw=1.8, label=f"{name}: {middle:.2f}")
     low, high = edges[0], edges[-1]
     ticks = [t for t in (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if low < t < high]
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set(xlabel="RMS error, standard deviations", ylabel="items", title="Error of each item")
-    axes.set_ylim(0.0, 1.5 * axes.get_ylim()[1])
-    axes.legend(title="median", frameon=False, loc="upper left", fontsize=8.5)
+    axes.set_ylim(0.0, 1.55 * top)
+    legend = axes.legend(title="median", frameon=False, loc="upper left", fontsize=8.5)
+    legend.set_alignment("left")
 
 
 def draw_posterior(found: Posteriors) -> Figure:
@@ -118,12 +119,13 @@ def draw_posterior(found: Posteriors) -> Figure:
     nats.bar(places, divergence[order], color=colours)
     nats.set(ylabel="KL divergence from the prior, nats", title=f"{divergence.sum():.1f} nats")
     means, own = found.mean.var(0)[order], variance.mean(0)[order]
-    spread.bar(places, means, color=COLOURS[0], label="between items: variance of the means")
-    spread.bar(places, own, bottom=means, color=COLOURS[4], label="within: mean posterior variance")
-    spread.axhline(1.0, color="k", lw=0.9, ls="--", label="prior")
-    top = float((means + own).max())
-    spread.set(ylabel="variance", ylim=(0.0, 1.45 * max(1.0, top)))
-    spread.set_title(f"{int(used.sum())} of {len(used)} dimensions in use")
+    spread.bar(places, means, color=colours, label="of the means, between items")
+    spread.plot(places, own, "D", color=COLOURS[4], ms=6, label="of a posterior, on average")
+    spread.axhline(1.0, color="k", lw=0.9, ls="--", label="of the prior")
+    spread.axhline(ACTIVE_VARIANCE, color=COLOURS[1], lw=1.2, ls=":", label="least to be in use")
+    low = min(float(own.min()), float(means.min()), ACTIVE_VARIANCE)
+    spread.set(yscale="log", ylim=(max(1e-5, low / 3.0), 60.0 * max(1.0, float(means.max()))))
+    spread.set(ylabel="variance", title=f"{int(used.sum())} of {len(used)} dimensions in use")
     spread.legend(frameon=False, fontsize=8.5, loc="upper left")
     for axes in (nats, spread):
         axes.set_xticks(places, [str(index) for index in order], fontsize=8)
@@ -137,16 +139,17 @@ def draw_posterior(found: Posteriors) -> Figure:
 
 
 def _draw_prior(axes: Axes, found: Posteriors) -> None:
-    """Posteriors of all items, one mixture for each dimension, beside the prior."""
+    """Means of all items, dimension by dimension and together, beside the prior."""
+    edges = np.linspace(-4.0, 4.0, 33)
+    for values in found.mean.T:
+        axes.stairs(np.histogram(values, edges, density=True)[0], edges, color=GREY, lw=0.7,
+                    alpha=0.7)  # fmt: skip
+    together = np.histogram(found.mean, edges, density=True)[0]
+    axes.stairs(together, edges, color=COLOURS[0], lw=2.2, label="all dimensions")
     grid = np.linspace(-4.0, 4.0, 161)
-    scale = np.exp(0.5 * found.log_var)
-    for dimension, used in enumerate(active_units(found.mean)):
-        away = (grid[:, None] - found.mean[:, dimension]) / scale[:, dimension]
-        density = (np.exp(-0.5 * away**2) / (scale[:, dimension] * np.sqrt(2.0 * np.pi))).mean(1)
-        axes.plot(grid, density, color=COLOURS[0] if used else GREY, lw=0.9, alpha=0.6)
     bell = np.exp(-0.5 * grid**2) / np.sqrt(2.0 * np.pi)
-    axes.plot(grid, bell, color="k", lw=1.8, ls="--", label="prior")
-    axes.plot([], [], color=COLOURS[0], lw=0.9, label="posteriors of all items, by dimension")
-    axes.set(xlabel="latent", ylabel="density", xlim=(-4.0, 4.0), title="Posteriors and prior")
-    axes.set_ylim(0.0, 1.3 * axes.get_ylim()[1])
+    axes.plot([], [], color=GREY, lw=0.7, label="each dimension")
+    axes.plot(grid, bell, color="k", lw=1.6, ls="--", label="prior")
+    axes.set(xlabel="latent", ylabel="density", xlim=(-4.0, 4.0), title="Posterior means and prior")
+    axes.set_ylim(0.0, 1.25 * axes.get_ylim()[1])
     axes.legend(frameon=False, fontsize=8.5, loc="upper left")

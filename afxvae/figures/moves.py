@@ -21,7 +21,7 @@ def draw_levers(moved: Moved) -> Figure:
     """Attributes measured against how far each of them was asked to move."""
     figure = _panels(moved, own=True)
     figure.supxlabel("asked for, standard deviations")
-    figure.suptitle(f"Moving one attribute by its lever, {len(moved.changes)} treatments")
+    figure.suptitle(f"Moving one attribute by its lever ({len(moved.changes)} treatments)")
     return figure
 
 
@@ -29,7 +29,8 @@ def draw_traversals(moved: Moved) -> Figure:
     """Attributes measured on the way along directions of the latent."""
     figure = _panels(moved, own=False)
     figure.supxlabel("moved along the direction, standard deviations of the posterior means")
-    figure.suptitle(f"Moving the latent along its principal directions, {len(moved.changes)} items")
+    title = f"Moving the latent along its principal directions ({len(moved.changes)} items)"
+    figure.suptitle(title)
     return figure
 
 

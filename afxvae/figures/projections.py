@@ -189,15 +189,21 @@ def _draw_knob(figure: Figure, axes: Axes, plane: Projected, knob: Knob) -> None
     x, y = _columns(plane.points)
     drawn = axes.scatter(x, y, c=knob.settings, s=30, cmap="viridis", norm=norm, lw=0)
     bar = figure.colorbar(drawn, ax=axes, pad=0.01, aspect=28)
-    bar.set_label(f"{knob.label}, {knob.unit}" if knob.unit else knob.label)
+    bar.set_label(f"{knob.label}, {knob.unit}")
     if knob.log:
-        low, high = float(knob.settings.min()), float(knob.settings.max())
-        ticks = [t for t in _log_ticks() if low <= t <= high]
-        if len(ticks) > 1:
-            bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-            bar.ax.minorticks_off()
+        ticks = _log_ticks(float(knob.settings.min()), float(knob.settings.max()))
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        bar.ax.minorticks_off()
     _label(axes, plane)
 
 
-def _log_ticks() -> list[float]:
-    return [round(m * 10.0**decade, 6) for decade in range(-2, 5) for m in (1, 2, 5)]
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two, a few."""
+    found: list[float] = []
+    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), range(10, 100)):
+        size = 0.1 if isinstance(digits, range) else 1.0
+        numbers = [d * size * 10.0**e for e in range(-3, 5) for d in digits]
+        found = [round(number, 6) for number in numbers if low <= number <= high]
+        if len(found) > 2:
+            break
+    return found[:: max(1, len(found) // 6)]

@@ -52,8 +52,8 @@ _RANDOM = 6  # random treatments of each clip
 _DIRECTIONS = 4
 _DIRECTION_STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 _BETWEEN = 5  # pictures of an interpolation
-_PICTURE_S, _N_FFT, _HOP, _MELS, _LOWEST_HZ = 4.0, 2048, 512, 96, 30.0
-_TOGETHER = 3  # items whose levers are pulled between two reports of progress
+_PICTURE_S, _N_FFT, _HOP, _MELS, _LOWEST_HZ = 4.0, 2048, 960, 64, 30.0
+_TOGETHER = 3  # items of which one begins with nothing; none has fewer
 _MOST_MISSES = 50
 
 DARK = Preset().changed("eq", {"high_cut_hz": 2500.0}).changed(
@@ -108,7 +108,7 @@ class Gathering:
     def _count(self, table: str) -> int:
         if table == "interpolated":
             return 1
-        return max(1, self._items // _OF_ITEMS.get(table, 1))
+        return min(self._items, max(_TOGETHER, self._items // _OF_ITEMS.get(table, 1)))
 
     def _advance(self, table: str, items: int = 1) -> None:
         self._done += _SECONDS[table] * items
@@ -208,7 +208,8 @@ class Gathering:
                 if effect == name and param.name == KNOBS[name]:
                     settings = param.to_setting(controls[:, row, column]).numpy()
                     label = param.name.removesuffix(f"_{param.unit.lower()}").replace("_", " ")
-                    found[name] = Knob(label, param.unit, param.scale == "log", settings)
+                    unit = param.unit or f"{param.minimum:g} to {param.maximum:g}"
+                    found[name] = Knob(label, unit, param.scale == "log", settings)
         return found
 
     @cached_property
@@ -268,7 +269,7 @@ class Gathering:
                 axes[f"PC {place + 1} ({share:.0f} % of variance)"] = sign * scale * direction
         steps = {name: step.tolist() for name, step in axes.items()}
         found = []
-        for rows in torch.arange(self._count("traversals")).split(1):
+        for rows in torch.arange(self._count("traversals")).split(1):  # none from the prior's mean
             some = _some(self._pairs, rows)
             found.append(latent_responses(self._model, some, steps, _DIRECTION_STEPS, measured))
             self._advance("traversals")
