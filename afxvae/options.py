@@ -95,7 +95,7 @@ AudioFiles = Annotated[
 ShownFiles = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[FILE]...",
+        metavar="FILE",
         help="Clean recordings; the guitar of the demo, if none are given.",
         readable=False,
     ),

@@ -27,7 +27,7 @@ from afxvae.figures.paper import paper
 from afxvae.jobs import gathering
 from afxvae.models.estimate import ESTIMATED
 from afxvae.regularizers import kl
-from afxvae.timbre import ATTRIBUTES
+from afxvae.timbre import ATTRIBUTES, attributes
 from afxvae.types import UsageError
 
 from .conftest import Output, QuickModel, contents, refused
@@ -68,7 +68,7 @@ def moved() -> Moved:
 def interpolated() -> Interpolated:
     pictures = -60.0 * np.random.default_rng(3).random((2, 5, 8, 9))
     hz = np.geomspace(30.0, 12000.0, 8)
-    return Interpolated(("knobs", "latent"), tuple("ABCDE"), pictures, hz, 1.5)
+    return Interpolated(("knobs", "latent"), tuple("ABCDE"), pictures, hz, 1.5, "drums")
 
 
 TABLES: dict[str, Any] = {
@@ -250,7 +250,13 @@ def model() -> AFXStyleVAE:
     return AFXStyleVAE.from_pretrained()
 
 
-def test_nothing_changes_nothing_and_seeds_decide(model: AFXStyleVAE, tmp_path: Path) -> None:
+def test_nothing_changes_nothing_and_seeds_decide(
+    model: AFXStyleVAE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def brightness(clips: torch.Tensor, rate: int) -> dict[str, torch.Tensor]:
+        return attributes(clips, rate, ["brightness"])
+
+    monkeypatch.setattr(gathering, "attributes", brightness)
     found = [recording(tmp_path / "a.wav", 4.0)]
     steps: list[tuple[int, int]] = []
     made = gathering.Gathering(model, found, 1, 0, ["treated"], lambda *done: steps.append(done))

@@ -99,6 +99,7 @@ class Interpolated:
         pictures_db: ``(row, column, mel, frame)``, the loudest of each at 0.
         mel_hz: Centres of the bands ``(mel,)``.
         seconds: Length of the pictures.
+        source: What the clip is of.
     """
 
     rows: tuple[str, ...]
@@ -106,3 +107,4 @@ class Interpolated:
     pictures_db: Array
     mel_hz: Array
     seconds: float
+    source: str

@@ -70,6 +70,7 @@ def draw_interpolation(between: Interpolated) -> Figure:
     shown = [hz for hz in _TICKS_HZ if between.mel_hz[0] <= hz <= between.mel_hz[-1]]
     ticks = np.interp(shown, between.mel_hz, bands)
     labels = [f"{hz / 1000:g} k" if hz >= 1000 else str(hz) for hz in shown]
+    figure.suptitle(f"One clip ({between.source}) on the way between two treatments")
     drawn = None
     for row, column in np.ndindex(rows, columns):
         axes = grid[row][column]
@@ -84,5 +85,5 @@ def draw_interpolation(between: Interpolated) -> Figure:
         if not column:
             axes.set_ylabel(f"{between.rows[row]}\n\nHz, mel scale")
     if drawn is not None:
-        figure.colorbar(drawn, ax=figure.axes, label="dB below the loudest", pad=0.01, aspect=40)
+        figure.colorbar(drawn, ax=figure.axes, label="dB, the loudest is 0", pad=0.01, aspect=40)
     return figure

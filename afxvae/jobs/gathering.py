@@ -307,6 +307,7 @@ class Gathering:
             pictures_db=pictures.unflatten(0, (2, _BETWEEN)).numpy(),
             mel_hz=centres.numpy(),
             seconds=_PICTURE_S,
+            source=self._clips[1][0],
         )
 
 
