@@ -124,7 +124,7 @@ def draw_posterior(found: Posteriors) -> Figure:
     spread.axhline(1.0, color="k", lw=0.9, ls="--", label="of the prior")
     spread.axhline(ACTIVE_VARIANCE, color=COLOURS[1], lw=1.2, ls=":", label="least to be in use")
     low = min(float(own.min()), float(means.min()), ACTIVE_VARIANCE)
-    spread.set(yscale="log", ylim=(max(1e-5, low / 3.0), 60.0 * max(1.0, float(means.max()))))
+    spread.set(yscale="log", ylim=(max(1e-5, low / 3.0), 80.0 * max(1.0, float(means.max()))))
     spread.set(ylabel="variance", title=f"{int(used.sum())} of {len(used)} dimensions in use")
     spread.legend(frameon=False, fontsize=8.5, loc="upper left")
     for axes in (nats, spread):

@@ -41,8 +41,6 @@ def _panels(moved: Moved, own: bool) -> Figure:
     for place, name in enumerate(moved.names):
         axes = figure.add_subplot(1, len(moved.names), place + 1)
         axes.axhline(0.0, color=GREY, lw=0.8)
-        if own:
-            axes.plot(moved.steps, moved.steps, color="k", lw=0.9, ls="--", label="as asked")
         for index, attribute in enumerate(moved.measured):
             changes, colour = moved.changes[:, place, :, index], COLOURS[index % len(COLOURS)]
             mine = own and attribute == name
@@ -54,6 +52,9 @@ def _panels(moved: Moved, own: bool) -> Figure:
             axes.plot(moved.steps, np.median(changes, 0), color=colour, lw=2.6 if mine else 1.5,
                       marker=_MARKERS[index % len(_MARKERS)], ms=6 if mine else 4,
                       label=attribute)  # fmt: skip
+        if own:
+            axes.plot([], [], color=GREY, lw=0.7, label="one treatment")
+            axes.plot(moved.steps, moved.steps, color="k", lw=0.9, ls="--", label="as asked")
         axes.set(title=name, ylim=(-reach, reach))
         if place:
             axes.tick_params(labelleft=False)
