@@ -46,6 +46,22 @@ class Split(str, Enum):
     test = "test"
 
 
+class Picture(str, Enum):
+    """Formats of figures."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
+
+class Plane(str, Enum):
+    """Ways from many dimensions to two."""
+
+    pca = "pca"
+    mds = "mds"
+    umap = "umap"
+
+
 InputFile = Annotated[
     Path, typer.Argument(metavar="INPUT", help="The recording to change.", readable=False)
 ]
@@ -78,6 +94,14 @@ LastPreset = Annotated[
 ]
 AudioFiles = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Recordings.", readable=False)
+]
+ShownFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Clean recordings; the guitar of the demo, if none are given.",
+        readable=False,
+    ),
 ]
 CorpusConfig = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="TOML that names packages and splits.")
@@ -291,5 +315,24 @@ Rows = Annotated[
     typer.Option(
         "--row", metavar="NAME", help="As the tables call it; may be repeated.", show_default="all"
     ),
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="PATH",
+        help="In place of files: a folder of dry audio, or what corpus wrote.",
+    ),
+]
+OnlyFigures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", metavar="NAME", help="A figure; may be repeated.", show_default="all of them"
+    ),
+]
+Clips = Annotated[int, typer.Option("--items", min=3, help="Clips to draw of the recordings.")]
+PictureFormat = Annotated[Picture, typer.Option("--format", help="Of the figures.")]
+Projection = Annotated[
+    Plane, typer.Option("--projection", help="Of embeddings; umap needs umap-learn.")
 ]
 WhichSplit = Annotated[Split, typer.Option("--split", help="Of the corpus.")]

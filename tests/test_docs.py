@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from afxvae.effects import EFFECTS, Effect
+from afxvae.figures import DRAWINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -65,3 +67,11 @@ def test_the_figures_are_those_of_the_effects_and_small() -> None:
     assert set(figures) == {effect.name for effect in EFFECTS}
     assert max(figures.values()) < 40_000
     assert sum(figures.values()) < 1_000_000
+
+
+def test_the_figures_of_the_latent_are_shown_and_small() -> None:
+    page = ROOT / "docs" / "explanation" / "latent.md"
+    shown = set(re.findall(r"\]\(latent/([\w-]+)\.png\)", page.read_text(encoding="utf-8")))
+    figures = {path.stem: path.stat().st_size for path in page.with_suffix("").glob("*.png")}
+    assert shown == set(figures) == {*DRAWINGS, "embeddings-umap"}
+    assert max(figures.values()) < 150_000

@@ -7,7 +7,7 @@ failed, or something unexpected; 130 for interrupted.
 
 from __future__ import annotations
 
-from . import attributes, matching, showing, training  # noqa: F401 - the commands
+from . import attributes, figures, matching, showing, training  # noqa: F401 - the commands
 from .app import app, main
 
 __all__ = ["app", "main"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..audio import info, read_segment, resample, through_codec
+from ..audio import info, read, read_segment, resample, through_codec
 from ..dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from ..loudness import normalize_loudness
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..effects import Chain
     from .corpus import Recording
 
-__all__ = ["deliver", "draw_crop", "draw_varied"]
+__all__ = ["deliver", "draw_crop", "draw_repeated", "draw_varied"]
 
 _CROP = RUN_IN + 2 * CLIP_SAMPLES
 _COLOURED = 0.6  # share of crops whose source gets another microphone's colour
@@ -51,6 +51,17 @@ def draw_crop(
     samples = resample(samples, rate, SAMPLE_RATE)[:_CROP]
     halves = samples.unfold(0, RUN_IN + CLIP_SAMPLES, CLIP_SAMPLES).unsqueeze(1)
     return _level(halves)
+
+
+def draw_repeated(recording: Recording, rng: np.random.Generator) -> Tensor | None:
+    """`draw_crop` of a recording of any length: one that is too short is repeated."""
+    source = info(recording.path)
+    if source.frames > -(-_CROP * source.sample_rate // SAMPLE_RATE):
+        return draw_crop(recording, rng)
+    samples = resample(read(recording.path)[0].mean(0), source.sample_rate, SAMPLE_RATE)
+    samples = samples.roll(int(rng.integers(len(samples))))
+    samples = samples.repeat(-(-_CROP // len(samples)))[:_CROP]
+    return _level(samples.unfold(0, RUN_IN + CLIP_SAMPLES, CLIP_SAMPLES).unsqueeze(1))
 
 
 def draw_varied(

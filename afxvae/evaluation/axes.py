@@ -60,7 +60,7 @@ class Responses:
     """What moves did to measured attributes.
 
     Attributes:
-        names: Of axes and attributes.
+        names: Of the axes, and of the attributes unless others were measured.
         steps: Of the moves, with a 0 among them.
         changes: From no move ``(item, axis, step, attribute)``, in standard deviations.
     """
@@ -82,16 +82,17 @@ def _responses(
     names: tuple[str, ...],
     steps: tuple[float, ...],
     treatments: Callable[[int, list[dict[str, float]]], _Treatments],
+    measured: Sequence[str],
 ) -> Responses:
     """Render and measure `treatments` of an item and of moves."""
     moves = [{name: step} for name in names for step in steps if step]
-    spreads = torch.tensor([SPREADS[name] for name in names])
+    spreads = torch.tensor([SPREADS[name] for name in measured])
     zero, rows = steps.index(0.0), []
     for index, audio in enumerate(pairs.audio):
         controls, switches = treatments(index, [{}, *moves])
         clip = audio[:, : RUN_IN + HEARD_SAMPLES].expand(len(controls), -1, -1)
         wet = treat(clip, model.chain, controls, switches)[:, 0]
-        values = measure_axes(wet, names) / spreads
+        values = measure_axes(wet, measured) / spreads
         changes = (values[1:] - values[0]).unflatten(0, (len(names), len(steps) - 1))
         still = torch.zeros_like(changes[:, :1])
         rows.append(torch.cat([changes[:, :zero], still, changes[:, zero:]], dim=1))
@@ -100,11 +101,16 @@ def _responses(
 
 @torch.no_grad()
 def latent_responses(
-    model: AFXStyleVAE, pairs: Pairs, axes: Axes, steps: tuple[float, ...] = _LATENT_STEPS
+    model: AFXStyleVAE,
+    pairs: Pairs,
+    axes: Axes,
+    steps: tuple[float, ...] = _LATENT_STEPS,
+    measured: Sequence[str] | None = None,
 ) -> Responses:
     """Move posterior means of pairs, and now and then the prior's mean; render on the inputs.
 
-    Effects are on as far as they are probable, see `expected_controls`.
+    Effects are on as far as they are probable, see `expected_controls`. What is `measured` are the
+    attributes that the axes are named after, if it is not said.
     """
     latent_dim = int(model.config["latent_dim"])
 
@@ -121,7 +127,7 @@ def latent_responses(
         controls = expected_controls(estimate, model.chain)
         return controls, torch.ones(len(moves), len(model.chain.names), dtype=torch.bool)
 
-    return _responses(model, pairs, tuple(axes), steps, decoded)
+    return _responses(model, pairs, tuple(axes), steps, decoded, measured or tuple(axes))
 
 
 @torch.no_grad()
@@ -143,7 +149,7 @@ def steering_responses(
         found = [steer(model, whole, clip, move)[0] if move else whole for move in moves]
         return torch.stack([c.controls for c in found]), torch.stack([c.switches for c in found])
 
-    return _responses(model, pairs, names, steps, steered)
+    return _responses(model, pairs, names, steps, steered, names)
 
 
 def judge_axes(responses: Responses) -> dict[str, dict[str, float]]:

@@ -30,9 +30,9 @@ def summarize(results: ItemResults) -> dict[str, Any]:
     """Figures of a protocol as plain values; what cannot be had is None.
 
     Returns:
-        By name: `protocol`, `seed`, `items`, `final` (the row that the others are tested against, `NORMAL` if it is there),
-        `rows`, `by_effects_on` and `by_kind` (closure of the final row), `switches`, `settings` and
-        `choices` of the final row, and `left_alone`.
+        By name: `protocol`, `seed`, `items`, `final` (the row that the others are tested against,
+        `NORMAL` if it is there), `rows`, `by_effects_on` and `by_kind` (closure of the final row),
+        `switches`, `settings` and `choices` of the final row, and `left_alone`.
     """
     ours = [row for row in results.rows if row in OURS]
     final = NORMAL if NORMAL in ours else ours[-1] if ours else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .apply import Applied, apply_file
 from .attributes import measure_files
 from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
+from .figures import Drawn, draw_figures
 from .fit import Fitted, fit_files
 from .interpolate import Between, interpolate_files
 from .match import Matched, match_files, parse_also, parse_loudness, parse_moves
@@ -19,12 +20,14 @@ __all__ = [
     "DEMO_REFERENCE",
     "Applied",
     "Between",
+    "Drawn",
     "Fitted",
     "Matched",
     "Progress",
     "Styled",
     "apply_file",
     "demo",
+    "draw_figures",
     "fit_files",
     "interpolate_files",
     "load_model",
