@@ -127,8 +127,12 @@ def with_measured(
 
 def _something(likely: Tensor, same_source: float) -> bool:
     """Whether it is improbable that no effect is on, by the probabilities ``(estimated,)``."""
-    measured = same_source > _SAME and float(likely[ESTIMATED.index("eq")]) > _ON_ABOVE["eq"]
-    return measured or float((1.0 - likely).prod()) < _NOTHING
+    return _eq_is_measured(likely, same_source) or float((1.0 - likely).prod()) < _NOTHING
+
+
+def _eq_is_measured(likely: Tensor, same_source: float) -> bool:
+    """Whether there is an equaliser between two recordings of one source."""
+    return same_source > _SAME and float(likely[ESTIMATED.index("eq")]) > _ON_ABOVE["eq"]
 
 
 def _from_estimate(
@@ -166,7 +170,7 @@ def propose(
         plain: Clips of the input ``(clip, 131072)``.
         measured: What `measure_settings` found; empty to leave everything to the posterior.
         generator: For samples of the posterior.
-        effort: ``"fast"`` proposes the posterior mean alone, the others everything, ``"high"``
+        effort: ``"fast"`` proposes the posterior mean and what was measured, the others everything, ``"high"``
             more samples; unless it is not improbable that nothing was done.
         allowed: Effects that may be on, ``(effect,)`` boolean; all if omitted.
     """
@@ -197,19 +201,30 @@ def propose(
     )
     whole = not bool((mean.switches & ~allowed).any())
     found.append(replace(mean, likely=whole or improbable(mean.switches & allowed)))
+    known = off.clone()
+    for effect in MEASURED:
+        known[columns[effect]] = sure[effect]
+    known[columns["eq"]] = _eq_is_measured(likely, inferred.same_source)
+    if bool(known.any()):
+        found.append(Candidate("measured effects only", controls, known))
+    known = known & allowed
+    feignless = bool(known.any()) and not known[columns["delay"]]  # content may repeat itself
+
+    def finished() -> list[Candidate]:
+        return [
+            replace(one, sure=feignless and torch.equal(one.switches, known))
+            for one in _restricted(model, found, allowed, evidence)
+        ]
+
     if effort == "fast" or not bool(mean.switches.any()):
-        return _restricted(model, found, allowed, evidence)
+        return finished()
     for effect, toggled in _in_doubt(columns, logits, mean.switches):
         if improbable(toggled):
             found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
-    only = {name: off.clone() for name in ("eq", "measured")}
-    only["eq"][columns["eq"]] = True
-    for effect in MEASURED:
-        only["measured"][columns[effect]] = sure[effect]
+    eq_only = off.clone()
+    eq_only[columns["eq"]] = True
     if bool(mean.switches[columns["eq"]]):
-        found.append(Candidate("posterior mean, eq only", controls, only["eq"]))
-    if bool(only["measured"].any()):
-        found.append(Candidate("measured effects only", controls, only["measured"]))
+        found.append(Candidate("posterior mean, eq only", controls, eq_only))
     less = scale_amounts(model.chain, controls, _SHRUNK, [e for e in MEASURED if sure[e]])
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
     for index in range(_SAMPLES[effort]):
@@ -221,13 +236,8 @@ def propose(
             )
         )
     fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
-    found.append(Candidate("spectrum only", fitted, only["eq"]))
-    known = only["measured"] & allowed
-    feignless = bool(known.any()) and not known[columns["delay"]]  # content may repeat itself
-    return [
-        replace(one, sure=feignless and torch.equal(one.switches, known))
-        for one in _restricted(model, found, allowed, evidence)
-    ]
+    found.append(Candidate("spectrum only", fitted, eq_only))
+    return finished()
 
 
 def _in_doubt(
