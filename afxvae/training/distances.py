@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..effects import Chain
     from ..models.style_vae import AFXStyleVAE
 
-__all__ = ["DistanceTerm", "treatment_distances"]
+__all__ = ["DistanceTerm", "strength", "treatment_distances"]
 
 _DEVIATION = 0.2  # of a target distance, as a share of it
 
@@ -41,10 +41,18 @@ def treatment_distances(chain: Chain, controls: Tensor, switches: Tensor) -> Ten
     return total.sqrt()
 
 
+def strength(progress: float) -> float:
+    """How much a term on distances counts at a share of the training in [0, 1].
+
+    Nothing in the first half; it reaches 1 in the tenth that follows.
+    """
+    return min(1.0, max(0.0, (progress - 0.5) / 0.1))
+
+
 class DistanceTerm:
     """One of `REGULARIZERS` on the posterior means of a batch.
 
-    It is off in the first half of training and reaches its weight in the tenth that follows.
+    How much it counts when is said by `strength`.
 
     Args:
         name: Of the regulariser.
@@ -77,8 +85,8 @@ class DistanceTerm:
             progress: Share of the training that is done, in [0, 1].
             generator: Draws target distances.
         """
-        share = min(1.0, (progress - 0.5) / 0.1)
-        if share <= 0.0:
+        share = strength(progress)
+        if share == 0.0:
             return {}
         embedded, reference, controls, switches = pairs
         with torch.no_grad():
