@@ -18,6 +18,7 @@ from afxvae.timbre import nonmetric_scaling
 from .regularizer_measuring import STEPS_OF_LINE
 from .regularizer_sets import AXES, Table
 from .regularizer_sounds import NAMES
+from .regularizer_tables import BASELINE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +115,8 @@ def _pca(table: Table, views: Views) -> Figure:
 
 
 def _mds(table: Table, views: Views) -> Figure:
-    figure, axes = _panels(views, 3.6, extra=1)
+    views = {row: view for row, view in views.items() if row != BASELINE}
+    figure, axes = _panels(views, 3.4, extra=1)
     styles = _styles(table)[: table.seen]
     wanted = nonmetric_scaling(table.mean.double().numpy())
     _places(axes[0], wanted.points, table, styles)
@@ -129,15 +131,30 @@ def _mds(table: Table, views: Views) -> Figure:
 
 
 def _places(axes: Axes, points: Any, table: Table, styles: list[dict[str, Any]]) -> None:
+    """Points within a square of 2, with their names where there is most room."""
+    points = points / np.abs(points).max()
+    taken = [(x, y, 0.04, 0.04) for x, y in points]  # centres and half sizes
     for place, (x, y) in enumerate(points):
-        axes.scatter(x, y, s=22, lw=0, **styles[place])
+        axes.scatter(x, y, s=24, lw=0, **styles[place])
         name = table.names[place].replace("_", " ")
-        right = x > 0.45 * points[:, 0].max()
-        axes.annotate(name, (x, y), (-5 if right else 5, 3), textcoords="offset points",
-                      ha="right" if right else "left", fontsize=8)  # fmt: skip
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.set(xticks=[], yticks=[])
-    axes.margins(0.15)
+        wide, high = 0.03 * len(name), 0.05
+        rooms = [
+            (x + right * (wide + 0.06), y + up, wide, high)
+            for right in (1, -1) for up in (0.0, 0.07, -0.07)
+        ] + [(x, y + up, wide, high) for up in (0.12, -0.12)]  # fmt: skip
+        best = min(rooms, key=lambda room: sum(_overlap(room, other) for other in taken))
+        taken.append(best)
+        axes.text(*best[:2], name, ha="center", va="center", fontsize=8)
+    axes.set(xlim=(-1.4, 1.4), ylim=(-1.2, 1.2), xticks=[], yticks=[], aspect="equal")
+    axes.spines[["top", "right"]].set_visible(True)
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Area that two rectangles share, and what the first has outside of the picture."""
+    wide = one[2] + other[2] - abs(one[0] - other[0])
+    high = one[3] + other[3] - abs(one[1] - other[1])
+    outside = max(0.0, abs(one[0]) + one[2] - 1.4) + max(0.0, abs(one[1]) + one[3] - 1.2)
+    return max(0.0, wide) * max(0.0, high) + outside
 
 
 def _shepard(table: Table, views: Views) -> Figure:
