@@ -23,13 +23,15 @@ from .regularizer_sounds import NAMES
 from .regularizer_training import LATENT, TableVAE
 
 Decoder = Callable[[Tensor], Tensor]
+Latent = tuple[Tensor, Decoder, dict[str, Any]]
+"""Of all items ``(item, latent)``, its decoder, and figures of the model."""
 LINES = 200  # between items of different classes
 STEPS_OF_LINE = 11
 LEAST = 0.5  # deviations between the ends of a line whose attribute counts
 
 
 @torch.no_grad()
-def of_vae(table: Table, model: TableVAE) -> tuple[Tensor, Decoder, dict[str, Any]]:
+def of_vae(table: Table, model: TableVAE) -> Latent:
     """Latent means of all items, the decoder, and figures that only a VAE has."""
     posterior = model.encode(table.x)
     divergence = kl(posterior.mean, posterior.log_var)[table.test].mean(0)
@@ -40,7 +42,7 @@ def of_vae(table: Table, model: TableVAE) -> tuple[Tensor, Decoder, dict[str, An
     return posterior.mean, model.decode, figures
 
 
-def of_pca(table: Table) -> tuple[Tensor, Decoder, dict[str, Any]]:
+def of_pca(table: Table) -> Latent:
     """The row without a VAE: as many principal components."""
     mean, directions = (part.float() for part in principal_components(table.x[table.learn], LATENT))
     return (table.x - mean) @ directions, lambda z: z @ directions.mT + mean, {}

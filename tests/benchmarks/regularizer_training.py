@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ from .regularizer_sets import AXES, TARGET, Table
 from .regularizer_sounds import NAMES
 
 LATENT = 16
-STEPS = 1600
+STEPS = 600
 ROWS = (
     "vanilla",
     "euclidean",
@@ -31,8 +33,9 @@ ROWS = (
 WEIGHTS = {"euclidean": 10.0, "gaussian": 10.0, "student": 3.0, "pearson": 20.0, "attribute": 10.0}
 """Nats for a unit of a term per sample, in full strength."""
 _BATCH = 128
-_WIDTH = 192
+_WIDTH = 128
 _RATE = 1e-3
+_AVERAGED_EVERY = 4
 
 
 class TableVAE(nn.Module):
@@ -106,33 +109,88 @@ class Term:
         return WEIGHTS[self.name] * REGULARIZERS[self.name](mean, *wanted, generator) / items
 
 
-def train(table: Table, row: str, seed: int, steps: int = STEPS) -> TableVAE:
-    """Train one model: sigma-VAE, KL warm-up in the first quarter, the term from half on."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # of weights and dropout
-        model = TableVAE(table.x.shape[1])
-        term = Term(row, table)
-        optimizer, average = optimizer_for(model, _RATE, 1e-2), Average(model, 0.99)
-        x, label = table.x[table.learn], table.label[table.learn]
-        attributes = table.attributes[table.learn]
-        model.train()
-        for step in range(steps):
-            share = strength(step / steps)
-            rows = torch.randint(len(x), (_BATCH,), generator=generator)
-            posterior = model.encode(x[rows])
-            mse = (model.decode(posterior.sample(generator)) - x[rows]).square().mean()
-            loss = 0.5 * x.shape[1] * torch.log(mse + 1e-4)
-            divergence = term.divergence(posterior, label[rows], share)
-            loss = loss + min(1.0, step / (0.25 * steps)) * free_bits(divergence)
-            if share > 0.0:
-                shaped = term(posterior.mean, label[rows], attributes[rows], generator)
-                loss = loss + share * shaped
-            set_rate(optimizer, _RATE * cosine(step / steps))
-            descend(optimizer, model, loss, 20.0)
-            average.update(model)
-    average.copy_to(model)
-    return model.eval()
+class Trainer:
+    """One model in training: a sigma-VAE whose KL warms up in the first quarter.
+
+    In the first half there is no regulariser, so that all rows of a seed can go on from one.
+
+    Args:
+        table: To learn from.
+        seed: Of weights, batches, samples and dropout.
+        steps: Of the whole training.
+    """
+
+    def __init__(self, table: Table, seed: int, steps: int = STEPS) -> None:
+        self.steps, self.step = steps, 0
+        self.x, self.label = table.x[table.learn], table.label[table.learn]
+        self.attributes = table.attributes[table.learn]
+        self.generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.model = TableVAE(table.x.shape[1])
+            self.chance = torch.get_rng_state()
+        self.optimizer = optimizer_for(self.model, _RATE, 1e-2)
+        for group in self.optimizer.param_groups:
+            group["fused"] = True
+        self.average = Average(self.model, 0.96)
+
+    def copy(self) -> Trainer:
+        """Another that goes on from the same state."""
+        other = copy.copy(self)
+        parts = (self.model, self.optimizer, self.average)
+        other.model, other.optimizer, other.average = copy.deepcopy(parts)
+        other.generator = torch.Generator().set_state(self.generator.get_state())
+        return other
+
+    def run(self, term: Term, until: int) -> Trainer:
+        """Go on to a step."""
+        self.model.train()
+        with torch.random.fork_rng():
+            torch.set_rng_state(self.chance)
+            while self.step < until:
+                self._descend(term)
+            self.chance = torch.get_rng_state()
+        return self
+
+    def finish(self, term: Term) -> TableVAE:
+        """Go on to the end, and return the model with its averaged weights."""
+        self.run(term, self.steps)
+        self.average.copy_to(self.model)
+        return self.model.eval()
+
+    def _descend(self, term: Term) -> None:
+        progress = self.step / self.steps
+        share = strength(progress)
+        rows = torch.randint(len(self.x), (_BATCH,), generator=self.generator)
+        x, label = self.x[rows], self.label[rows]
+        posterior = self.model.encode(x)
+        mse = (self.model.decode(posterior.sample(self.generator)) - x).square().mean()
+        loss = 0.5 * x.shape[1] * torch.log(mse + 1e-4)
+        divergence = term.divergence(posterior, label, share)
+        loss = loss + min(1.0, 4.0 * progress) * free_bits(divergence)
+        if share > 0.0:
+            shaped = term(posterior.mean, label, self.attributes[rows], self.generator)
+            loss = loss + share * shaped
+        set_rate(self.optimizer, _RATE * cosine(progress))
+        descend(self.optimizer, self.model, loss, 20.0)
+        if self.step % _AVERAGED_EVERY == 0:
+            self.average.update(self.model)
+        self.step += 1
 
 
-__all__ = ["LATENT", "ROWS", "STEPS", "TARGET", "WEIGHTS", "TableVAE", "Term", "train"]
+def first_half(table: Table, seed: int, steps: int = STEPS) -> Trainer:
+    """What all rows of a seed go on from."""
+    return Trainer(table, seed, steps).run(Term("vanilla", table), steps // 2)
+
+
+__all__ = [
+    "LATENT",
+    "ROWS",
+    "STEPS",
+    "TARGET",
+    "WEIGHTS",
+    "TableVAE",
+    "Term",
+    "Trainer",
+    "first_half",
+]

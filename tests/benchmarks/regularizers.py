@@ -15,6 +15,7 @@ corpus. Such files are made of listeners' ratings, and none comes with afxvae.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import zlib
 from collections.abc import Callable, Sequence
@@ -30,12 +31,12 @@ from afxvae.data.pairs import group_numbers
 from afxvae.evaluation.agreement import class_means
 from afxvae.timbre import load_dissimilarities
 
-from .regularizer_measuring import Decoder, chances, line, measure, of_pca, of_vae
+from .regularizer_measuring import Decoder, Latent, chances, line, measure, of_pca, of_vae
 from .regularizer_plots import draw
 from .regularizer_sets import Table, effects_table, instruments_table
 from .regularizer_sounds import NAMES, sounds
 from .regularizer_tables import BASELINE, summarize, table_markdown
-from .regularizer_training import ROWS, STEPS, WEIGHTS, train
+from .regularizer_training import ROWS, STEPS, WEIGHTS, Term, Trainer, first_half
 
 ENDS = {"effects": ("tilt", "reverb"), "instruments": ("bass", "winds")}
 """Classes between which the drawn line runs, where they are seen."""
@@ -89,12 +90,14 @@ def compare(
 ) -> dict[str, Any]:
     """All runs of a set, and their figures with intervals over seeds."""
     found: dict[str, list[dict[str, Any]]] = {
-        BASELINE: [_run(name, table, BASELINE, 0, steps, folder)]
+        BASELINE: [_run(name, table, BASELINE, (0, steps), folder, lambda: of_pca(table))]
     }
-    for row in rows:
-        found[row] = []
-        for seed in seeds:
-            found[row].append(_run(name, table, row, seed, steps, folder))
+    found |= {row: [] for row in rows}
+    for seed in seeds:
+        half = functools.cache(functools.partial(first_half, table, seed, steps))
+        for row in rows:
+            made = functools.partial(_finished, table, row, half)
+            found[row].append(_run(name, table, row, (seed, steps), folder, made))
             log(f"{name}: {row}, seed {seed}, R2 {found[row][-1]['r2']:.3f}")
     return {
         "names": table.names,
@@ -157,8 +160,29 @@ def _slug(name: str, row: str, seed: int) -> str:
     return f"{name}-{row.replace(', ', '-').replace(' ', '-')}-{seed}"
 
 
-def _run(name: str, table: Table, row: str, seed: int, steps: int, folder: Path) -> dict[str, Any]:
-    """Figures of one model, from its file if it has been trained on this table before."""
+def _finished(table: Table, row: str, half: Callable[[], Trainer]) -> Latent:
+    return of_vae(table, half().copy().finish(Term(row, table)))
+
+
+def _run(
+    name: str,
+    table: Table,
+    row: str,
+    run: tuple[int, int],
+    folder: Path,
+    made: Callable[[], Latent],
+) -> dict[str, Any]:
+    """Figures of one model, from its file if it has been trained on this table before.
+
+    Args:
+        name: Of the set.
+        table: Of the set.
+        row: What is compared.
+        run: Seed, and steps of the training.
+        folder: For the figures.
+        made: Gives latent, decoder and figures of the model.
+    """
+    seed, steps = run
     path = folder / "runs" / f"{_slug(name, row, seed)}.json"
     parts = (table.x, table.learn, table.mean)
     mark = [
@@ -170,17 +194,14 @@ def _run(name: str, table: Table, row: str, seed: int, steps: int, folder: Path)
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if known.pop("made_of") == mark:
             return known
-    if row == BASELINE:
-        latent, decode, own = of_pca(table)
-    else:
-        latent, decode, own = of_vae(table, train(table, row, seed, steps))
-    run = own | measure(table, latent, decode)
+    latent, decode, own = made()
+    figures = own | measure(table, latent, decode)
     path.parent.mkdir(parents=True, exist_ok=True)
     if seed == 0:
         view = {"latent": latent, "line": _drawn_line(name, table, latent, decode)}
         save_file({k: v.contiguous() for k, v in view.items()}, path.with_suffix(".safetensors"))
-    path.write_text(json.dumps({**run, "made_of": mark}) + "\n", encoding="utf-8")
-    return run
+    path.write_text(json.dumps({**figures, "made_of": mark}) + "\n", encoding="utf-8")
+    return figures
 
 
 @torch.no_grad()
