@@ -13,7 +13,7 @@ from torch import Tensor
 from afxvae.evaluation.agreement import class_distances
 from afxvae.evaluation.disentanglement import spearman
 from afxvae.evaluation.linear import principal_components
-from afxvae.timbre import nonmetric_scaling
+from afxvae.timbre import classical_scaling
 
 from .regularizer_measuring import STEPS_OF_LINE
 from .regularizer_sets import AXES, Table
@@ -115,15 +115,16 @@ def _pca(table: Table, views: Views) -> Figure:
 
 
 def _mds(table: Table, views: Views) -> Figure:
+    """Classical scaling: with so few classes the nonmetric one puts near ones on one point."""
     views = {row: view for row, view in views.items() if row != BASELINE}
     figure, axes = _panels(views, 3.4, extra=1)
     styles = _styles(table)[: table.seen]
-    wanted = nonmetric_scaling(table.mean.double().numpy())
+    wanted = classical_scaling(table.mean.double().numpy())
     _places(axes[0], wanted.points, table, styles)
     axes[0].set_title(f"target, stress {wanted.stress:.2f}", fontsize=10)
     for one, (row, view) in zip(axes[1:], views.items(), strict=True):
         own = class_distances(view["latent"][table.test], table.label[table.test], table.seen)
-        found = nonmetric_scaling(own.double().numpy())
+        found = classical_scaling(own.double().numpy())
         left, _, right = np.linalg.svd(found.points.T @ wanted.points)
         _places(one, found.points @ left @ right, table, styles)
         one.set_title(f"{row}, stress {found.stress:.2f}", fontsize=10)

@@ -25,7 +25,6 @@ COLUMNS = {
     "unseen_family": ("unseen: family", 2),
     "monotone": ("lines: monotone", 2),
     "bend": ("lines: bend", 2),
-    "active": ("active", 0),
 }
 """Figures by their place in a run: heading and digits."""
 BASELINE, REFERENCE = "PCA", "vanilla"
