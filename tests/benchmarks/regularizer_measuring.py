@@ -54,7 +54,7 @@ def measure(table: Table, latent: Tensor, decode: Decoder) -> dict[str, Any]:
     decoded = decode(latent)
     found: dict[str, Any] = {
         "r2": r2(table, decoded, table.test),
-        "unseen_r2": r2(table, decoded, table.unseen),
+        "unseen_r2": r2(table, decoded, table.unseen) if table.unseen.any() else None,
     }
     own = class_distances(latent[table.test], table.label[table.test], table.seen)
     found |= distance_agreement(own, table.mean)
@@ -142,7 +142,7 @@ def _unseen(table: Table, latent: Tensor) -> dict[str, Any]:
                 table.names[near]: nearest.count(near) for near in sorted(set(nearest))
             },
         }  # fmt: skip
-    return {"unseen": places, "unseen_family": sum(right) / max(1, len(right))}
+    return {"unseen": places, "unseen_family": sum(right) / len(right) if right else None}
 
 
 def _between(table: Table, latent: Tensor, decode: Decoder) -> dict[str, Any]:

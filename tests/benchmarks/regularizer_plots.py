@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b83280", "#0f766e")
-_MARKERS = ("o", "^", "s", "D")
+_MARKERS = "o^sDvP<>ph*X"
 _UNSEEN = ("x", "+")
 _GREY = "0.6"
 
@@ -81,7 +81,7 @@ def _styles(table: Table) -> list[dict[str, Any]]:
     styles = []
     for place, family in enumerate(table.family):
         number = used.get(family, 0)
-        marker = _MARKERS[number]
+        marker = _MARKERS[number % len(_MARKERS)]
         if place >= table.seen:
             marker = _UNSEEN[(place - table.seen) % len(_UNSEEN)]
         else:
@@ -141,8 +141,8 @@ def _places(axes: Axes, points: Any, table: Table, styles: list[dict[str, Any]])
         wide, high = 0.03 * len(name), 0.05
         rooms = [
             (x + right * (wide + 0.06), y + up, wide, high)
-            for right in (1, -1) for up in (0.0, 0.07, -0.07)
-        ] + [(x, y + up, wide, high) for up in (0.12, -0.12)]  # fmt: skip
+            for right in (1, -1) for up in (0.0, 0.07, -0.07, 0.14, -0.14)
+        ] + [(x, y + up, wide, high) for up in (0.12, -0.12, 0.18, -0.18)]  # fmt: skip
         best = min(rooms, key=lambda room: sum(_overlap(room, other) for other in taken))
         taken.append(best)
         axes.text(*best[:2], name, ha="center", va="center", fontsize=8)

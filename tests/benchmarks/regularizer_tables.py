@@ -80,7 +80,8 @@ def table_markdown(result: Figure) -> str:
               if name.startswith("probes.") else "" for name in shown]  # fmt: skip
     lines.append(["commonest label", *chance])
     head = ["", *(COLUMNS[name][0] for name in shown)]
-    return "\n\n".join([markdown_table(head, lines), unseen_markdown(result), axes_note(result)])
+    unseen = [unseen_markdown(result)] if result["seen"] < len(result["names"]) else []
+    return "\n\n".join([markdown_table(head, lines), *unseen, axes_note(result)])
 
 
 def unseen_markdown(result: Figure) -> str:
