@@ -170,8 +170,8 @@ def propose(
         plain: Clips of the input ``(clip, 131072)``.
         measured: What `measure_settings` found; empty to leave everything to the posterior.
         generator: For samples of the posterior.
-        effort: ``"fast"`` proposes the posterior mean and what was measured, the others everything, ``"high"``
-            more samples; unless it is not improbable that nothing was done.
+        effort: ``"fast"`` proposes the posterior mean and what was measured, the others everything,
+            ``"high"`` more samples; unless it is not improbable that nothing was done.
         allowed: Effects that may be on, ``(effect,)`` boolean; all if omitted.
     """
     off = torch.zeros(len(model.chain.effects), dtype=torch.bool)
@@ -201,23 +201,13 @@ def propose(
     )
     whole = not bool((mean.switches & ~allowed).any())
     found.append(replace(mean, likely=whole or improbable(mean.switches & allowed)))
+    sure["eq"] = _eq_is_measured(likely, inferred.same_source)
     known = off.clone()
-    for effect in MEASURED:
-        known[columns[effect]] = sure[effect]
-    known[columns["eq"]] = _eq_is_measured(likely, inferred.same_source)
+    known[[columns[effect] for effect, is_sure in sure.items() if is_sure]] = True
     if bool(known.any()):
         found.append(Candidate("measured effects only", controls, known))
-    known = known & allowed
-    feignless = bool(known.any()) and not known[columns["delay"]]  # content may repeat itself
-
-    def finished() -> list[Candidate]:
-        return [
-            replace(one, sure=feignless and torch.equal(one.switches, known))
-            for one in _restricted(model, found, allowed, evidence)
-        ]
-
     if effort == "fast" or not bool(mean.switches.any()):
-        return finished()
+        return _finished(model, found, allowed, evidence, known)
     for effect, toggled in _in_doubt(columns, logits, mean.switches):
         if improbable(toggled):
             found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
@@ -237,7 +227,7 @@ def propose(
         )
     fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
     found.append(Candidate("spectrum only", fitted, eq_only))
-    return finished()
+    return _finished(model, found, allowed, evidence, known)
 
 
 def _in_doubt(
@@ -251,9 +241,19 @@ def _in_doubt(
             yield effect, toggled
 
 
-def _restricted(
-    model: AFXStyleVAE, candidates: list[Candidate], allowed: Tensor, evidence: Tensor
+def _finished(
+    model: AFXStyleVAE,
+    candidates: list[Candidate],
+    allowed: Tensor,
+    evidence: Tensor,
+    known: Tensor,
 ) -> list[Candidate]:
-    """Those that differ in what is allowed, with the evidence."""
-    known = [replace(c, switches=c.switches & allowed, evidence=evidence) for c in candidates]
-    return distinct(model, known)
+    """Those that differ in what is allowed, with the evidence, and marked where they are sure.
+
+    Sure is what was measured and nothing else, `known`, but no echo: content may repeat itself.
+    """
+    known = known & allowed
+    sure = bool(known.any()) and not known[model.chain.names.index("delay")]
+    cut = [replace(c, switches=c.switches & allowed, evidence=evidence) for c in candidates]
+    kept = distinct(model, cut)
+    return [replace(c, sure=sure and torch.equal(c.switches, known)) for c in kept]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
 
-__all__ = ["DistanceTerm", "treatment_distances"]
+__all__ = ["DistanceTerm", "strength", "treatment_distances"]
 
 _DEVIATION = 0.2  # of a target distance, as a share of it
 _FROM, _AT = 0.5, 0.6  # shares of the training between which it comes to count
@@ -41,8 +41,18 @@ def treatment_distances(chain: Chain, controls: Tensor, switches: Tensor) -> Ten
     return total.sqrt()
 
 
+def strength(progress: float) -> float:
+    """How much a term on distances counts at a share of the training in [0, 1].
+
+    Nothing in the first half; it reaches 1 in the tenth that follows.
+    """
+    return min(1.0, max(0.0, (progress - _FROM) / (_AT - _FROM)))
+
+
 class DistanceTerm:
     """One of `REGULARIZERS` on the posterior means of a batch.
+
+    How much it counts when is said by `strength`.
 
     Args:
         name: Of the regulariser.
@@ -61,11 +71,8 @@ class DistanceTerm:
         self.name, self.weight = name, weight
 
     def at(self, progress: float) -> DistanceTerm | None:
-        """As it counts at a share of the training.
-
-        It is off in the first half, and reaches its weight in the tenth that follows.
-        """
-        share = min(1.0, (progress - _FROM) / (_AT - _FROM))
+        """As it counts at a share of the training, see `strength`; None while it is off."""
+        share = strength(progress)
         return DistanceTerm(self.name, share * self.weight) if share > 0.0 else None
 
     def __call__(

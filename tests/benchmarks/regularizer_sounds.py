@@ -1,6 +1,8 @@
 """Sounds for the comparison of regularisers: clips, treated by one effect each, embedded, measured.
 
-`sounds` renders once and keeps the result in a folder; the same seed gives the same sounds.
+`sounds` renders once and keeps the result in a folder; the same seed gives the same sounds. The
+corpus has neither notes nor dynamics written down, so both are estimated, see `fundamental_hz` and
+`level_spread_db`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from afxvae.data.corpus import Recording, load_manifest
 from afxvae.data.crops import draw_crop
+from afxvae.data.pairs import group_numbers
 from afxvae.data.treatments import knob_range
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.effects import EFFECTS, Chain
@@ -45,8 +48,22 @@ KINDS = {
     "drums": "struck",
     "percussion": "struck",
 }
+SETTINGS = {
+    "eq": "high_shelf_gain_db",
+    "tilt": "tilt_db",
+    "compressor": "threshold_db",
+    "gate": "threshold_db",
+    "overdrive": "drive_db",
+    "bit_crusher": "bits",
+    "chorus": "mix",
+    "phaser": "mix",
+    "tremolo": "depth",
+    "delay": "mix",
+    "reverb": "mix",
+}
+"""The knob of each effect that says most of how much it does."""
 NAMES = tuple(ATTRIBUTES)
-TREATMENTS = 2  # of each crop
+TREATMENTS = 3  # of each crop
 MEASURED = 2 * SAMPLE_RATE  # samples of a clip whose attributes are measured
 
 
@@ -56,10 +73,11 @@ def sounds(
     """Dry and treated clips, as tables with a row for each.
 
     Returns:
-        ``dry`` ``(crop, embedding)``, ``dry_attributes`` ``(crop, attribute)``, ``kind`` and
-        ``held_out`` ``(crop,)``; ``difference`` ``(crop, treatment, difference)``, ``change``
-        ``(crop, treatment, attribute)``, ``effect`` and ``setting`` ``(crop, treatment)``, where a
-        setting is the position of the effect's first knob in [0, 1].
+        ``dry`` ``(crop, embedding)``, ``dry_attributes`` ``(crop, attribute)``, ``kind``,
+        ``group``, ``held_out``, ``pitch_hz`` and ``spread_db`` ``(crop,)``; ``difference``
+        ``(crop, treatment, difference)``, ``change`` ``(crop, treatment, attribute)``, ``effect``
+        and ``setting`` ``(crop, treatment)``, where a setting is the position of the effect's knob
+        in `SETTINGS`, in [0, 1].
     """
     path = folder / f"sounds-{crops}-{seed}.safetensors"
     if path.exists():
@@ -74,6 +92,9 @@ def sounds(
         if halves is None:
             continue
         row = _row(model, halves[0], len(rows), generator)
+        if not all(bool(part.isfinite().all()) for part in row.values()):
+            continue
+        row["group"] = group_numbers([recording.group])[0]
         row["kind"] = torch.tensor(kind)
         row["held_out"] = torch.tensor(recording.split != "train")
         rows.append(row)
@@ -86,13 +107,16 @@ def sounds(
 
 
 def recordings_of(recordings: list[Recording], rng: np.random.Generator):
-    """Kinds in turn, and of each a random recording; every third time round one held out."""
+    """Kinds in turn, and of each a random group's recording; every third time one held out."""
     kinds = list(KINDS)
     turn = 0
     while True:
         for number, kind in enumerate(kinds):
             of_kind = [r for r in recordings if r.kind == kind]
             wanted = [r for r in of_kind if (r.split != "train") == (turn % 3 == 2)] or of_kind
+            groups = sorted({recording.group for recording in wanted})
+            group = groups[int(rng.integers(len(groups)))]
+            wanted = [recording for recording in wanted if recording.group == group]
             yield number, wanted[int(rng.integers(len(wanted)))]
         turn += 1
 
@@ -101,6 +125,45 @@ def draw_controls(chain: Chain, generator: torch.Generator) -> Tensor:
     """Random positions ``(1, control)`` in the usual ranges."""
     ends = torch.tensor([knob_range(effect, param) for effect, param in chain.knobs])
     return (ends[:, 0] + ends.diff(dim=1)[:, 0] * torch.rand(len(ends), generator=generator))[None]
+
+
+def fundamental_hz(clip: Tensor) -> Tensor:
+    """Median fundamental of a clip ``(time,)``, or 0 if fewer than half its loud frames have one.
+
+    The first dip of YIN's cumulative mean normalised difference below .15 (de Cheveigne and
+    Kawahara 2002, steps 2 to 4), from 50 to 1200 Hz. Of a chord it is some common period.
+    """
+    longest, shortest = SAMPLE_RATE // 50, SAMPLE_RATE // 1200
+    frames = clip.unfold(0, 2 * longest, longest)
+    power = frames.square().mean(1)
+    frames = frames[power > 1e-2 * power.max()]
+    spectrum = torch.fft.rfft(frames[:, :longest], 4 * longest).conj()
+    product = torch.fft.irfft(spectrum * torch.fft.rfft(frames, 4 * longest))[:, :longest]
+    energy = frames.square().cumsum(1)
+    energy = torch.cat([torch.zeros(len(frames), 1), energy], 1)
+    moved = energy[:, longest : 2 * longest] - energy[:, :longest]
+    difference = energy[:, longest : longest + 1] + moved - 2.0 * product
+    lag = torch.arange(longest)
+    normed = difference * lag / difference.cumsum(1).clamp_min(1e-9)
+    inside = lag[1:-1]
+    dip = (normed[:, 1:-1] < 0.15) & (normed[:, 1:-1] <= normed[:, 2:]) & (inside >= shortest)
+    found = dip.any(1)
+    if float(found.float().mean()) < 0.5:
+        return torch.tensor(0.0)
+    first = inside[dip[found].int().argmax(1)]
+    return (SAMPLE_RATE / first.float()).median()
+
+
+def level_spread_db(clip: Tensor) -> Tensor:
+    """Range of the levels of 100 ms frames of a clip ``(time,)``, 10 % to 95 %, in dB."""
+    power = clip.unfold(0, SAMPLE_RATE // 10, SAMPLE_RATE // 10).square().mean(1)
+    level = 10.0 * (power + 1e-6 * power.max()).log10()
+    return level.quantile(0.95) - level.quantile(0.10)
+
+
+def _knob(chain: Chain) -> int:
+    (effect,) = chain.effects
+    return [param.name for param in effect.params].index(SETTINGS[effect.name])
 
 
 @torch.no_grad()
@@ -117,7 +180,7 @@ def _row(
         wet = chain.process(half[None], chain.to_settings(controls), on, SAMPLE_RATE)
         clips.append(wet[0].mean(0)[RUN_IN : RUN_IN + CLIP_SAMPLES])
         effects.append(effect)
-        settings.append(controls[0, 0])
+        settings.append(controls[0, _knob(chain)])
     batch = torch.stack(clips)
     embedded = model.embed_clips(batch)
     found = attributes(batch[:, :MEASURED], SAMPLE_RATE)
@@ -126,6 +189,8 @@ def _row(
     return {
         "dry": embedded[0],
         "dry_attributes": measured[0],
+        "pitch_hz": fundamental_hz(batch[0]),
+        "spread_db": level_spread_db(batch[0]),
         "difference": model.compare(dry, embedded[1:]),
         "change": measured[1:] - measured[0],
         "effect": torch.tensor(effects),
