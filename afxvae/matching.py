@@ -125,7 +125,7 @@ def match(
             a list of tuples ``(recording or style, weight)``: see `match_recordings`.
         sample_rate: Of `audio`, Hz.
         reference_rate: Of `reference`, the same if omitted; styles know theirs.
-        effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates;
+        effort: ``"fast"``: the posterior mean, what was measured, or nothing; ``"normal"``: many;
             ``"high"``: the best of them refined by gradient too, see `afxvae.refinement`.
         loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS. The true peak stays
             below full scale whatever is asked for.

@@ -27,7 +27,7 @@ class Wishes:
     """How a match is to be made.
 
     Attributes:
-        effort: ``"fast"``: the posterior mean or nothing; ``"normal"``: many candidates;
+        effort: ``"fast"``: the posterior mean, what was measured, or nothing; ``"normal"``: many;
             ``"high"``: the best of them refined by gradient too.
         loudness: Of the result: ``"reference"``, ``"keep"`` or a value in LUFS.
         seed: Of the samples drawn from the posterior.

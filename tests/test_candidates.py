@@ -144,6 +144,21 @@ def test_an_equaliser_alone_may_be_what_was_done_to_the_same_source(effect: str)
     assert list(proposed(believing(eq=2.1), same_source=0.9)) == ["nothing"]  # 89 %
 
 
+@pytest.mark.parametrize("effort", ["fast", "normal"])
+def test_an_equaliser_between_recordings_of_one_source_is_measured(effort: str) -> None:
+    """It stands where the critic lets nothing pass, with other effects that were measured."""
+    model = believing(eq=2.4, overdrive=5.0)
+    assert not any(one.sure for one in proposed(model, effort=effort).values())
+    for found in ((), ("reverb",)):
+        listed = proposed(model, measured(*found), effort, same_source=0.9)
+        alone = listed["measured effects only"]
+        assert alone.sure
+        assert on(alone) == {"eq", *found}
+        assert on(listed["posterior mean"]) == {"eq", "overdrive", *found}
+        candidates = list(listed.values())
+        assert candidates[choose(candidates, 1.0)].name == alone.name
+
+
 def test_the_refiner_has_its_say() -> None:
     """A code that it moves gives another estimate."""
     model = believing(eq=5.0)
@@ -240,10 +255,12 @@ def test_the_equaliser_alone_is_tried_where_it_is_on() -> None:
     assert on(without["spectrum only"]) == {"eq"}
 
 
-def test_in_a_hurry_there_is_the_mean_or_nothing() -> None:
+def test_in_a_hurry_there_is_the_mean_or_what_was_measured_or_nothing() -> None:
     fast = proposed(believing(eq=2.4), measured("reverb"), "fast")
-    assert list(fast) == ["nothing", "posterior mean"]
+    assert list(fast) == ["nothing", "posterior mean", "measured effects only"]
     assert on(fast["posterior mean"]) == {"eq", "reverb"}
+    assert on(fast["measured effects only"]) == {"reverb"}
+    assert list(proposed(believing(compressor=6.0), effort="fast")) == ["nothing", "posterior mean"]
 
 
 # what is allowed
