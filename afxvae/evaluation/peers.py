@@ -95,7 +95,11 @@ def _ask(process: subprocess.Popen[str], paths: list[Path]) -> bool:
 
 def _forget(process: subprocess.Popen[str]) -> None:
     _process.cache_clear()
-    atexit.unregister(process.kill)
+    atexit.unregister(_end)
+    _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
 
@@ -109,5 +113,5 @@ def _process() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    atexit.register(process.kill)
+    atexit.register(_end, process)
     return process
