@@ -24,7 +24,7 @@ from .metrics import METRICS, at_matched_loudness
 if TYPE_CHECKING:
     from ..candidates import Candidate
     from ..effects import Chain
-    from ..measure import Measured
+    from ..measure import Measured, Ring
     from ..models.style_vae import AFXStyleVAE
 
 __all__ = [
@@ -187,14 +187,15 @@ def render_rows(
     dry = item.audio[:, 0, -CLIP_SAMPLES:]
     renderings, decisions = {"input": Rendering(dry, dry)}, {}
     measured: dict[str, Measured] = {}
+    ring: Ring | None = None
     if any(row in OURS and row != NETWORK_ONLY for row in rows):
         measured = measure_settings(model.chain, dry, item.reference)
+        ring = measure_ring(dry, item.reference)
     for row in rows:
         if row in OURS:
             known = {} if row == NETWORK_ONLY else measured
-            ring = None if row == NETWORK_ONLY else measure_ring(dry, item.reference)
             given = item.audio, item.reference, known, OURS[row], seed
-            decision = decide(model, *given, ring=ring)
+            decision = decide(model, *given, ring=None if row == NETWORK_ONLY else ring)
             out = render_candidates(model, item.audio, [decision.best])
             renderings[row] = Rendering(out, _levelled(out, item.reference, decision.best))
             decisions[row] = decision
