@@ -26,7 +26,7 @@ NAMED = ("brightness", "boominess", "roughness", "decay")
 _ORDER_WEIGHT, _LINE_WEIGHT, _STEER_WEIGHT = 10.0, 1.0, 4.0
 _LINE_WIDTH = 0.3
 _LEAST = 0.1  # ranks; smaller differences have no order
-_STEERED = 128  # latents of a batch that are moved
+_ORDERED, _STEERED = 256, 64  # items of a batch that are put in order, and that are moved
 _STEP = 1.2  # standard deviation of their moves
 _FARTHEST = 2.5  # ranks that a moved treatment has to reach at most
 
@@ -86,12 +86,13 @@ def axis_losses(
         generator: Draws the moves.
     """
     count = len(NAMED)
+    drawn = torch.randperm(len(mean), generator=generator)
+    some, rows = drawn[:_ORDERED], drawn[-_STEERED:]
     with torch.no_grad():
-        wanted = named_ranks(axes.surrogate, *treatment)
-    pairs = zip(mean.unbind(1), wanted.unbind(1), strict=False)
+        wanted = named_ranks(axes.surrogate, *(part[some] for part in treatment))
+    pairs = zip(mean[some].unbind(1), wanted.unbind(1), strict=False)
     order = torch.stack([attribute(z, a, least=_LEAST) for z, a in pairs]).sum()
-    line = (mean[:, :count] - wanted).square().sum(1).mean() / (2.0 * _LINE_WIDTH**2)
-    rows = torch.randperm(len(mean), generator=generator)[:_STEERED]
+    line = (mean[some, :count] - wanted).square().sum(1).mean() / (2.0 * _LINE_WIDTH**2)
     axis = torch.randint(count, (len(rows),), generator=generator)
     steps = _STEP * torch.randn(len(rows), generator=generator)
     shift = torch.zeros(len(rows), count).index_put((torch.arange(len(rows)), axis), steps)
