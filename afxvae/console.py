@@ -116,6 +116,7 @@ def match_document(matched: Matched) -> dict[str, Any]:
         "ab": [str(path) for path in matched.ab],
         "report_file": None if matched.report is None else str(matched.report),
         "candidates": match.candidates,
+        "intervals": match.intervals,
         "refinement": match.refinement,
         "alternatives": [
             {"preset": str(path), **{name: getattr(other, name) for name in _OF_ALTERNATIVES}}

@@ -13,6 +13,7 @@ from .dsp.likeness import likeness
 from .loudness import normalize_loudness
 from .measure import measure_equalizer, peel
 from .models.estimate import ESTIMATED
+from .posterior import knob_intervals
 from .proposals import Inference, propose
 from .refinement import Refined, refine
 
@@ -78,6 +79,18 @@ class Decision:
     def best(self) -> Candidate:
         """The chosen candidate."""
         return self.candidates[self.index]
+
+    def intervals(self, model: AFXStyleVAE) -> dict[str, dict[str, tuple[float, float]]]:
+        """Of knobs of what is on in the choice, see `knob_intervals`.
+
+        They are around the posterior mean, whatever became of it in the choice.
+        """
+        if self.best.is_nothing or self.best.ring is not None:
+            return {}
+        mean, chain = self.candidates[1].controls.tolist(), model.chain
+        on = dict(zip(chain.names, self.best.switches.tolist(), strict=True))
+        sure = [name for name, one in self.measured.items() if one.found]
+        return knob_intervals(chain, mean, on, sure, model.checksum)
 
     def others(self, most: int) -> list[Candidate]:
         """The best of what was not chosen and is not "nothing", by expected advantage."""

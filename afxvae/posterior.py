@@ -29,7 +29,7 @@ from .data.treatments import knob_range
 from .files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -42,6 +42,7 @@ __all__ = [
     "Knob",
     "KnobPosterior",
     "fit_spread",
+    "knob_intervals",
     "knob_posterior",
     "laplace_cdf",
     "read_spreads",
@@ -152,6 +153,37 @@ def knob_posterior(
     low, high = min(low, estimate), max(high, estimate)
     centre = min(max(shift + slope * estimate, low), high)
     return KnobPosterior(centre, low, high, spread, doubt)
+
+
+def knob_intervals(
+    chain: Chain,
+    controls: Sequence[float],
+    on: Mapping[str, bool],
+    measured: Collection[str],
+    checksum: str,
+    share: float = 0.8,
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Where knobs lie with a probability, in their units, by effect and knob of what is on.
+
+    Args:
+        chain: Has the knobs.
+        controls: Estimated positions of all.
+        on: By effect.
+        measured: Effects that were measured.
+        checksum: Of the model; other weights err in other ways, and get nothing.
+        share: The probability.
+    """
+    spreads = read_spreads()
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    if spreads.get("checksum") != checksum:
+        return found
+    for (effect, param), position in zip(chain.knobs, controls, strict=True):
+        how = HOW[effect in measured]
+        if on[effect] and f"{effect}.{param.name}" in spreads[how]:
+            ends = knob_posterior(effect, param, position, how, spreads).interval(share)
+            low, high = (float(f"{param.to_setting(end):.4g}") for end in ends)
+            found.setdefault(effect, {})[param.name] = (low, high)
+    return found
 
 
 @dataclass(frozen=True)

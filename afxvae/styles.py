@@ -13,7 +13,7 @@ what was measured over the whole recording::
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,11 @@ from .recordings import Facts, Recording
 from .types import AudioError, PathLike, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-__all__ = ["SUFFIX", "Style", "check_style_name", "is_style"]
+__all__ = ["SUFFIX", "Style", "check_style_name", "is_style", "with_mean_levels"]
 
 SUFFIX = ".style"
 """What the names of style files end in."""
@@ -165,3 +165,18 @@ def _clips(clips: Mapping[str, Tensor], mono: bool) -> tuple[Tensor, Tensor]:
         if not bool(torch.isfinite(rows).all()):
             raise ValueError(f"the clips {name} have samples that are not finite")
     return clips["mixed"], clips["mixed" if mono else "first"]
+
+
+def with_mean_levels(first: Style, others: Sequence[tuple[Style, float]]) -> Style:
+    """The first reference with loudness and width as the weighted means of all."""
+    if not others:
+        return first
+    all_of_them = [(first, 1.0), *others]
+
+    def mean(pairs: list[tuple[float, float]]) -> float:
+        return sum(level * weight for level, weight in pairs) / sum(weight for _, weight in pairs)
+
+    sides = [(one.side_db, weight) for one, weight in all_of_them]
+    stereo = [(side_db, weight) for side_db, weight in sides if side_db is not None]
+    lufs = mean([(one.lufs, weight) for one, weight in all_of_them])
+    return replace(first, lufs=lufs, side_db=mean(stereo) if stereo else None)

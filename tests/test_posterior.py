@@ -16,6 +16,7 @@ from afxvae.posterior import (
     Knob,
     KnobPosterior,
     fit_spread,
+    knob_intervals,
     knob_posterior,
     laplace_cdf,
     read_spreads,
@@ -129,3 +130,23 @@ def test_spreads_in_the_package_are_of_knobs_that_exist() -> None:
     spreads = read_spreads()
     for how in HOW:
         assert set(spreads[how]) <= set(KNOBS)
+
+
+def test_knobs_of_what_is_on_have_intervals_around_what_is_known() -> None:
+    """In units and within the range; what was measured is known better."""
+    chain, checksum = default_chain(), read_spreads()["checksum"]
+    controls = [param.to_control((param.minimum + param.maximum) / 2.0) for _, param in chain.knobs]
+    on = {name: name in ("eq", "delay") for name in chain.names}
+    estimated = knob_intervals(chain, controls, on, (), checksum)
+    measured = knob_intervals(chain, controls, on, ("delay",), checksum)
+    assert set(measured) == {"eq", "delay"}
+    for effect, knobs in measured.items():
+        params = {param.name: param for param in chain[effect].params}
+        for name, (low, high) in knobs.items():
+            assert params[name].minimum <= low <= high <= params[name].maximum
+    assert measured["eq"] == estimated["eq"]
+    low, high = measured["delay"]["time_ms"]
+    assert high < 1.1 * low
+    some = knob_intervals(chain, controls, on, ("delay",), checksum, share=0.1)["delay"]
+    assert low < some["time_ms"][0] <= some["time_ms"][1] < high
+    assert knob_intervals(chain, controls, on, (), "another") == {}
