@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAST_SELECTIVITY",
     "LEAST_SPEARMAN",
+    "Mover",
     "Responses",
     "calibrated",
     "judge_axes",
     "latent_responses",
+    "moved_responses",
     "name_axes",
     "one_hot_axes",
     "passing",
@@ -53,6 +55,8 @@ _LEAST_SLOPE = 0.15  # standard deviations for one unit of the latent, to be wor
 _TOLERANCE = 0.02  # standard deviations by which a monotone change may fall back
 
 _Treatments: TypeAlias = "tuple[Tensor, Tensor]"
+Mover: TypeAlias = "Callable[[Tensor, Tensor, list[dict[str, float]]], Tensor]"
+"""Of a latent ``(1, latent)`` and the input's embedding: latents ``(move, latent)`` after moves."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,6 @@ def _responses(
     return Responses(names, steps, torch.stack(rows))
 
 
-@torch.no_grad()
 def latent_responses(
     model: AFXStyleVAE,
     pairs: Pairs,
@@ -107,27 +110,44 @@ def latent_responses(
     steps: tuple[float, ...] = _LATENT_STEPS,
     measured: Sequence[str] | None = None,
 ) -> Responses:
+    """`moved_responses` of moves along fixed `axes`."""
+
+    def along(latent: Tensor, embedded: Tensor, moves: list[dict[str, float]]) -> Tensor:
+        rows = latent.repeat(len(moves), 1)
+        for row, move in zip(rows, moves, strict=True):
+            for name, amount in move.items():
+                row += amount * torch.tensor(axes[name])
+        return rows
+
+    return moved_responses(model, pairs, tuple(axes), along, steps, measured)
+
+
+@torch.no_grad()
+def moved_responses(
+    model: AFXStyleVAE,
+    pairs: Pairs,
+    names: tuple[str, ...],
+    mover: Mover,
+    steps: tuple[float, ...] = _LATENT_STEPS,
+    measured: Sequence[str] | None = None,
+) -> Responses:
     """Move posterior means of pairs, and now and then the prior's mean; render on the inputs.
 
     Effects are on as far as they are probable, see `expected_controls`. What is `measured` are the
-    attributes that the axes are named after, if it is not said.
+    attributes in `names`, if it is not said.
     """
-    latent_dim = int(model.config["latent_dim"])
 
     def decoded(index: int, moves: list[dict[str, float]]) -> _Treatments:
         embedded = model.embed_clips(pairs.audio[index, :, RUN_IN:])
         latent = model.encode(embedded, model.embed_clips(pairs.reference[index])).mean
         if index % _PRIOR_EVERY == _PRIOR_EVERY - 1:
             latent = torch.zeros_like(latent)
-        steps = torch.zeros(len(moves), latent_dim)
-        for row, move in enumerate(moves):
-            for name, amount in move.items():
-                steps[row] += amount * torch.tensor(axes[name])
-        estimate = model.decode(latent + steps, embedded.expand(len(moves), -1)).estimate
+        latents = mover(latent, embedded, moves)
+        estimate = model.decode(latents, embedded.expand(len(moves), -1)).estimate
         controls = expected_controls(estimate, model.chain)
         return controls, torch.ones(len(moves), len(model.chain.names), dtype=torch.bool)
 
-    return _responses(model, pairs, tuple(axes), steps, decoded, measured or tuple(axes))
+    return _responses(model, pairs, names, steps, decoded, measured or names)
 
 
 @torch.no_grad()
