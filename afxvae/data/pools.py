@@ -41,7 +41,7 @@ __all__ = [
 
 _MOST_MISSES = 50  # draws for each crop that is wanted
 _PEELED = 0.5  # share of treated clips off which delays and reverbs are taken
-_EQUALIZED = 0.25  # share of the pairs whose input went through an equaliser of its own
+_EQUALIZED = 0.5  # share of the inputs of P1 that went through an equaliser of their own
 
 
 def quantize_log_mel(log_mel: Tensor) -> Tensor:
@@ -123,8 +123,9 @@ def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[
     """Indices of inputs and references: every wet clip once as P1, then once as P2.
 
     P1 takes the other half of the same crop as input; P2 a random half of another crop of the same
-    kind, or of the same crop where there is none. A quarter of the inputs are equalised. Clips
-    stand as in `pool_clips`: dry, treated, equalised.
+    kind, or of the same crop where there is none. Half of the inputs of P1 are equalised; between
+    two voices an equaliser of the input's own can not be told from a voice. Clips stand as in
+    `pool_clips`: dry, treated, equalised.
     """
     crops = len(kind)
     crop = torch.arange(crops).view(-1, 1, 1).expand(crops, 2, treatments).flatten()
@@ -138,8 +139,8 @@ def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[
     either = torch.randint(2, crop.shape, generator=generator)
     either = torch.where(other == crop, 1 - half, either)
     audio = torch.cat([2 * crop + 1 - half, 2 * other + either])
-    equalized = torch.rand(len(audio), generator=generator) < _EQUALIZED
-    audio = audio + equalized * (2 * crops + len(wet))
+    equalized = torch.rand(len(wet), generator=generator) < _EQUALIZED
+    audio[: len(wet)] += equalized * (2 * crops + len(wet))
     return audio, torch.cat([wet, wet])
 
 
