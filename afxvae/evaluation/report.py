@@ -14,7 +14,7 @@ import torch
 from .. import __version__
 from ..data.corpus import Recording, Split, folder_corpus, load_manifest, manifest_in
 from ..files import replacing
-from ..models.estimate import ESTIMATED, unlike_default
+from ..models.estimate import unlike_default
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .items import PROTOCOLS, ItemResults, Protocol
@@ -198,19 +198,16 @@ def _embedded(model: AFXStyleVAE, folder: Path, split: str, most: int) -> Embedd
 
 
 def _latent(model: AFXStyleVAE, folder: Path, seed: int) -> dict[str, Any]:
-    """`latent_figures` of the held-out shards, with how often each effect is off."""
+    """`latent_figures` of the held-out shards."""
     from ..training.latent import latent_figures
 
     held_out = _embedded(model, folder, "valid", _LATENT_SHARDS)
     if held_out is None:
         raise UsageError(f"{folder} has no shards pool-valid-*.safetensors.")
-    on = held_out.switches.flatten(0, -2).float().mean(0)
-    off = dict(zip(model.chain.names, (1 - on).tolist(), strict=True))
     return {
         **latent_figures(model, held_out, seed),
         "latent_dim": model.config["latent_dim"],
         "crops": len(held_out.kind),
-        "always_off": {name: off[name] for name in ESTIMATED},
     }
 
 
