@@ -19,15 +19,16 @@ and reverb had been taken. The conditional VAE learned from those 29,184 clips, 
 from 23,808 others (62 pools), a third of them by effects of another make, noisy, narrow or coded
 one in ten each; the refiner from 21,920 pairs of the training recordings, and 400 steps more from
 11,600 pairs of those pools; then 1,000 and 500 steps from 103 pools, in 37 of which a quarter of
-all inputs had gone through an equaliser of their own, and 900 and 450 steps from 121 pools (20,249
-pairs), in 55 of which half of the inputs of P1 had; all with the encoder's dropout on. The verifier
-learned from the halves of 6,076 crops at such speeds, 576 of them treated. The judge learned from 3,072 pairs of
-the validation recordings and from 294 of P1 whose inputs had gone through an equaliser of their own. The
-critic learned from the candidates of 2,816 pairs under earlier weights, and then, 300 steps more,
-on 736 pairs of the validation recordings, from all settings of three switches and from the
-candidates themselves. Stage 3 of the recipe, the audio loss, was left out. A fifth leg of the
-encoder on the 62 pools was tried: its held-out losses rose after 1,000 steps, and it was not taken.
-None of the recordings is part of the weights or of the package."""
+all inputs had gone through an equaliser of their own, and 900 and 450 steps from 121 pools
+(20,249 pairs), in 55 of which half of the inputs of P1 had; all with the encoder's dropout on.
+The verifier learned from the halves of 6,076 crops at such speeds, 576 of them treated. The judge
+learned from 3,072 pairs of the validation recordings and from 294 of P1 whose inputs had gone
+through an equaliser of their own. The critic learned from the candidates of 2,816 pairs under
+earlier weights, and then, 300 steps more, on 736 pairs of the validation recordings, from all
+settings of three switches and from the candidates themselves. Stage 3 of the recipe, the audio
+loss, was left out. A fifth leg of the encoder on the 62 pools was tried: its held-out losses rose
+after 1,000 steps, and it was not taken. None of the recordings is part of the weights or of the
+package."""
 
 
 def main() -> None:
