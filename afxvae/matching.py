@@ -303,7 +303,7 @@ def _about(wishes: Wishes, alternatives: int) -> list[str]:
     if wishes.amount != 1.0:
         notes.append(f"{100.0 * wishes.amount:g} % of it applied.")
     if alternatives < wishes.alternatives:
-        why = "; effort fast weighs one candidate" if wishes.effort == "fast" else ""
+        why = "; effort fast weighs few candidates" if wishes.effort == "fast" else ""
         notes.append(f"Alternatives: {alternatives}, as no more were weighed{why}.")
     return notes
 

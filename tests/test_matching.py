@@ -254,8 +254,8 @@ def test_alternatives_that_are_not_there_are_not_made_up(
 ) -> None:
     options = {"sample_rate": SAMPLE_RATE, "effort": "fast", "alternatives": 2}
     match = bold.match(sound(1, 3.0), reference, **options)
-    assert match.alternatives == []
-    said = "Alternatives: 0, as no more were weighed; effort fast weighs one candidate."
+    assert [one.name for one in match.alternatives] == ["measured effects only"]
+    said = "Alternatives: 1, as no more were weighed; effort fast weighs few candidates."
     assert said in match.notes
     refused = timid.match(sound(1, 3.0), reference, **options)
     assert [one.name for one in refused.alternatives] == ["posterior mean"]
@@ -295,7 +295,7 @@ def test_recordings_that_cannot_be_used_are_refused(timid: AFXStyleVAE) -> None:
 def test_what_makes_no_sense_is_refused(timid: AFXStyleVAE) -> None:
     one, other = sound(1, 1.0), sound(2, 1.0)
     fails(timid, UsageError, "The reference is the input itself", one, one.clone())
-    fails(timid, UsageError, "effort is 'high'", one, other, effort="high")
+    fails(timid, UsageError, "effort is 'huge'", one, other, effort="huge")
     fails(timid, UsageError, "loudness is 'loud'", one, other, loudness="loud")
     for value in (1.0, -61.0, math.nan, math.inf):
         fails(timid, UsageError, "outside its range -60 to 0 LUFS", one, other, loudness=value)
