@@ -126,6 +126,8 @@ def test_match_json_is_one_document(
         "ab": [],
         "report_file": None,
         "candidates": [{"name": "posterior mean", "chosen": True}],
+        "intervals": {},
+        "refinement": None,
         "alternatives": [],
     }
     assert captured.err == ""
