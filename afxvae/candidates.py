@@ -139,10 +139,11 @@ def render_candidates(model: AFXStyleVAE, audio: Tensor, candidates: list[Candid
     batch = audio.expand(len(candidates), -1, -1)
     out = model.render(batch, controls.to(audio.device), switches.to(audio.device))
     out = out[:, 0, -CLIP_SAMPLES:]
-    for place, candidate in enumerate(candidates):
-        if candidate.ring is not None:
-            out = out.index_copy(0, torch.tensor([place]), candidate.ring.process(out[place][None]))
-    return out
+    if all(candidate.ring is None for candidate in candidates):
+        return out
+    through = [sound if c.ring is None else c.ring.process(sound)
+               for c, sound in zip(candidates, out.split(1), strict=True)]  # fmt: skip
+    return torch.cat(through)
 
 
 def judge(

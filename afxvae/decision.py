@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
-__all__ = ["Decision", "decide", "infer", "levelled"]
+__all__ = ["RING_ONLY", "Decision", "decide", "infer", "levelled"]
 
 _CRITIC_CLIPS = {"fast": 1, "normal": 2, "high": 4}
 _REFINED_CLIPS = 2
 RING_ONLY = "ring modulator only"
+"""Name of the candidate."""
 _CAUTION = 2.0
 """Doubts of the critic that are taken off its expectations where the reference is of another voice
 or instrument: on validation recordings, a third as many come out worse, and as much is gained."""

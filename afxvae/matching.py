@@ -207,7 +207,8 @@ def match_recordings(
         wishes: How; the defaults if omitted.
         since: When the work began, by `time.perf_counter`; now if omitted.
     """
-    since, wishes = since or time.perf_counter(), wishes or Wishes()
+    since = time.perf_counter() if since is None else since
+    wishes = wishes or Wishes()
     device = next(model.parameters()).device
     clips, own = (part.to(device) for part in source.clips())
     theirs, first = reference.mixed.to(device), reference.first.to(device)

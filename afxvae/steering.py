@@ -145,6 +145,8 @@ def steer(
     def measured(sizes: Mapping[str, float]) -> Tensor:
         controls, switches = (part.to(clips.device).expand(len(clips), -1) for part in moved(sizes))
         rendered = model.render(clips, controls, switches)[:, 0, -CLIP_SAMPLES:]
+        if candidate.ring is not None:
+            rendered = candidate.ring.process(rendered)
         return measure_axes(rendered.cpu(), names).mean(0) / spreads
 
     sizes = dict.fromkeys(names, 0.0)

@@ -15,6 +15,7 @@ from afxvae.evaluation.metrics import mr_stft
 from afxvae.loudness import loudness_lufs, normalize_loudness
 from afxvae.matching import Match
 from afxvae.models.estimate import ESTIMATED
+from afxvae.models.style_vae import AFXStyleVAE
 from tests.sounds import sound, untrained
 
 CHAIN = default_chain()
@@ -90,22 +91,15 @@ def test_more_of_a_treatment_is_further_from_the_input_until_it_is_whole() -> No
 
 
 @pytest.fixture(scope="module")
-def by_amount() -> dict[float, Match]:
-    """Of a model that is sure of equaliser, compressor and drive; no knob stands at an end."""
-    model = untrained(expectation=1.0)
-    last = model.vae.head.last
-    knobs = len(last.bias) - len(ESTIMATED)
-    generator = torch.Generator().manual_seed(1)
-    torch.nn.init.zeros_(last.weight)
-    last.bias.data[:knobs] = 1.5 * torch.rand(knobs, generator=generator) - 0.75
-    last.bias.data[knobs:] = 9.0
+def by_amount(bold: AFXStyleVAE) -> dict[float, Match]:
+    """Of a model that takes the posterior mean."""
     options = {
         "sample_rate": SAMPLE_RATE,
         "effort": "fast",
         "only": "eq,compressor,overdrive,width",
     }
-    found = {a: model.match(audio(), style(), amount=a, **options) for a in AMOUNTS}
-    return found | {PLAIN: model.match(audio(), style(), **options)}
+    found = {a: bold.match(audio(), style(), amount=a, **options) for a in AMOUNTS}
+    return found | {PLAIN: bold.match(audio(), style(), **options)}
 
 
 def audio() -> torch.Tensor:

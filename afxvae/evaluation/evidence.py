@@ -48,7 +48,7 @@ def gather(model: AFXStyleVAE, item: Item, decision: Decision, known: dict[int, 
     distances = dict(known)
     for index in set(chosen) - set(distances):
         distances[index] = _distance(model, item, decision, index)
-    idle = [not any(_on(model.chain, one.switches)) for one in decision.candidates]
+    idle = [one.is_nothing for one in decision.candidates]
     best = decision.best
     return Evidence(
         dict(zip(ESTIMATED, torch.sigmoid(logits).tolist(), strict=True)),

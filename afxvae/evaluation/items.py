@@ -47,6 +47,7 @@ class Verdict:
         switches: By effect, whether it is on in the end; width and gain are not estimated.
         likely: By effect, whether the posterior mean gives it more than even odds.
         errors: Of the settings, see `afxvae.evaluation.settings`; none without a treatment.
+        left_alone: Whether nothing was done, apart from the level.
         evidence: Of the last row of the model, on items with a random treatment.
     """
 
@@ -54,12 +55,8 @@ class Verdict:
     switches: dict[str, bool]
     likely: dict[str, bool]
     errors: dict[str, SettingsError]
+    left_alone: bool
     evidence: Evidence | None = None
-
-    @property
-    def left_alone(self) -> bool:
-        """Whether nothing was done, apart from the level."""
-        return not any(self.switches.values())
 
 
 @dataclass(frozen=True)

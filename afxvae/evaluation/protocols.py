@@ -209,6 +209,7 @@ class _Bench:
                 (item.controls, item.switches),
                 self.constant,
             ),
+            best.is_nothing,
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..files import replacing
 from .needs import check_matplotlib
+from .paper import GREY, as_bytes, paper, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,6 @@ _COLOURS = {
     "reverb": "#0f766e",
 }
 _PROTOCOLS = {"P1": "#2b6cb0", "P2": "#c05621"}
-_GREY = "0.55"
 _TITLES = {"P1": "P1, same recording", "P2": "P2, other recording"}
 
 
@@ -52,40 +52,26 @@ def draw_proofs(proofs: Mapping[str, Any], folder: Path) -> list[Path]:
     for name, figure in drawn.items():
         paths.append(folder / f"{name}.png")
         with replacing(paths[-1]) as unfinished:
-            figure.savefig(unfinished, format="png", dpi=110)
+            unfinished.write_bytes(as_bytes(figure, "png"))
     return paths
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
 
 
 def _each(
     proofs: Mapping[str, Any], size: tuple[float, float], draw: Callable[[Axes, Any], None]
 ) -> Figure:
     """One panel for each protocol."""
-    figure = _figure(size[0] * len(proofs), size[1])
+    figure = paper(size[0] * len(proofs), size[1])
     for place, (name, proof) in enumerate(proofs.items()):
         axes = figure.add_subplot(1, len(proofs), place + 1)
         draw(axes, proof)
         axes.set_title(f"{_TITLES.get(name, name)} ({proof['items']} items)")
-        _tidy(axes)
+        tidy(axes)
     return figure
 
 
 def _switches_figure(proofs: Mapping[str, Any]) -> Figure:
     def draw(axes: Axes, proof: Mapping[str, Any]) -> None:
-        axes.plot((0, 1), (0, 1), color=_GREY, lw=1, ls="--")
+        axes.plot((0, 1), (0, 1), color=GREY, lw=1, ls="--")
         for name, colour in _COLOURS.items():
             found = proof["switches"][name]
             x, y, n = (
@@ -111,10 +97,10 @@ def _switches_figure(proofs: Mapping[str, Any]) -> Figure:
 
 
 def _gate_figure(proofs: Mapping[str, Any]) -> Figure:
-    figure = _figure(11.0, 4.4)
+    figure = paper(11.0, 4.4)
     left, right = (figure.add_subplot(1, 2, place) for place in (1, 2))
     for name, proof in proofs.items():
-        colour, rows = _PROTOCOLS.get(name, _GREY), proof["gate"]
+        colour, rows = _PROTOCOLS.get(name, GREY), proof["gate"]
         alone = [100 * row["left_alone"] for row in rows]
         now = next(row for row in rows if row["shift"] == 0)
         for axes, values, key, scale in (
@@ -132,20 +118,20 @@ def _gate_figure(proofs: Mapping[str, Any]) -> Figure:
     for axes in (left, right):
         axes.plot([], [], "o", color="k", ms=10, mfc="white", mew=2.5, ls="", label="as released")
         axes.legend(frameon=False)
-        _tidy(axes)
+        tidy(axes)
     return figure
 
 
 def _settings_figure(proofs: Mapping[str, Any]) -> Figure:
     names = list(next(iter(proofs.values()))["settings"])
-    figure = _figure(3.4 * len(names), 3.8)
+    figure = paper(3.4 * len(names), 3.8)
     for place, name in enumerate(names):
         axes = figure.add_subplot(1, len(names), place + 1)
         for protocol, proof in proofs.items():
             found = proof["settings"][name]
             if not found["items"]:
                 continue
-            colour = _PROTOCOLS.get(protocol, _GREY)
+            colour = _PROTOCOLS.get(protocol, GREY)
             shares = 100 * np.array(found["shares"])
             label = f"{protocol}, {found['items']} items"
             axes.plot(found["found"], shares, color=colour, lw=2, label=label)
@@ -156,7 +142,7 @@ def _settings_figure(proofs: Mapping[str, Any]) -> Figure:
         if not place:
             axes.set_ylabel("% of items with the effect")
             axes.plot([], [], color="k", lw=1.2, ls=":", label="knowing nothing")
-        _tidy(axes)
+        tidy(axes)
         if not axes.get_legend_handles_labels()[1]:
             continue
         if name == "delay_time_ms":
@@ -184,7 +170,7 @@ def _knobs_figure(proof: Mapping[str, Any], name: str) -> Figure:
     """Histograms of the truth's place, and each knob's curve less the uniform one."""
     effects = [effect for effect in _COLOURS
                if any(knob["effect"] == effect for knob in proof["knobs"].values())]  # fmt: skip
-    figure = _figure(2.6 * max(len(effects), 2), 5.6)
+    figure = paper(2.6 * max(len(effects), 2), 5.6)
     for place, effect in enumerate(effects):
         own = {k: v for k, v in proof["knobs"].items() if v["effect"] == effect}
         upper = figure.add_subplot(2, len(effects), place + 1)
@@ -198,8 +184,8 @@ def _knobs_figure(proof: Mapping[str, Any], name: str) -> Figure:
             upper.set_ylabel("share of truths")
             lower.set_ylabel("cumulative share − place")
             upper.legend(frameon=False, fontsize=8)
-        _tidy(upper)
-        _tidy(lower)
+        tidy(upper)
+        tidy(lower)
     figure.suptitle(f"Where the truth lies in each knob's distribution: {_TITLES.get(name, name)}")
     return figure
 

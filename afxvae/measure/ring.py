@@ -29,7 +29,7 @@ _LOWEST_LINE_HZ = 20.0
 _LEAST_LINE = 0.33  # of a square's spectrum against its mean; a full product has one half
 _UNEXPLAINED = 0.03  # of lines, squared, by which a carrier may be less likely than another
 _MOST_TONE = 0.08  # share of a recording's power in its strongest bins: more is a tone
-_MIXES = torch.linspace(0.2, 1.0, 33)
+_LEAST_MIX, _MIXES = 0.2, 33  # the least that is looked for, and how many up to 1
 _LOBE = 3  # bins on either side that belong to a line
 _BANDS = 64
 
@@ -75,6 +75,7 @@ def measure_ring(audio: Tensor, reference: Tensor) -> Ring:
         audio: Clips of the input ``(clip, 131072)``, mono at 24 kHz.
         reference: Clips of the reference, the same.
     """
+    audio, reference = audio.cpu(), reference.cpu()
     theirs, mine = _lines(reference), _lines(audio)
     place = int(theirs.argmax())
     line = float(theirs[place])
@@ -135,19 +136,20 @@ def _mixed(lines: Tensor, carrier_hz: float, line_hz: float) -> tuple[float, flo
     Returns:
         The squared error of these lines, the carrier and the mix.
     """
-    level = (1.0 - _MIXES).square() + _MIXES.square() / 2.0
-    once, twice = _MIXES * (1.0 - _MIXES) / level, _MIXES.square() / 4.0 / level
-    error = torch.zeros_like(_MIXES)
+    mixes = torch.linspace(_LEAST_MIX, 1.0, _MIXES)
+    level = (1.0 - mixes).square() + mixes.square() / 2.0
+    once, twice = mixes * (1.0 - mixes) / level, mixes.square() / 4.0 / level
+    error = torch.zeros_like(mixes)
     for place_hz in {_folded(hz) for hz in (line_hz / 2.0, line_hz, 2.0 * line_hz, carrier_hz)}:
         place = round(place_hz * 2.0 * (len(lines) - 1) / SAMPLE_RATE)
         seen = float(lines[max(0, place - _LOBE) : place + _LOBE + 1].max())
-        expected = torch.zeros_like(_MIXES)
+        expected = torch.zeros_like(mixes)
         for hz, height in ((carrier_hz, once), (2.0 * carrier_hz, twice)):
             if abs(_folded(hz) - place_hz) < 1.0:
                 expected = expected + height
         error += (expected - seen).square()
     best = int(error.argmin())
-    return float(error[best]), carrier_hz, float(_MIXES[best])
+    return float(error[best]), carrier_hz, float(mixes[best])
 
 
 def _folded(hz: float) -> float:

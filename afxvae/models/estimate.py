@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ESTIMATED",
-    "LEAST_DB",
     "Estimate",
     "TreatmentHead",
     "Wanted",
     "estimated_columns",
     "expected_controls",
+    "is_equalizer",
+    "losses_of",
     "treatment_losses",
     "unlike_default",
 ]
@@ -49,8 +50,7 @@ _KNOB_WEIGHTS: dict[str, dict[str, float]] = {
 _STARTS = {"low_cut_hz": 0.2, "high_cut_hz": 0.75}  # half closed: an open cut has no slope
 _MIX_WEIGHTS = {"chorus": 1.0, "delay": 4.0, "reverb": 4.0}
 _DRIVE_SCALE_DB = 20.0
-LEAST_DB = 0.3
-"""Mean size of a curve that is an equaliser."""
+_LEAST_DB = 0.3  # mean size of a curve that is an equaliser
 _CURVE_SCALE_DB = {"eq": 1.5, "compressor": 3.0, "overdrive": 2.0}
 
 
@@ -141,6 +141,11 @@ def unlike_default(before: Tensor, chain: Chain) -> Tensor:
     return (before != chain.default_controls()[chain.knobs_of("eq")].to(before)).any(1)
 
 
+def is_equalizer(curve_db: Tensor) -> Tensor:
+    """Whether curves ``(batch, band)`` are more than a matter of level, ``(batch,)``."""
+    return (curve_db - curve_db.mean(1, keepdim=True)).abs().mean(1) > _LEAST_DB
+
+
 class Wanted:
     """What an estimate should be.
 
@@ -172,9 +177,8 @@ class Wanted:
         own = controls.clone()
         own[:, chain.knobs_of("eq")] = before
         curve = self.curves["eq"] - given.unsqueeze(1) * _curve("eq", chain.to_settings(own)["eq"])
-        bent = (curve - curve.mean(1, keepdim=True)).abs().mean(1) > LEAST_DB
         self.curves["eq"] = curve
-        self.on["eq"] = torch.where(given, bent.to(on), self.on["eq"])
+        self.on["eq"] = torch.where(given, is_equalizer(curve).to(on), self.on["eq"])
         self.knobs["eq"] = self.knobs["eq"] * ~given
 
     @property
@@ -199,9 +203,12 @@ def treatment_losses(
         chain: Of the treatments.
         before: See `Wanted`.
     """
-    guess = chain.to_settings(estimate.controls)
-    wanted = Wanted(controls, switches, chain, before)
-    true = wanted.settings
+    return losses_of(estimate, Wanted(controls, switches, chain, before), chain)
+
+
+def losses_of(estimate: Estimate, wanted: Wanted, chain: Chain) -> dict[str, Tensor]:
+    """`treatment_losses` of what is wanted."""
+    guess, true = chain.to_settings(estimate.controls), wanted.settings
     on = wanted.switches
     entropy = nn.functional.binary_cross_entropy_with_logits(estimate.logits, on, reduction="none")
     losses = {"switches": entropy.sum(1)}

@@ -20,7 +20,14 @@ from ..data.treatments import random_treatments
 from ..dsp.features import Features
 from ..dsp.likeness import FILTERS, LOUD, SOFT
 from ..measure.equalizer import eq_bands_db, measure_equalizer
-from ..models.estimate import ESTIMATED, LEAST_DB, Wanted, treatment_losses, unlike_default
+from ..models.estimate import (
+    ESTIMATED,
+    Wanted,
+    is_equalizer,
+    losses_of,
+    treatment_losses,
+    unlike_default,
+)
 from ..models.refiner import gated
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
 
@@ -201,7 +208,7 @@ def train_refiner(
 
 @torch.no_grad()
 def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
-    """What `fit_judge` takes of each pair.
+    """What `train_judge` takes of each pair.
 
     Evidence, the probability of one source, the refined log odds, whether there is an equaliser,
     and the fitted, the refined and the true curve, which is the difference of two where the input
@@ -214,8 +221,7 @@ def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     true = eq_bands_db(effect, pairs.controls[:, knobs]) * on.unsqueeze(1)
     given = unlike_default(pairs.before, model.chain)
     true = true - eq_bands_db(effect, pairs.before) * given.unsqueeze(1)
-    bent = (true - true.mean(1, keepdim=True)).abs().mean(1) > LEAST_DB
-    on = torch.where(given, bent, on).float()
+    on = torch.where(given, is_equalizer(true), on).float()
     fitted = torch.stack([fit.curve_db for fit in fits])
     return evidence, pairs.same_source, estimate.logits[:, _EQ], on, fitted, curve, true
 
@@ -272,9 +278,8 @@ def train_judge(
 
 def _loss(estimate: Estimate, pairs: Comparisons, known: Tensor, chain: Chain) -> Tensor:
     """The equaliser's of all pairs, everything else of those whose code is known."""
-    truth = pairs.controls, pairs.switches, chain, pairs.before
-    losses = treatment_losses(estimate, *truth)
-    on = Wanted(*truth).switches
+    wanted = Wanted(pairs.controls, pairs.switches, chain, pairs.before)
+    losses, on = losses_of(estimate, wanted, chain), wanted.switches
     entropy = nn.functional.binary_cross_entropy_with_logits(estimate.logits, on, reduction="none")
     others = losses["switches"] - entropy[:, _EQ]
     others = others + sum(v for name, v in losses.items() if name not in ("eq", "switches"))
