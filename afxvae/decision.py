@@ -195,7 +195,7 @@ def infer(
     alike = likeness(*frames)
     fitted = measure_equalizer(model.chain["eq"], alike[0].cpu())
     same = model.same_source(heard.log_mel, theirs.log_mel)
-    return Inference(bare, posterior, alike, fitted, same)
+    return Inference(bare, posterior, alike, fitted, same, style)
 
 
 def _caution(inferred: Inference) -> float:

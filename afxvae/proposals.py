@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inference", "fit_eq", "propose", "with_measured"]
 
-_ON_ABOVE = {"eq": 0.9, "compressor": 0.9, "overdrive": 0.6}
+_ON_ABOVE = {"eq": 0.85, "compressor": 0.9, "overdrive": 0.6}
 """Probabilities above which an effect is on, else even odds; at these switching it on pays on
 validation recordings."""
 _NOTHING = 0.01
@@ -58,6 +58,7 @@ class Inference:
         likeness: Of input and reference, where they sound alike ``(1, N_LIKENESS)``.
         fitted: The equaliser that lies between those moments.
         same_source: Probability that both are of one voice or instrument.
+        style: Embedding ``(1, embedding)`` of the reference, as it was made out.
     """
 
     bare: Tensor
@@ -65,6 +66,15 @@ class Inference:
     likeness: Tensor
     fitted: EqualizerFit
     same_source: float
+    style: Tensor
+
+    def refine(self, model: AFXStyleVAE, latent: Tensor, embedded: Tensor) -> Estimate:
+        """Treatment of a latent ``(1, latent)``, by all that is known of the pair.
+
+        `embedded` is the style embedding of the input ``(1, embedding)``.
+        """
+        alike = (self.likeness, self.fitted, self.same_source)
+        return model.refine(latent, embedded, *alike, self.style)
 
 
 def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
@@ -183,11 +193,7 @@ def propose(
     sure = {effect: effect in measured and measured[effect].found for effect in MEASURED}
     on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _ON_ABOVE
 
-    def refined(latent: Tensor) -> Estimate:
-        alike = (inferred.likeness, inferred.fitted, inferred.same_source)
-        return model.refine(latent, embedded, *alike)
-
-    estimate = refined(posterior.mean)
+    estimate = inferred.refine(model, posterior.mean, embedded)
     controls, logits = with_measured(model, estimate, measured)
     likely = torch.sigmoid(logits)
     certain = torch.tensor([float(sure[effect]) for effect in MEASURED])
@@ -221,7 +227,7 @@ def propose(
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
     for index in range(_SAMPLES[effort]):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
-        drawn = with_measured(model, refined(latent), measured)
+        drawn = with_measured(model, inferred.refine(model, latent, embedded), measured)
         found.append(
             _from_estimate(
                 model, f"posterior sample {index + 1}", drawn, on_above, inferred.same_source

@@ -65,7 +65,9 @@ def proposed(
     generator = torch.Generator().manual_seed(0)
     eq = CHAIN["eq"].params
     flat = EqualizerFit(torch.full((len(eq),), 0.5), torch.zeros(80), torch.zeros(FIT_FIGURES))
-    inferred = Inference(noise(2), posterior, torch.zeros(1, N_LIKENESS), flat, same_source)
+    inferred = Inference(
+        noise(2), posterior, torch.zeros(1, N_LIKENESS), flat, same_source, embedded
+    )
     may = None if allowed is None else torch.tensor([name in allowed for name in CHAIN.names])
     listed = propose(model, inferred, embedded, noise(1), found, generator, effort, may)
     names = [candidate.name for candidate in listed]

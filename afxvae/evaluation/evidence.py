@@ -19,7 +19,6 @@ from .settings import switched_on
 if TYPE_CHECKING:
     from ..decision import Decision
     from ..effects import Chain
-    from ..measure import EqualizerFit
     from ..models.style_vae import AFXStyleVAE
     from .rows import Item
 
@@ -41,8 +40,8 @@ def gather(model: AFXStyleVAE, item: Item, decision: Decision, known: dict[int, 
         decision: What it decided.
         known: Distances to the truth at matched loudness, of some candidates by their index.
     """
-    measured, alike = decision.measured, _alike(decision)
-    estimate = model.refine(decision.posterior.mean, decision.embedded, *alike)
+    measured, inferred = decision.measured, decision.inferred
+    estimate = inferred.refine(model, decision.posterior.mean, decision.embedded)
     controls, logits = with_measured(model, estimate, measured)
     chosen = [moved(decision, float(model.critic.margin), shift) for shift in SHIFTS]
     distances = dict(known)
@@ -87,11 +86,6 @@ def knobs_that_matter(chain: Chain, effect: str, controls: Tensor) -> list[int]:
     return found
 
 
-def _alike(decision: Decision) -> tuple[Tensor, EqualizerFit, float]:
-    inferred = decision.inferred
-    return inferred.likeness, inferred.fitted, inferred.same_source
-
-
 def _on(chain: Chain, switches: Tensor) -> list[bool]:
     return list(switched_on(chain, switches).values())
 
@@ -131,9 +125,10 @@ def _knobs(model: AFXStyleVAE, item: Item, decision: Decision, controls: Tensor)
 
 def _samples(model: AFXStyleVAE, decision: Decision) -> Tensor:
     """Controls ``(sample, control)`` of samples of the latent's posterior."""
-    generator, alike = torch.Generator().manual_seed(0), _alike(decision)
+    generator = torch.Generator().manual_seed(0)
     drawn = []
     for _ in range(SAMPLES):
         latent = decision.posterior.sample(generator)
-        drawn.append(model.refine(latent, decision.embedded, *alike).controls[0].cpu())
+        estimate = decision.inferred.refine(model, latent, decision.embedded)
+        drawn.append(estimate.controls[0].cpu())
     return torch.stack(drawn)

@@ -13,13 +13,17 @@ import torch
 from torch import nn
 
 from ..dsp.likeness import FILTERS, N_LIKENESS
-from ..measure.equalizer import FIT_FIGURES
+from ..measure.equalizer import FIT_FIGURES, eq_bands_db
 from .encoder import Residual
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Judge", "Refiner", "gated"]
+    from ..measure.equalizer import EqualizerFit
+    from .estimate import Estimate
+    from .style_vae import AFXStyleVAE
+
+__all__ = ["Judge", "Refiner", "gated", "weigh_fits"]
 
 _CLIP = 5.0  # standardised inputs are kept within this many deviations
 _FILTER_SCALE_DB = 6.0
@@ -153,3 +157,26 @@ def gated(judged: tuple[Tensor, Tensor], same_source: Tensor) -> tuple[Tensor, T
 def _branch(size: int, width: int, blocks: int) -> nn.Sequential:
     inner = [Residual(width, width, _DROPOUT) for _ in range(blocks)]
     return nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(size, width), nn.SiLU(), *inner)
+
+
+def weigh_fits(
+    model: AFXStyleVAE, code: Tensor, likeness: Tensor, fits: list[EqualizerFit]
+) -> tuple[Estimate, Tensor, Tensor]:
+    """Refine codes, and put together what the judge has to see of fitted equalisers.
+
+    Args:
+        model: Has refiner and decoder.
+        code: See `TreatmentVAE.code`, ``(batch, code)``.
+        likeness: ``(batch, N_LIKENESS)``.
+        fits: The equaliser fitted to each.
+
+    Returns:
+        The refined estimate, the curve of its equaliser ``(batch, 80)``, and the evidence.
+    """
+    refined, plain = model.vae.head(model.refiner(code, likeness)), model.vae.head(code)
+    effect, knobs = model.chain["eq"], model.chain.knobs_of("eq")
+    own, other = (eq_bands_db(effect, e.controls[:, knobs].cpu()) for e in (refined, plain))
+    fitted = torch.stack([fit.curve_db for fit in fits])
+    figures = torch.stack([fit.figures for fit in fits])
+    logits = (refined.logits.cpu(), plain.logits.cpu())
+    return refined, own, Judge.evidence(figures, (fitted, own, other), logits)

@@ -27,7 +27,7 @@ from ..types import WeightsError
 from .axes import check_axes
 from .encoder import Comparator, Encoder
 from .estimate import ESTIMATED, Estimate
-from .refiner import Judge, Refiner, gated
+from .refiner import Judge, Refiner, gated, weigh_fits
 from .storage import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -39,6 +39,7 @@ from .storage import (
     resolve_folder,
     weights_checksum,
 )
+from .typical import TypicalSources, share_of_typical
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
 from .verifier import Verifier
 
@@ -55,7 +56,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AFXStyleVAE"]
 
-_LEAST_SHARE = 0.02  # of a fitted equaliser, to be worth a blend
+_LEAST_SHARE = 0.02  # of another equaliser than the estimated one, to be worth a blend
+_EQ = ESTIMATED.index("eq")
 
 
 class AFXStyleVAE(
@@ -75,6 +77,7 @@ class AFXStyleVAE(
         chain: The chain's declaration as stored with the weights; it must equal this version's.
         name: What the model calls itself in presets.
         axes: Named axes of the latent, see `afxvae.models.axes`.
+        kinds: Number of kinds of recordings whose averages are known, see `TypicalSources`.
 
     Raises:
         WeightsError: `chain` has other Params than this version of the package, or `axes` are none.
@@ -89,6 +92,7 @@ class AFXStyleVAE(
         chain: list[dict[str, Any]] | None = None,
         name: str = "afxvae-base",
         axes: Axes | None = None,
+        kinds: int = 12,
     ) -> None:
         super().__init__()
         self.chain: Chain = default_chain()
@@ -100,6 +104,7 @@ class AFXStyleVAE(
             "embedding_dim": embedding_dim,
             "difference_dim": difference_dim,
             "latent_dim": latent_dim,
+            "kinds": kinds,
             "axes": check_axes(axes, latent_dim),
             "chain": self.chain.to_dict(),
         }
@@ -109,6 +114,7 @@ class AFXStyleVAE(
         knobs = len(self.chain.knobs) + len(self.chain.effects) + EVIDENCE
         self.refiner = Refiner(self.vae.code_dim)
         self.judge = Judge()
+        self.typical = TypicalSources(kinds, embedding_dim)
         self.verifier = Verifier()
         self.critic = Critic(difference_dim, knobs)
 
@@ -175,6 +181,7 @@ class AFXStyleVAE(
         likeness: Tensor,
         fitted: EqualizerFit,
         same_source: float,
+        reference: Tensor | None = None,
     ) -> Estimate:
         """Treatment of a latent, corrected by moments that sound alike; of one pair.
 
@@ -184,17 +191,27 @@ class AFXStyleVAE(
             likeness: See `afxvae.dsp.likeness.likeness`, ``(1, N_LIKENESS)``.
             fitted: The equaliser that `measure_equalizer` fitted to it.
             same_source: See `same_source`.
+            reference: Its embedding ``(1, embedding)``. If given, and of another source, the
+                equaliser is half of what it is between a typical recording and the reference.
         """
         code = self.vae.code(latent, audio)
-        refined, own, evidence = self.weigh_fits(code, likeness, [fitted])
+        refined, own, evidence = weigh_fits(self, code, likeness, [fitted])
         same = torch.tensor([same_source]).to(code)
         odds, shares = (part.cpu() for part in gated(self.judge(evidence.to(code)), same))
         controls, likely = refined.controls.clone(), refined.logits.clone()
-        if float(shares[0, 0]) > _LEAST_SHARE:
-            mixed = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
-            blended = blend(self.chain["eq"], mixed, fitted.controls)
+        curve = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
+        logit = float(likely[0, _EQ]) + float(odds[0])
+        typical = share_of_typical(same_source) if self.typical.known else 0.0
+        if reference is not None and typical:
+            stand_in = self.typical.nearest(audio)
+            other = self.decode(self.encode(stand_in, reference).mean, stand_in).estimate
+            knobs = other.controls[:, self.chain.knobs_of("eq")].cpu()
+            curve = torch.lerp(curve, eq_bands_db(self.chain["eq"], knobs)[0], typical)
+            logit += typical * (float(other.logits[0, _EQ]) - logit)
+        if max(float(shares[0, 0]), typical) > _LEAST_SHARE:
+            blended = blend(self.chain["eq"], curve, fitted.controls)
             controls[0, self.chain.knobs_of("eq")] = blended.to(controls)
-        likely[0, ESTIMATED.index("eq")] += float(odds[0])
+        likely[0, _EQ] = logit
         return Estimate(controls, likely)
 
     @torch.no_grad()
@@ -206,27 +223,6 @@ class AFXStyleVAE(
         one, other = (self.verifier(clips).mean(0) for clips in (mine, theirs))
         similarity = nn.functional.cosine_similarity(one, other, dim=0)
         return float(torch.sigmoid(self.verifier.log_odds(similarity)))
-
-    def weigh_fits(
-        self, code: Tensor, likeness: Tensor, fits: list[EqualizerFit]
-    ) -> tuple[Estimate, Tensor, Tensor]:
-        """Refine codes, and put together what the judge has to see of fitted equalisers.
-
-        Args:
-            code: See `TreatmentVAE.code`, ``(batch, code)``.
-            likeness: ``(batch, N_LIKENESS)``.
-            fits: The equaliser fitted to each.
-
-        Returns:
-            The refined estimate, the curve of its equaliser ``(batch, 80)``, and the evidence.
-        """
-        refined, plain = self.vae.head(self.refiner(code, likeness)), self.vae.head(code)
-        effect, knobs = self.chain["eq"], self.chain.knobs_of("eq")
-        own, other = (eq_bands_db(effect, e.controls[:, knobs].cpu()) for e in (refined, plain))
-        fitted = torch.stack([fit.curve_db for fit in fits])
-        figures = torch.stack([fit.figures for fit in fits])
-        logits = (refined.logits.cpu(), plain.logits.cpu())
-        return refined, own, self.judge.evidence(figures, (fitted, own, other), logits)
 
     def render(
         self, audio: Tensor, controls: Tensor, switches: Tensor, sample_rate: int = SAMPLE_RATE
@@ -328,7 +324,7 @@ class AFXStyleVAE(
         config, state = read_config(folder), read_state(folder)
         try:
             stored, chain = str(config["sha256"]), config["chain"]
-            keys = ("statistics", "embedding_dim", "difference_dim", "latent_dim")
+            keys = ("statistics", "embedding_dim", "difference_dim", "latent_dim", "kinds")
             known: dict[str, Any] = {key: int(config[key]) for key in keys}
             known |= {"name": str(config["name"]), "axes": config.get("axes")}
         except KeyError as error:

@@ -1,4 +1,4 @@
-"""A regulariser of the latent by distances between treatments, for stage 2."""
+"""Regularisers of the latent by what treatments have in common, for stage 2."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..regularizers import REGULARIZERS
+from ..regularizers import REGULARIZERS, class_prior
 from ..types import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
+    from ..models.vae import Posterior
 
-__all__ = ["DistanceTerm", "strength", "treatment_distances"]
+__all__ = [
+    "ClassPrior",
+    "DistanceTerm",
+    "Regularizer",
+    "regularizer_named",
+    "strength",
+    "treatment_distances",
+]
 
 _DEVIATION = 0.2  # of a target distance, as a share of it
+_CLASS_PRIOR = "class prior"
 _FROM, _AT = 0.5, 0.6  # shares of the training between which it comes to count
 
 
@@ -64,7 +73,7 @@ class DistanceTerm:
 
     def __init__(self, name: str, weight: float) -> None:
         if name not in REGULARIZERS:
-            known = ", ".join(REGULARIZERS)
+            known = ", ".join((*REGULARIZERS, _CLASS_PRIOR))
             raise UsageError(f"There is no regularizer {name!r}; there are {known}.")
         if weight < 0.0:
             raise UsageError(f"The weight of a regularizer is {weight:g}; it must be at least 0.")
@@ -93,3 +102,56 @@ class DistanceTerm:
         targets = treatment_distances(chain, *treatment)
         term = REGULARIZERS[self.name](mean, targets, _DEVIATION * targets, generator)
         return {self.name: self.weight * term}
+
+
+class ClassPrior:
+    """A prior of its own for each set of effects, in place of the common one: see `class_prior`.
+
+    Classes stand at the corners of a cube around the origin, one of the latent's last dimensions
+    an effect, so that their squared distance is proportional to the number of effects that only
+    one of them has.
+
+    Args:
+        edge: Of the cube. A posterior that is certain of its class is half of it from the origin
+            in each of these dimensions; at 2 the classes together have the common prior's
+            variance.
+        share: How far the common prior gives way, 0 to 1.
+
+    Raises:
+        UsageError: The edge is negative.
+    """
+
+    def __init__(self, edge: float, share: float = 1.0) -> None:
+        if edge < 0.0:
+            raise UsageError(f"The weight of a regularizer is {edge:g}; it must be at least 0.")
+        self.edge, self.share = edge, share
+
+    def at(self, progress: float) -> ClassPrior | None:
+        """As it counts at a share of the training, see `strength`; None while it is off."""
+        share = strength(progress)
+        return ClassPrior(self.edge, share) if share > 0.0 else None
+
+    def divergence(self, posterior: Posterior, common: Tensor, switches: Tensor) -> Tensor:
+        """What stands in place of the divergence from the common prior, ``(batch, latent)``.
+
+        Args:
+            posterior: Over the latent.
+            common: Its divergence from the common prior, ``(batch, latent)``.
+            switches: True ones ``(batch, effect)``.
+        """
+        places = torch.zeros_like(posterior.mean)
+        places[:, -switches.shape[1] :] = self.edge * (switches.float() - 0.5)
+        own = class_prior(posterior.mean, posterior.log_var, places, 1.0)
+        return common.lerp(own, self.share)
+
+
+Regularizer = DistanceTerm | ClassPrior
+
+
+def regularizer_named(name: str, weight: float) -> Regularizer:
+    """A regulariser by the name it has in recipes, with its weight there.
+
+    Raises:
+        UsageError: There is none of that name, or the weight is negative.
+    """
+    return ClassPrior(weight) if name == _CLASS_PRIOR else DistanceTerm(name, weight)

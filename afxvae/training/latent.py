@@ -11,10 +11,10 @@ import torch
 from ..data.pools import equalized_before, pair_up, restore_log_mel
 from ..dsp.features import Features
 from ..evaluation.disentanglement import dci, mutual_information_gap, sap, spearman_matrix
-from ..models.estimate import ESTIMATED, Wanted, treatment_losses
+from ..models.estimate import ESTIMATED, Wanted, estimated_columns, treatment_losses
 from ..regularizers import free_bits, kl
 from .axes import NAMED, NamedAxes, axis_losses, named_ranks
-from .distances import DistanceTerm
+from .distances import ClassPrior, DistanceTerm
 from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 from .pool import Pool
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
     from ..models.style_vae import AFXStyleVAE
+    from .distances import Regularizer
     from .surrogate import Surrogate
 
 __all__ = [
@@ -105,14 +106,14 @@ def vae_losses(
     beta: float,
     generator: torch.Generator,
     axes: NamedAxes | None = None,
-    regularizer: DistanceTerm | None = None,
+    regularizer: Regularizer | None = None,
 ) -> dict[str, Tensor]:
     """Terms of the objective in nats per sample, already weighted.
 
     The reconstruction is the sigma-VAE's optimal-variance Gaussian likelihood, ``D/2 ln MSE``
     (Rybkin, Daniilidis and Levine 2021), of the items decoded from a sample. With `axes`, the terms
-    of `axis_losses` are added; with a `regularizer`, that on the posterior means. `pairs` are of
-    `EmbeddedPool.draw`.
+    of `axis_losses` are added; with a `regularizer`, that on the posterior means, or its prior in
+    place of the common one. `pairs` are of `EmbeddedPool.draw`.
     """
     embedded, reference, controls, switches, before = pairs
     difference = model.compare(embedded, reference).detach()
@@ -121,16 +122,21 @@ def vae_losses(
     latent = torch.where(noisy, posterior.sample(generator), posterior.mean)
     decoded = model.decode(latent, embedded)
     mse = (decoded.difference - difference)[noisy.squeeze(1)].square().mean()
+    divergence = kl(posterior.mean, posterior.log_var)
+    if isinstance(regularizer, ClassPrior):
+        divergence = regularizer.divergence(
+            posterior, divergence, switches[:, estimated_columns(model.chain)]
+        )
     losses = {
         "reconstruction": 0.5 * difference.shape[1] * torch.log(mse + 1e-4),
-        "kl": beta * free_bits(kl(posterior.mean, posterior.log_var), _FREE_BITS),
+        "kl": beta * free_bits(divergence, _FREE_BITS),
     }
     terms = treatment_losses(decoded.estimate, controls, switches, model.chain, before)
     losses |= {name: _TREATMENT_WEIGHT * value.mean() for name, value in terms.items()}
     truth = (controls, switches)
     if axes is not None:
         losses |= axis_losses(model, axes, posterior.mean, embedded, truth, generator)
-    if regularizer is not None:
+    if isinstance(regularizer, DistanceTerm):
         losses |= regularizer(model.chain, posterior.mean, truth, generator)
     return losses
 
@@ -228,7 +234,7 @@ def train_latent(
     rate: float = 1e-3,
     seed: int = 0,
     surrogate: Surrogate | None = None,
-    regularizer: DistanceTerm | None = None,
+    regularizer: Regularizer | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train `model.vae` for `steps` batches; resumes from `folder`.

@@ -23,7 +23,7 @@ from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
 from .axes import NAMED
 from .critic import calibrate, train_critic
-from .distances import DistanceTerm
+from .distances import regularizer_named
 from .encoder import Leg, SupervisedEncoder, forgetful, train_encoder
 from .equalized import equalize_inputs
 from .latent import embed_pool, latent_figures, train_latent
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from .distances import Regularizer
     from .refiner import Comparisons
     from .surrogate import Surrogate
 
@@ -65,18 +66,18 @@ class LatentStage(Stage):
     """Stage 2, and what else shapes the latent.
 
     Attributes:
-        regularizer: One of `afxvae.regularizers.REGULARIZERS`, on distances between treatments in
-            the second half of the stage; none if empty.
-        weight: Of the regulariser, in nats per sample.
+        regularizer: One of `afxvae.regularizers.REGULARIZERS`, on distances between treatments, or
+            ``"class prior"``, in the second half of the stage; none if empty.
+        weight: Of the regulariser, in nats per sample; of the prior, see `ClassPrior`.
     """
 
     regularizer: str = ""
     weight: float = 5.0
 
     @property
-    def term(self) -> DistanceTerm | None:
+    def term(self) -> Regularizer | None:
         """The regulariser, if there is one."""
-        return DistanceTerm(self.regularizer, self.weight) if self.regularizer else None
+        return regularizer_named(self.regularizer, self.weight) if self.regularizer else None
 
 
 @dataclass(frozen=True)
@@ -253,9 +254,8 @@ def train_stages(
 ) -> AFXStyleVAE:
     """Stages 1 to 6 on rendered shards."""
     chain = default_chain()
-    statistics = int(load_file(paths["pool", "valid"][0])["dry_statistics"].shape[-1])
-    model = AFXStyleVAE(statistics, name=recipe.name)
-    supervised = _supervised(recipe, model, statistics)
+    model = _untrained(recipe, paths["pool", "train"])
+    supervised = _supervised(recipe, model)
     for number, leg in enumerate(recipe.encoder, start=1):
         checkpoint = out / f"encoder-{number}.safetensors"
         train_encoder(supervised, chain, shards, checkpoint, leg, seed=recipe.seed, log=log)
@@ -267,6 +267,7 @@ def train_stages(
     with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         pool = embed_pool(model, Pool(shards, "train"))
     held_out = embed_pool(model, Pool(shards, "valid"))
+    model.typical.fit(pool.dry.flatten(0, 1), pool.kind.repeat_interleave(2))
     surrogate = _surrogate(recipe, model, paths, log)
     stage: Stage = recipe.latent
     train_latent(model, pool, held_out, out, steps=stage.steps, crops=stage.batch, rate=stage.rate,
@@ -330,10 +331,17 @@ def _surrogate(
     return surrogate
 
 
-def _supervised(recipe: Recipe, model: AFXStyleVAE, statistics: int) -> SupervisedEncoder:
+def _untrained(recipe: Recipe, pools: Sequence[Path]) -> AFXStyleVAE:
+    """A model for recordings like those of some pools."""
+    statistics = int(load_file(pools[0])["dry_statistics"].shape[-1])
+    kinds = 1 + max(int(load_file(path)["kind"].max()) for path in pools)
+    return AFXStyleVAE(statistics, name=recipe.name, kinds=kinds)
+
+
+def _supervised(recipe: Recipe, model: AFXStyleVAE) -> SupervisedEncoder:
     """What stage 1 trains, for the sizes of `model`."""
-    sizes = (model.config["embedding_dim"], model.config["difference_dim"])
-    supervised = SupervisedEncoder(model.chain, statistics, *sizes)
+    sizes = [model.config[size] for size in ("statistics", "embedding_dim", "difference_dim")]
+    supervised = SupervisedEncoder(model.chain, *sizes)
     if recipe.start:
         name = None if recipe.start == "bundled" else recipe.start
         supervised.begin_with(AFXStyleVAE.from_pretrained(name))

@@ -28,7 +28,7 @@ from ..models.estimate import (
     treatment_losses,
     unlike_default,
 )
-from ..models.refiner import gated
+from ..models.refiner import gated, weigh_fits
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     """
     effect, knobs = model.chain["eq"], model.chain.knobs_of("eq")
     fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
-    estimate, curve, evidence = model.weigh_fits(pairs.code, pairs.likeness, fits)
+    estimate, curve, evidence = weigh_fits(model, pairs.code, pairs.likeness, fits)
     on = pairs.switches[:, model.chain.names.index("eq")]
     true = eq_bands_db(effect, pairs.controls[:, knobs]) * on.unsqueeze(1)
     given = unlike_default(pairs.before, model.chain)

@@ -10,11 +10,15 @@ import pytest
 import torch
 
 from afxvae.effects import default_chain
-from afxvae.training.distances import DistanceTerm, treatment_distances
+from afxvae.models.vae import Posterior
+from afxvae.regularizers import kl
+from afxvae.training.distances import ClassPrior, DistanceTerm, treatment_distances
+from afxvae.training.latent import vae_losses
 from afxvae.training.loggers import logging_to
 from afxvae.training.loop import Log
 from afxvae.training.recipe import LatentStage, load_recipe
 from afxvae.types import UsageError
+from tests.sounds import untrained
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -94,6 +98,48 @@ def test_a_regulariser_comes_to_count_in_the_second_half() -> None:
     whole, half = term(*given)["euclidean"], DistanceTerm("euclidean", 2.0)(*given)["euclidean"]
     assert float(whole) > 0.0
     assert float(half) == pytest.approx(0.5 * float(whole))
+
+
+def test_a_prior_of_each_class_stands_in_for_the_common_one(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    stage = "[latent]\nsteps = 3\nbatch = 8\nrate = 1e-3\n"
+    path.write_text(f'{stage}regularizer = "class prior"\nweight = 2\n')
+    term = load_recipe(path).latent.term
+    assert isinstance(term, ClassPrior)
+    assert term.at(0.5) is None
+    half = term.at(0.55)
+    assert half is not None
+    assert half.share == pytest.approx(0.5)
+    switches = torch.tensor([[True, False], [True, True]])
+    posterior = Posterior(torch.zeros(2, 5), torch.zeros(2, 5))
+    common = kl(posterior.mean, posterior.log_var)
+    found = term.divergence(posterior, common, switches)
+    assert torch.equal(found[:, :3], common[:, :3])
+    torch.testing.assert_close(found[:, 3:], torch.full((2, 2), 0.5))  # one from each place
+    places = torch.tensor([[0.0, 0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 0.0, 1.0, 1.0]])
+    there = Posterior(places, torch.zeros(2, 5))
+    assert float(term.divergence(there, common, switches).abs().max()) < 1e-6
+    torch.testing.assert_close(half.divergence(posterior, common, switches), 0.5 * found)
+    with pytest.raises(UsageError, match="at least 0"):
+        ClassPrior(-1.0)
+
+
+def test_a_class_prior_trains(tmp_path: Path) -> None:
+    """One step of the objective with it and without differs in nothing but the divergence."""
+    model = untrained()
+    draw = torch.Generator().manual_seed(0)
+    embedded, reference = (torch.randn(4, 256, generator=draw) for _ in range(2))
+    controls = torch.rand(4, len(model.chain.knobs), generator=draw)
+    switches = torch.rand(4, len(model.chain.names), generator=draw) > 0.5
+    before = model.chain.default_controls()[model.chain.knobs_of("eq")].expand(4, -1)
+    pairs = (embedded, reference, controls, switches, before)
+    losses = [
+        vae_losses(model, pairs, 1.0, torch.Generator().manual_seed(1), regularizer=regularizer)
+        for regularizer in (None, ClassPrior(4.0))
+    ]
+    assert losses[0].keys() == losses[1].keys()
+    for name, value in losses[0].items():
+        assert (float(value) == float(losses[1][name])) == (name != "kl")
 
 
 def test_treatments_are_as_far_apart_as_effects_and_knobs_say() -> None:
