@@ -52,6 +52,7 @@ class Clips:
         groups: ``(crop,)``, see `afxvae.data.pairs.group_numbers`.
         embedding: By task, style embeddings of treated clips ``(crop, class, 256)``.
         difference: Difference embeddings of the dry other half and them ``(crop, class, 64)``.
+        latent: Posterior means of the same pairs ``(crop, class, 16)``.
         mel: Mean mel magnitudes to the power of .3 ``(crop, 1 + class, 128)``, the dry half first.
         picture: Log-mel spectrograms ``(crop, 1 + class, 64 * 128)``, the dry half first.
     """
@@ -59,6 +60,7 @@ class Clips:
     groups: Tensor
     embedding: dict[str, Tensor]
     difference: dict[str, Tensor]
+    latent: dict[str, Tensor]
     mel: dict[str, Tensor]
     picture: dict[str, Tensor]
 
@@ -142,17 +144,21 @@ def gather_clips(
             wet = treat(clip, model.chain, controls, switches)[:, 0]
             styles = model.embed_clips(wet)
             mel, picture = _pictures(torch.cat([dry, wet]))
-            difference = model.compare(embedded.expand(len(wet), -1), styles)
-            parts = {"embedding": styles, "difference": difference, "mel": mel, "picture": picture}
+            audio = embedded.expand(len(wet), -1)
+            parts = {
+                "embedding": styles,
+                "difference": model.compare(audio, styles),
+                "latent": model.encode(audio, styles).mean,
+                "mel": mel,
+                "picture": picture,
+            }
             for name, part in parts.items():
                 kept.setdefault(f"{name} {task}", []).append(part)
-    stacked = {name: torch.stack(rows) for name, rows in kept.items()}
-
-    def of(name: str) -> dict[str, Tensor]:
-        return {task: stacked[f"{name} {task}"] for task in TASKS}
-
-    numbers = group_numbers(groups)
-    return Clips(numbers, of("embedding"), of("difference"), of("mel"), of("picture"))
+    by_name: dict[str, dict[str, Tensor]] = {}
+    for key, rows in kept.items():
+        name, task = key.split()
+        by_name.setdefault(name, {})[task] = torch.stack(rows)
+    return Clips(group_numbers(groups), **by_name)
 
 
 def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
@@ -227,16 +233,20 @@ def _rows(learn: Clips, test: Clips, task: str) -> dict[str, tuple[Tensor, Tenso
     """Features of each row, to learn from and to test on."""
     both = (learn, test)
     wide, narrow = learn.embedding[task].shape[-1], learn.difference[task].shape[-1]
+    least = learn.latent[task].shape[-1]
     mel, pictures = ([getattr(clips, name)[task] for clips in both] for name in ("mel", "picture"))
     rows = {
         "style embedding": [clips.embedding[task] for clips in both],
         "random mel projection": _projected([part[:, 1:] for part in mel], wide),
         "PCA of the spectrogram": _reduced([part[:, 1:] for part in pictures], wide),
         "both: difference embedding": [clips.difference[task] for clips in both],
+        "both: latent": [clips.latent[task] for clips in both],
         "both: random mel projection": _projected([part[:, 1:] - part[:, :1] for part in mel],
                                                   narrow),
         "both: PCA of the spectrogram": _reduced([part[:, 1:] - part[:, :1] for part in pictures],
                                                  narrow),
+        "both: PCA of the difference embedding": _reduced([clips.difference[task]
+                                                           for clips in both], least),
     }  # fmt: skip
     return {name: (parts[0], parts[1]) for name, parts in rows.items()}
 

@@ -117,7 +117,7 @@ def clips(count: int, seed: int) -> Clips:
             made[task] = x
         return made
 
-    return Clips(torch.arange(count) % 5, features(16, 40.0), features(12, 40.0),
+    return Clips(torch.arange(count) % 5, features(16, 40.0), features(12, 40.0), features(6, 40.0),
                  features(128, 0.0, 1), features(64, 0.0, 1))  # fmt: skip
 
 
