@@ -84,7 +84,7 @@ def explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, AfxError):
         code = error.exit_code
     elif hasattr(error, "format_message"):  # typer's and click's, of one class or another
-        code, text = 2, error.format_message()
+        code, text = 2, error.format_message().replace("Value error, ", "")
     elif isinstance(error, OSError):
         code = 2
         if error.strerror:

@@ -70,7 +70,7 @@ BAD_USAGE: dict[str, tuple[list[str], Callable[[], object], str]] = {
     "loudness too high": ([*MATCH, "--loudness", "3"], list, "from -60 to 0 LUFS"),
     "loudness not a number": ([*MATCH, "--loudness", "nan"], list, "from -60 to 0 LUFS"),
     "embed without files": (["embed"], list, "FILE"),
-    "effort": ([*MATCH, "--effort", "huge"], list, "--effort"),
+    "effort": ([*MATCH, "--effort", "huge"], list, "'--effort': 'huge' is not one of"),
     "only what is not there": ([*MATCH, "--only", "eq,revreb"], list, "there are reverb."),
     "without nothing": ([*MATCH, "--without", ""], list, "no effect ''; there are eq"),
     "both": ([*MATCH, "--only", "eq", "--without", "eq"], list, "both in only and in without"),

@@ -30,6 +30,7 @@ _LEAST_LINE = 0.33  # of a square's spectrum against its mean; a full product ha
 _UNEXPLAINED = 0.03  # of lines, squared, by which a carrier may be less likely than another
 _MOST_TONE = 0.08  # share of a recording's power in its strongest bins: more is a tone
 _LEAST_MIX, _MIXES = 0.2, 33  # the least that is looked for, and how many up to 1
+_MOST_APART = 1.3  # from the reference's spectrum, with it, against without: content differs
 _LOBE = 3  # bins on either side that belong to a line
 _BANDS = 64
 
@@ -89,7 +90,7 @@ def measure_ring(audio: Tensor, reference: Tensor) -> Ring:
     likely = [Ring(hz, mix, line) for error, hz, mix in found if error <= least]
     wanted = _bands_db(reference)
     apart = [float((_bands_db(ring.process(audio)) - wanted).abs().mean()) for ring in likely]
-    if min(apart) > float((_bands_db(audio) - wanted).abs().mean()):
+    if min(apart) > _MOST_APART * float((_bands_db(audio) - wanted).abs().mean()):
         return _NONE
     return likely[apart.index(min(apart))]
 

@@ -47,3 +47,12 @@ def test_a_tone_that_is_held_is_no_carrier() -> None:
 def test_what_the_input_has_too_is_not_wanted() -> None:
     ring = Ring(1700.0, 1.0, 1.0)
     assert not measure_ring(ring.process(clip(2)), ring.process(clip(1))).found
+
+
+def test_another_content_hides_no_carrier() -> None:
+    """With or without the modulation, spectra of other content are about as far apart."""
+    spectrum = torch.linspace(1.0, 0.1, CLIP_SAMPLES // 2 + 1)
+    darker = torch.fft.irfft(torch.fft.rfft(clip(2)) * spectrum, CLIP_SAMPLES)
+    found = measure_ring(darker, Ring(1200.0, 0.5, 1.0).process(clip(1)))
+    assert found.found
+    assert found.carrier_hz == pytest.approx(1200.0, abs=0.15)
