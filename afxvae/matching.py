@@ -17,6 +17,7 @@ from .analysis import Cutter, as_audio
 from .decision import decide
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import render, through
+from .loudness import LoudnessMeter
 from .measure import LINEAR, measure_ring, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, Spool
@@ -235,9 +236,10 @@ def match_recordings(
 
     best, moves = moved(decision.best)
     chosen = render(model, best, source, reference, wishes, spool)
-    cutter = Cutter(source.mixed)
+    cutter, loudness = Cutter(source.mixed), LoudnessMeter(source.sample_rate)
     for block in through(chosen.end, source, chosen.blocks, device):
         put(block)
+        loudness.add(block)
         cutter.add(block.mean(0).cpu())
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
     alternatives = []
@@ -246,12 +248,15 @@ def match_recordings(
         made = render(model, wanted_other, source, reference, wishes, spool)
         notes = made.notes + how
         alternatives.append(Alternative(preset=made.preset, notes=notes, **_opinion(other)))
+    report = _report(clips[:, 0, RUN_IN:], after, theirs)
+    found = {"before": source.lufs, "after": loudness.lufs()}  # as files: clips are of one channel
+    report["loudness_lu"] = {w: round(abs(v - reference.lufs), 4) for w, v in found.items()}
     refined, taken = decision.refined, decision.refinement_taken
     told = [refined.told(taken)] if refined else []
     seconds = time.perf_counter() - since
     return Finding(
         preset=chosen.preset,
-        report=_report(clips[:, 0, RUN_IN:], after, theirs),
+        report=report,
         decision=_name(decision, best, chosen.end),
         candidates=_rows(decision),
         notes=told + chosen.notes + moves + _about(wishes, len(alternatives)),

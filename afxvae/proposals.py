@@ -31,10 +31,10 @@ _ON_ABOVE = {"eq": 0.85, "compressor": 0.9, "overdrive": 0.6}
 validation recordings."""
 _NOTHING = 0.01
 """Probability that no effect is on, from which on none is proposed, unless one was measured."""
-_SAME, _SURE_EQ = 0.5, 0.95
-"""Probabilities that two recordings are of one source, and that there is an equaliser, above which
-it was measured well: between other recordings of validation, 0.3 % of the curves are then worse
-than none (P1), and 1 % where the sources are two (P2)."""
+_SURE_EQ = {0.5: 0.95, 0.9: 0.88}
+"""Probabilities that two recordings are of one source, and those of an equaliser above which it was
+then measured well: between other recordings of validation, 0.5 % of the curves are worse than none
+(P1), and 0.8 % where the sources are two (P2)."""
 _SAMPLES = {"normal": 2, "high": 6}
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -144,7 +144,8 @@ def _something(likely: Tensor, same_source: float) -> bool:
 
 def _eq_is_measured(likely: Tensor, same_source: float) -> bool:
     """Whether there is an equaliser between two recordings of one source."""
-    return same_source > _SAME and float(likely[ESTIMATED.index("eq")]) > _SURE_EQ
+    eq = float(likely[ESTIMATED.index("eq")])
+    return any(same_source > same and eq > sure for same, sure in _SURE_EQ.items())
 
 
 def _from_estimate(

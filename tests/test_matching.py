@@ -126,6 +126,18 @@ def test_preset_says_who_made_it_and_where_it_was_analysed(
         assert quiet.settings[effect] == pytest.approx(loud.settings[effect], rel=1e-3)
 
 
+def test_the_loudness_reported_is_that_of_the_files(
+    bold: AFXStyleVAE, reference: torch.Tensor
+) -> None:
+    """Two equal channels are 3 LU louder than one of them, and than their mean."""
+    both = sound(1, 3.0).expand(2, -1)
+    match = bold.match(both, reference, sample_rate=SAMPLE_RATE)
+    apart = abs(lufs(match.audio, SAMPLE_RATE) - lufs(reference, SAMPLE_RATE))
+    assert match.report["loudness_lu"]["after"] == pytest.approx(apart, abs=0.02)
+    before = abs(lufs(both, SAMPLE_RATE) - lufs(reference, SAMPLE_RATE))
+    assert match.report["loudness_lu"]["before"] == pytest.approx(before, abs=0.02)
+
+
 def test_report_and_candidates_say_what_was_done(
     bold: AFXStyleVAE, reference: torch.Tensor
 ) -> None:
