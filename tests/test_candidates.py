@@ -144,7 +144,7 @@ def test_an_equaliser_alone_may_be_what_was_done_to_the_same_source(effect: str)
     found = proposed(model, same_source=0.9)
     assert ("posterior mean" in found) == (effect == "eq")
     assert list(proposed(believing(eq=2.8), same_source=0.9)) == ["nothing"]  # 94 %
-    assert list(proposed(believing(eq=2.8), same_source=0.95)) == list(found)
+    assert "posterior mean" in proposed(believing(eq=2.8), same_source=0.95)
     assert list(proposed(believing(eq=1.9), same_source=0.95)) == ["nothing"]  # 87 %
 
 
