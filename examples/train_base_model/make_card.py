@@ -23,7 +23,8 @@ all inputs had gone through an equaliser of their own, and 900 and 450 steps fro
 (20,249 pairs), in 55 of which half of the inputs of P1 had; all with the encoder's dropout on.
 The verifier learned from the halves of 6,076 crops at such speeds, 576 of them treated. The judge
 learned from 3,072 pairs of the validation recordings and from 294 of P1 whose inputs had gone
-through an equaliser of their own. The critic learned from the candidates of 2,816 pairs under
+through an equaliser of their own. The typical sources are the averages of 15,488 untreated clips
+of 12 kinds, embedded with the dropout on too. The critic learned from the candidates of 2,816 pairs under
 earlier weights, and then, 300 steps more, on 736 pairs of the validation recordings, from all
 settings of three switches and from the candidates themselves. Stage 3 of the recipe, the audio
 loss, was left out. A fifth leg of the encoder on the 62 pools was tried: its held-out losses rose
