@@ -310,10 +310,9 @@ def test_a_forgetful_encoder_recovers() -> None:
 def test_a_recipe_can_train_the_encoder_of_another_model_further(tmp_path):
     model = untrained()
     model.save_pretrained(tmp_path / "first")
-    statistics = len(model.encoder.statistics_mean)
-    other = AFXStyleVAE(statistics)
+    other = AFXStyleVAE(model.config["statistics"])
     first = next(model.encoder.parameters())
     for start in ("", str(tmp_path / "first")):
-        found = recipe._supervised(Recipe(start=start), other, statistics)
+        found = recipe._supervised(Recipe(start=start), other)
         alike = torch.allclose(next(found.encoder.parameters()), first, atol=1e-3)
         assert alike == bool(start)
