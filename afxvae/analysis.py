@@ -64,11 +64,11 @@ class Profile:
 
     def add(self, block: Tensor) -> None:
         """Take the next block of some signals, ``(signal, time)``."""
-        if self._rest is None:
-            self._rest = block.new_zeros(len(block), self._grid.margin)
+        rest = self._rest
+        if rest is None:
+            rest = block.new_zeros(len(block), self._grid.margin)
         self._frames += block.shape[1]
-        self._rest = torch.cat([self._rest, block], 1)
-        self._sum_up()
+        self._rest = self._summed_up(torch.cat([rest, block], 1))
 
     def places(self, most: int = _MOST_CLIPS) -> list[Places]:
         """Where the clips of each signal are, once all of it was taken.
@@ -81,8 +81,8 @@ class Profile:
             return []
         rate = self._grid.sample_rate
         length = round(self._frames * SAMPLE_RATE / rate)
-        self._rest = functional.pad(self._rest, (0, self._grid.margin + self._grid.quantum))
-        self._sum_up()
+        last = (0, self._grid.margin + self._grid.quantum)
+        self._rest = self._summed_up(functional.pad(self._rest, last))
         energy = np.frombuffer(self._energy, np.float64).reshape(-1, len(self._rest))
         sums = np.pad(energy, ((1, 0), (0, 0))).cumsum(0).T
         # evenly spread candidates that do not overlap
@@ -97,18 +97,17 @@ class Profile:
             found.append(Places(tuple(starts[kept].tolist()), length, rate))
         return found
 
-    def _sum_up(self) -> None:
-        """Turn what has enough behind it into energies."""
-        assert self._rest is not None
+    def _summed_up(self, signals: Tensor) -> Tensor:
+        """What is left of signals when all that has enough behind it was turned into energies."""
         grid = self._grid
-        ready = (self._rest.shape[1] - 2 * grid.margin) // grid.quantum * grid.quantum
+        ready = (signals.shape[1] - 2 * grid.margin) // grid.quantum * grid.quantum
         if ready <= 0:
-            return
-        heard = grid.resample(self._rest[:, : ready + 2 * grid.margin])
+            return signals
+        heard = grid.resample(signals[:, : ready + 2 * grid.margin])
         heard = heard[:, grid.at_24k(grid.margin) :][:, : grid.at_24k(ready)]
         energy = heard.unflatten(1, (-1, _STEP)).square().sum(2).mT.cpu().double()
         self._energy += energy.contiguous().numpy().tobytes()
-        self._rest = self._rest[:, ready:].clone()
+        return signals[:, ready:].clone()
 
 
 class Cutter:

@@ -44,12 +44,14 @@ class Rendering:
         preset: All that is done to the input.
         end: The part of it that comes last, and that `blocks` do not have yet.
         blocks: Give the input through the rest.
+        lufs: Integrated loudness of all.
         notes: Sentences about the end.
     """
 
     preset: Preset
     end: Preset
     blocks: Blocks
+    lufs: float
     notes: list[str]
 
 
@@ -78,10 +80,10 @@ def render(
     if not preset.is_empty:
         spool.fill(through(preset, source, source.blocks, device))
         blocks = spool.blocks
-    end, notes = _finish(preset, source, blocks, reference, wishes, device)
+    end, lufs, notes = _finish(preset, source, blocks, reference, wishes, device)
     for effect, knobs in end.settings.items():
         preset = preset.changed(effect, knobs)
-    return Rendering(preset, end, blocks, notes)
+    return Rendering(preset, end, blocks, lufs, notes)
 
 
 def _preset(model: AFXStyleVAE, best: Candidate, source: Recording, amount: float) -> Preset:
@@ -108,10 +110,10 @@ def _finish(
     reference: Style,
     wishes: Wishes,
     device: torch.device,
-) -> tuple[Preset, list[str]]:
-    """What there is to do at the end, width and gain, and sentences about it."""
+) -> tuple[Preset, float, list[str]]:
+    """What there is to do at the end, width and gain, the loudness then, and sentences on it."""
     theirs_db = reference.side_db if wishes.allows("width") else None
-    lufs = wishes.wanted_lufs(source.lufs, reference.lufs)
+    wanted_lufs = wishes.wanted_lufs(source.lufs, reference.lufs)
     side = SideMeter()
     for block in rendered():
         side.add(block)
@@ -122,10 +124,11 @@ def _finish(
         loudness.add(block)
         peak.add(block)
     untouched = preset.is_empty and end.is_empty
-    gain_db, more = _gain_db(lufs - loudness.lufs(), peak, untouched)
+    lufs = loudness.lufs()
+    gain_db, more = _gain_db(wanted_lufs - lufs, peak, untouched)
     if gain_db is not None:
-        end = end.changed("gain", {"gain_db": gain_db})
-    return end, notes + more
+        end, lufs = end.changed("gain", {"gain_db": gain_db}), lufs + gain_db
+    return end, lufs, notes + more
 
 
 def through(

@@ -17,7 +17,6 @@ from .analysis import Cutter, as_audio
 from .decision import decide
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import render, through
-from .loudness import LoudnessMeter
 from .measure import LINEAR, measure_ring, measure_settings, nothing_measured
 from .presets import Preset
 from .recordings import Recording, Spool
@@ -236,10 +235,9 @@ def match_recordings(
 
     best, moves = moved(decision.best)
     chosen = render(model, best, source, reference, wishes, spool)
-    cutter, loudness = Cutter(source.mixed), LoudnessMeter(source.sample_rate)
+    cutter = Cutter(source.mixed)
     for block in through(chosen.end, source, chosen.blocks, device):
         put(block)
-        loudness.add(block)
         cutter.add(block.mean(0).cpu())
     after = cutter.clips()[:, 0, RUN_IN:].to(device)
     alternatives = []
@@ -249,7 +247,7 @@ def match_recordings(
         notes = made.notes + how
         alternatives.append(Alternative(preset=made.preset, notes=notes, **_opinion(other)))
     report = _report(clips[:, 0, RUN_IN:], after, theirs)
-    found = {"before": source.lufs, "after": loudness.lufs()}  # as files: clips are of one channel
+    found = {"before": source.lufs, "after": chosen.lufs}  # as files: clips are of one channel
     report["loudness_lu"] = {w: round(abs(v - reference.lufs), 4) for w, v in found.items()}
     refined, taken = decision.refined, decision.refinement_taken
     told = [refined.told(taken)] if refined else []

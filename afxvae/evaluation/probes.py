@@ -130,7 +130,7 @@ def gather_clips(
     rng = np.random.default_rng([*seed, 5])
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
     groups: list[str] = []
-    kept: dict[str, list[Tensor]] = {}
+    kept: dict[str, dict[str, list[Tensor]]] = {}
     for recording, halves in _crops(recordings, count, rng):
         groups.append(recording.group)
         dry = halves[0, :, RUN_IN:]
@@ -153,12 +153,12 @@ def gather_clips(
                 "picture": picture,
             }
             for name, part in parts.items():
-                kept.setdefault(f"{name} {task}", []).append(part)
-    by_name: dict[str, dict[str, Tensor]] = {}
-    for key, rows in kept.items():
-        name, task = key.split()
-        by_name.setdefault(name, {})[task] = torch.stack(rows)
-    return Clips(group_numbers(groups), **by_name)
+                kept.setdefault(name, {}).setdefault(task, []).append(part)
+    found = {
+        name: {task: torch.stack(rows) for task, rows in by_task.items()}
+        for name, by_task in kept.items()
+    }
+    return Clips(group_numbers(groups), **found)
 
 
 def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
