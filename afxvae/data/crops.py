@@ -14,6 +14,7 @@ import torch
 from ..audio import info, read, read_segment, resample, through_codec
 from ..dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from ..loudness import normalize_loudness
+from .treatments import random_treatments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["deliver", "draw_crop", "draw_repeated", "draw_varied"]
 
 _CROP = RUN_IN + 2 * CLIP_SAMPLES
-_COLOURED = 0.6  # share of crops whose source gets another microphone's colour
-_COLOUR_DB = 6.0  # of its bands, at most
+_COLOURED = 0.9  # share of crops whose source gets another microphone's colour
+_COLOUR_DB = (0.5, 5.0)  # standard deviation of its curve
+_DETAIL_OCTAVES = (0.6, 3.0)  # over which its curve changes
 _NARROW = 0.3  # share of those whose bandwidth is cut
+_WORN = 0.2  # share of crops whose source was driven, compressed or in a room before
+_WEAR = ("compressor", "overdrive", "reverb")
+_MOST_WORN = 0.6  # of the way to what treatments do
 _SPEEDS = range(16, 26)  # twentieths: other speakers and instruments are taller and smaller
 _SPED = 0.7  # share of crops that are played at one of them
 _NOISY, _CUT, _CODED = 0.1, 0.1, 0.1  # shares of deliveries
@@ -67,11 +72,16 @@ def draw_repeated(recording: Recording, rng: np.random.Generator) -> Tensor | No
 def draw_varied(
     recording: Recording, chain: Chain, rng: np.random.Generator, generator: torch.Generator
 ) -> Tensor | None:
-    """`draw_crop` of a recording as if another had spoken, into another microphone."""
+    """`draw_crop` of a recording as if another had spoken, elsewhere, into another microphone.
+
+    What a source was before is the same in both halves, and nothing of it is a treatment.
+    """
     twentieths = int(rng.choice(_SPEEDS)) if rng.random() < _SPED else 20
     halves = draw_crop(recording, rng, twentieths)
+    if halves is not None and rng.random() < _WORN:
+        halves = _worn(halves, chain, generator)
     if halves is not None and rng.random() < _COLOURED:
-        halves = _colour(halves, chain, generator)
+        halves = _colour(halves, generator)
     return halves
 
 
@@ -107,23 +117,44 @@ def _level(halves: Tensor) -> Tensor | None:
     return halves * (10.0 ** (gain_db / 20.0)).view(-1, 1, 1)
 
 
-def _colour(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
-    """Give a source another microphone: a noise floor, a bandwidth and gentle equalisation.
+def _worn(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
+    """Send a source through one effect, less of it than treatments have."""
+    controls, _ = random_treatments(chain, 1, generator)
+    amount = torch.tensor([param.amount for _, param in chain.knobs])
+    share = float(_draw(generator, 0.1, _MOST_WORN))
+    controls = torch.where(amount, torch.lerp(chain.default_controls(), controls, share), controls)
+    name = _WEAR[int(torch.randint(len(_WEAR), (), generator=generator))]
+    settings = {k: v.expand(len(halves)) for k, v in chain.to_settings(controls)[name].items()}
+    return _level(chain[name].process(halves, settings, SAMPLE_RATE))
 
-    The halves differ a little, as if the speaker had moved.
+
+def _colour(halves: Tensor, generator: torch.Generator) -> Tensor | None:
+    """Give a source another microphone: a noise floor, a bandwidth and a smooth random curve.
+
+    Its bends are at any frequency, as those of treatments are. The halves differ a little, as if
+    the speaker had moved.
     """
     level_db = _draw(generator, -85.0, -55.0)
     noise = torch.randn(halves.shape, generator=generator) * 10.0 ** (level_db / 20.0)
-    moved_db = float(_draw(generator, 0.0, 2.0))
-    settings = {name: value.expand(2) for name, value in chain["eq"].defaults(1).items()}
-    for band in ("low_shelf", "peak2", "peak3", "high_shelf"):
-        settings[f"{band}_gain_db"] = _draw(generator, -_COLOUR_DB, _COLOUR_DB) + (
-            moved_db * _draw(generator, -1.0, 1.0, 2)
-        )
-    coloured = chain["eq"].process(halves + noise, settings, SAMPLE_RATE)
+    bins = halves.shape[-1] // 2 + 1
+    curve = float(_draw(generator, *_COLOUR_DB)) * _bends(bins, generator)
+    moved = float(_draw(generator, 0.0, 0.6)) * torch.stack([_bends(bins, generator)] * 2)
+    moved[1].neg_()
+    gain = 10.0 ** ((curve + moved) / 20.0).unsqueeze(1)
+    coloured = torch.fft.irfft(torch.fft.rfft(halves + noise) * gain, halves.shape[-1])
     if float(_draw(generator, 0.0, 1.0)) < _NARROW:
         coloured = _narrow(coloured, 4000.0 * 3.0 ** float(_draw(generator, 0.0, 1.0)))
     return _level(coloured)
+
+
+def _bends(bins: int, generator: torch.Generator, waves: int = 8) -> Tensor:
+    """A smooth random curve over the logarithm of frequency, of standard deviation 1."""
+    octaves = torch.linspace(20.0 / SAMPLE_RATE, 0.5, bins).log2()
+    turn = 2.0 * torch.pi * torch.rand(waves, 1, generator=generator)
+    detail = float(_draw(generator, *_DETAIL_OCTAVES))
+    pace = torch.randn(waves, 1, generator=generator) / detail
+    curve = torch.cos(turn + pace * octaves).sum(0)
+    return (curve - curve.mean()) / curve.std()
 
 
 def _narrow(audio: Tensor, edge_hz: float) -> Tensor:

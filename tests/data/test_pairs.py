@@ -12,7 +12,7 @@ import torch
 
 from afxvae.audio import through_codec
 from afxvae.data.corpus import Recording
-from afxvae.data.crops import deliver, draw_crop
+from afxvae.data.crops import deliver, draw_crop, draw_varied
 from afxvae.data.pairs import (
     Pairs,
     Protocol,
@@ -89,6 +89,29 @@ def test_crops_follow_the_generator(recordings: list[Recording]) -> None:
     assert other is not None
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_sources_vary_as_if_another_had_spoken_and_both_halves_alike(tmp_path: Path) -> None:
+    """White noise gets a spectrum that is no longer flat, nearly the same one in both halves."""
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, 0.1 * rng().standard_normal(16 * SAMPLE_RATE), SAMPLE_RATE)
+    noise = Recording(path, "test", "any", "a", "", "", 16.0, True)
+    bent, apart = [], []
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        halves = draw_varied(noise, CHAIN, rng(seed), generator)
+        again = draw_varied(noise, CHAIN, rng(seed), generator.manual_seed(seed))
+        assert halves is not None
+        assert again is not None
+        assert torch.equal(halves, again)
+        loudness = loudness_lufs(halves[..., RUN_IN:], SAMPLE_RATE)
+        torch.testing.assert_close(loudness, torch.full((2,), ANALYSIS_LUFS), atol=1e-2, rtol=0)
+        power = torch.fft.rfft(halves[:, 0]).abs().square()[:, 400:50000]
+        bands_db = 10.0 * power.unflatten(1, (31, -1)).mean(2).log10()
+        bent.append(bands_db[0].std())
+        apart.append((bands_db[0] - bands_db[1]).std())
+    assert float(torch.stack(bent).median()) > 1.0
+    assert float(torch.stack(apart).max()) < 1.5
 
 
 # pairs
