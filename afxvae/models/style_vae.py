@@ -39,7 +39,7 @@ from .storage import (
     resolve_folder,
     weights_checksum,
 )
-from .typical import TypicalSources, share_of_typical
+from .typical import TypicalSources, feigned_odds, share_of_typical
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
 from .verifier import Verifier
 
@@ -193,14 +193,18 @@ class AFXStyleVAE(
             same_source: See `same_source`.
             reference: Its embedding ``(1, embedding)``. If given, and of another source, the
                 equaliser is half of what it is between a typical recording and the reference.
+
+        Of other effects, what is found between the input and itself does not count.
         """
         code = self.vae.code(latent, audio)
         refined, own, evidence = weigh_fits(self, code, likeness, [fitted])
         same = torch.tensor([same_source]).to(code)
         odds, shares = (part.cpu() for part in gated(self.judge(evidence.to(code)), same))
-        controls, likely = refined.controls.clone(), refined.logits.clone()
+        itself = self.decode(self.encode(audio, audio).mean, audio).estimate.logits
+        likely = refined.logits - feigned_odds(itself, same_source)
+        controls = refined.controls.clone()
         curve = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
-        logit = float(likely[0, _EQ]) + float(odds[0])
+        logit = float(refined.logits[0, _EQ] + odds[0])
         typical = share_of_typical(same_source) if self.typical.known else 0.0
         if reference is not None and typical:
             stand_in = self.typical.nearest(audio)

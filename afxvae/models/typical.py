@@ -1,4 +1,4 @@
-"""What untreated recordings sound like on average, kind by kind.
+"""What untreated recordings sound like: on average, kind by kind, and each to the model itself.
 
 Between two recordings of different sources, the way in which the input's source is unusual looks
 like a treatment. A typical recording of its kind in its place does not have that way. Speaker
@@ -16,10 +16,11 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["TypicalSources", "share_of_typical"]
+__all__ = ["TypicalSources", "feigned_odds", "share_of_typical"]
 
 _MOST = 0.5
 _SAME = 0.5
+_LEAST_ODDS = -1.0  # log odds that an effect may have between a recording and itself
 
 
 class TypicalSources(nn.Module):
@@ -65,3 +66,20 @@ def share_of_typical(same_source: float) -> float:
     probable that they are of one. By the EQ curves of 3,072 pairs of validation recordings.
     """
     return _MOST * max(0.0, 1.0 - same_source / _SAME)
+
+
+def feigned_odds(own: Tensor, same_source: float) -> Tensor:
+    """What to take off an estimate because the model sees it between a recording and itself, too.
+
+    There is nothing between a recording and itself. Where it is unlike all that the model knows, a
+    voice with a rattle, say, that looks like an effect, and will do so in a reference of the same
+    voice. Nothing is taken off where two recordings are rather of two sources.
+
+    Args:
+        own: Log odds ``(1, effect)`` between the input and itself.
+        same_source: Probability that input and reference are of one source.
+
+    Returns:
+        Log odds ``(1, effect)``.
+    """
+    return max(0.0, 2.0 * same_source - 1.0) * (own - _LEAST_ODDS).clamp_min(0.0)

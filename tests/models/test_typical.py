@@ -10,7 +10,7 @@ from afxvae.dsp.likeness import N_LIKENESS
 from afxvae.measure.equalizer import FIT_FIGURES, EqualizerFit, eq_bands_db
 from afxvae.models.estimate import Estimate
 from afxvae.models.style_vae import AFXStyleVAE
-from afxvae.models.typical import TypicalSources, share_of_typical
+from afxvae.models.typical import TypicalSources, feigned_odds, share_of_typical
 from tests.sounds import untrained
 
 EMBEDDED = torch.randn(2, 256, generator=torch.Generator().manual_seed(1))
@@ -94,3 +94,26 @@ def test_a_typical_input_needs_nobody_in_its_place() -> None:
     plain, found = estimated(model, 0.0, None), estimated(model, 0.0)
     torch.testing.assert_close(found.logits, plain.logits, atol=1e-3, rtol=0.0)
     assert float((curve(model, found) - curve(model, plain)).abs().mean()) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("same_source", "taken"), [(0.0, 0.0), (0.5, 0.0), (0.75, 1.5), (1.0, 3.0)]
+)
+def test_only_of_one_source_is_taken_off_what_is_there_alone(
+    same_source: float, taken: float
+) -> None:
+    found = feigned_odds(torch.tensor([[2.0, -1.0, -4.0]]), same_source)
+    assert found.tolist() == [[taken, 0.0, 0.0]]
+
+
+@torch.no_grad()
+def test_what_an_input_has_by_itself_is_taken_off_all_but_the_equaliser() -> None:
+    model = knowing(EMBEDDED.mean(0))
+    audio = EMBEDDED[:1]
+    model.vae.head.last.bias += 1.0  # so that something is there
+    alone = model.decode(model.encode(audio, audio).mean, audio).estimate.logits
+    taken = feigned_odds(alone, 1.0)
+    assert float(taken.max()) > 0.0
+    rather_two, one = estimated(model, 0.5, None), estimated(model, 1.0, None)
+    expected = rather_two.logits - taken
+    torch.testing.assert_close(one.logits[:, 1:], expected[:, 1:])
