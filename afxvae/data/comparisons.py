@@ -42,7 +42,7 @@ def compare_pool(
     """
     generator = torch.Generator().manual_seed(seed)
     treatments = pool["wet_mel"].shape[2]
-    audio, reference = pair_up(pool["kind"], treatments, generator)
+    audio, reference = pair_up(pool["kind"], treatments, generator, pool["twin"])
     left = pool["switches"].flatten(0, 2)[:, [chain.names.index(name) for name in LINEAR]]
     chance = torch.rand(len(reference), generator=generator)
     kept = ~left.any(1).repeat(2) | (chance < _MISSED)

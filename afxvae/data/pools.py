@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "clip_features",
     "equalized_before",
+    "nothing_between",
     "pair_up",
     "pool_clips",
     "quantize_log_mel",
@@ -42,6 +43,8 @@ __all__ = [
 _MOST_MISSES = 50  # draws for each crop that is wanted
 _PEELED = 0.5  # share of treated clips off which delays and reverbs are taken
 _EQUALIZED = 0.5  # share of the inputs of P1 that went through an equaliser of their own
+_TWINS = 2 / 3  # share of the treatments that both halves get
+_TREATED = 0.5  # share of the inputs of P1 that went through the same, where there are such
 
 
 def quantize_log_mel(log_mel: Tensor) -> Tensor:
@@ -70,14 +73,16 @@ def render_pool(
     crop of the same kind P2. A third of the treated clips are of another make, see
     `treat_variously`; they arrive as `deliver` leaves them, and half of them are peeled, see
     `peel_known`. Recordings that somebody wants to match are not dry, so both halves are there once
-    more through an equaliser of their own.
+    more through an equaliser of their own, and some treatments are those of both halves: there is
+    nothing between such *twins*, however treated they sound.
 
     Returns:
         ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
         mel)``, ``wet_statistics``, ``equalized_mel (crop, 2, frame, mel)``,
         ``equalized_statistics``, ``before (crop, 2, knob)``, the knobs of these equalisers,
-        ``controls (crop, 2, treatment, control)``, ``switches``, ``kind (crop,)``, an index into
-        the sorted kinds of the recordings, and ``group (crop,)``, see `group_numbers`.
+        ``controls (crop, 2, treatment, control)``, ``switches``, ``twin (crop, treatment)``,
+        ``kind (crop,)``, an index into the sorted kinds of the recordings, and ``group (crop,)``,
+        see `group_numbers`.
     """
     rng = np.random.default_rng([seed, 1])
     generator = torch.Generator().manual_seed(seed)
@@ -92,10 +97,16 @@ def render_pool(
         if halves is None:
             continue
         controls, switches = random_treatments(chain, 2 * treatments, generator)
+        shared = round(_TWINS * treatments)
+        for drawn in (controls, switches):
+            drawn[treatments : treatments + shared] = drawn[:shared]
         dry = halves.repeat_interleave(treatments, dim=0)
         wet, foreign = treat_variously(dry, chain, controls, switches, generator)
         wet = deliver(wet, generator)
         wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED, foreign)
+        one, other = switches.split(treatments)
+        twin = ~foreign.view(2, -1).any(0) & (one == other).all(1)
+        twin[shared:] = False
         equalized, before = equalize(halves, chain, generator)
         mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], equalized, wet]))
         shape = (2, treatments)
@@ -109,6 +120,7 @@ def render_pool(
             "wet_statistics": statistics[4:].unflatten(0, shape),
             "controls": controls.unflatten(0, shape),
             "switches": switches.unflatten(0, shape),
+            "twin": twin,
             "kind": torch.tensor(kinds.index(recording.kind)),
             "group": group_numbers([recording.group])[0],
         }
@@ -119,13 +131,16 @@ def render_pool(
     return {name: torch.stack(values) for name, values in rows.items()}
 
 
-def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def pair_up(
+    kind: Tensor, treatments: int, generator: torch.Generator, twin: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Indices of inputs and references: every wet clip once as P1, then once as P2.
 
     P1 takes the other half of the same crop as input; P2 a random half of another crop of the same
     kind, or of the same crop where there is none. Half of the inputs of P1 are equalised; between
-    two voices an equaliser of the input's own can not be told from a voice. Clips stand as in
-    `pool_clips`: dry, treated, equalised.
+    two voices an equaliser of the input's own can not be told from a voice. Of twins, half of the
+    inputs are the other one, see `nothing_between`. Clips stand as in `pool_clips`: dry, treated,
+    equalised.
     """
     crops = len(kind)
     crop = torch.arange(crops).view(-1, 1, 1).expand(crops, 2, treatments).flatten()
@@ -141,7 +156,20 @@ def pair_up(kind: Tensor, treatments: int, generator: torch.Generator) -> tuple[
     audio = torch.cat([2 * crop + 1 - half, 2 * other + either])
     equalized = torch.rand(len(wet), generator=generator) < _EQUALIZED
     audio[: len(wet)] += equalized * (2 * crops + len(wet))
+    if twin is not None:
+        alike = twin.unsqueeze(1).expand(-1, 2, -1).flatten()
+        chosen = alike & (torch.rand(len(wet), generator=generator) < _TREATED)
+        others = wet.view(crops, 2, treatments).flip(1).flatten()
+        audio[: len(wet)] = torch.where(chosen, others, audio[: len(wet)])
     return audio, torch.cat([wet, wet])
+
+
+def nothing_between(audio: Tensor, crops: int, wet: int) -> Tensor:
+    """Whether pairs whose inputs are `audio`, see `pair_up`, are of twins ``(pair,)``.
+
+    There are `crops` crops and `wet` treated clips.
+    """
+    return (audio >= 2 * crops) & (audio < 2 * crops + wet)
 
 
 def pool_clips(pool: Mapping[str, Tensor], what: str) -> Tensor:

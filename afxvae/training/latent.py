@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..data.pools import equalized_before, pair_up, restore_log_mel
+from ..data.pools import equalized_before, nothing_between, pair_up, restore_log_mel
 from ..dsp.features import Features
 from ..evaluation.disentanglement import dci, mutual_information_gap, sap, spearman_matrix
 from ..models.estimate import ESTIMATED, Wanted, estimated_columns, treatment_losses
@@ -56,6 +56,7 @@ class EmbeddedPool:
         kind: ``(crop,)``.
         controls: ``(crop, 2, treatment, control)``.
         switches: ``(crop, 2, treatment, effect)``.
+        twin: Whether both halves went through a treatment ``(crop, treatment)``.
     """
 
     dry: Tensor
@@ -65,6 +66,7 @@ class EmbeddedPool:
     kind: Tensor
     controls: Tensor
     switches: Tensor
+    twin: Tensor
 
     def draw(self, rows: Tensor, chain: Chain, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Pairs among some crops.
@@ -75,10 +77,12 @@ class EmbeddedPool:
         treatments = self.wet.shape[2]
         parts = self.dry[rows], self.wet[rows].flatten(1, 2), self.equalized[rows]
         embeddings = torch.cat([part.flatten(0, 1) for part in parts])
-        audio, reference = pair_up(self.kind[rows], treatments, generator)
+        audio, reference = pair_up(self.kind[rows], treatments, generator, self.twin[rows])
         controls, switches = (part[rows].flatten(0, 2) for part in (self.controls, self.switches))
         before = equalized_before(self.before[rows], len(controls), chain)[audio]
-        truth = controls.repeat(2, 1), switches.repeat(2, 1), before
+        on = switches.repeat(2, 1)
+        on[nothing_between(audio, len(rows), len(controls))] = False
+        truth = controls.repeat(2, 1), on, before
         return embeddings[audio], embeddings[reference], *truth
 
 
@@ -95,7 +99,7 @@ def embed_pool(model: AFXStyleVAE, pool: Pool) -> EmbeddedPool:
                 for m, s in zip(*flat, strict=True)
             ]
             parts[side].append(torch.cat(found).unflatten(0, mel.shape[:axes]))
-        for name in ("kind", "controls", "switches", "before"):
+        for name in ("kind", "controls", "switches", "before", "twin"):
             parts[name].append(shard[name])
     return EmbeddedPool(**{name: torch.cat(values) for name, values in parts.items()})
 

@@ -42,6 +42,7 @@ def random_pool(model: AFXStyleVAE, generator: torch.Generator) -> EmbeddedPool:
         kind=torch.zeros(CROPS, dtype=torch.long),
         controls=controls.unflatten(0, (CROPS, 2, TREATMENTS)),
         switches=switches.unflatten(0, (CROPS, 2, TREATMENTS)),
+        twin=torch.zeros(CROPS, TREATMENTS, dtype=torch.bool),
     )
 
 

@@ -9,6 +9,7 @@ from afxvae.data.corpus import Recording
 from afxvae.data.pairs import equalize
 from afxvae.data.pools import (
     equalized_before,
+    nothing_between,
     pair_up,
     pool_clips,
     quantize_log_mel,
@@ -46,6 +47,7 @@ def test_pools_have_the_form_that_is_promised_and_follow_their_seed(
         "before": (*crop, len(CHAIN["eq"].params)),
         "controls": (*crop, 2, controls),
         "switches": (*crop, 2, effects),
+        "twin": (2, 2),
         "kind": (2,),
         "group": (2,),
     }
@@ -86,6 +88,35 @@ def test_pairs_are_of_the_other_half_and_then_of_another_crop_of_the_kind() -> N
     assert torch.equal(other, ~lonely)
     apart = half_of_audio[wet:] != half_of_reference[wet:]
     assert bool(apart[lonely].all())  # never the very clip that was treated
+
+
+def test_half_of_the_inputs_of_twins_went_through_the_same() -> None:
+    crops, treatments = 200, 3
+    twin = torch.zeros(crops, treatments, dtype=torch.bool)
+    twin[:, 0] = True
+    kind = torch.zeros(crops, dtype=torch.long)
+    audio, reference = pair_up(kind, treatments, torch.Generator().manual_seed(0), twin)
+    wet = crops * 2 * treatments
+    between = nothing_between(audio, crops, wet)
+    assert not bool(between[wet:].any())
+    assert abs(float(between[:wet].float().mean()) - 1 / 6) < 0.03
+    mine, theirs = (
+        part[between].sub(2 * crops).div(treatments, rounding_mode="floor")
+        for part in (audio, reference)
+    )
+    assert torch.equal(mine // 2, theirs // 2)  # of the same crop
+    assert torch.equal(mine % 2, 1 - theirs % 2)  # but of the other half
+    assert not bool(((audio[between] - 2 * crops) % treatments).any())  # the same treatment
+
+
+def test_twins_went_through_one_treatment(recordings: list[Recording]) -> None:
+    pool = render_pool(recordings, CHAIN, 11, 6, 3)
+    twin, on = pool["twin"], pool["switches"]
+    assert bool(twin.any())
+    assert not bool(twin[:, 2].any())
+    assert torch.equal(pool["controls"][:, 0, :2], pool["controls"][:, 1, :2])
+    assert torch.equal(on[:, 0][twin], on[:, 1][twin])
+    assert not torch.equal(pool["controls"][:, 0, 2], pool["controls"][:, 1, 2])
 
 
 def test_an_equalised_clip_is_the_dry_one_and_its_curve(recordings: list[Recording]) -> None:
