@@ -11,8 +11,6 @@ from .dsp.features import CLIP_SAMPLES
 from .models.vae import EVIDENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from torch import Tensor
 
     from .effects import Chain
@@ -27,7 +25,6 @@ __all__ = [
     "knob_vector",
     "nothing",
     "render_candidates",
-    "scale_amounts",
     "weigh",
     "with_opinions",
 ]
@@ -72,26 +69,6 @@ def nothing(chain: Chain) -> Candidate:
     """Leaving the input as it is."""
     off = torch.zeros(len(chain.effects), dtype=torch.bool)
     return Candidate("nothing", chain.default_controls(), off)
-
-
-def scale_amounts(
-    chain: Chain, controls: Tensor, share: float, but: Collection[str] = ()
-) -> Tensor:
-    """Knob positions whose amounts have gone a share of their way from doing nothing.
-
-    Args:
-        chain: Whose knobs they are.
-        controls: ``(control,)``.
-        share: 0 for the defaults of all knobs that are amounts, 1 for `controls` as they are; with
-            more, they go on beyond until the end of their range.
-        but: Effects to leave as they are.
-    """
-    if share == 1.0:
-        return controls
-    defaults = chain.default_controls()
-    amounts = torch.tensor([param.amount and effect not in but for effect, param in chain.knobs])
-    moved = (defaults + share * (controls - defaults)).clamp(0.0, 1.0)
-    return torch.where(amounts, moved, controls)
 
 
 def distinct(model: AFXStyleVAE, candidates: list[Candidate]) -> list[Candidate]:

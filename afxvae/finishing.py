@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import scale_amounts
 from .dsp.features import ANALYSIS_LUFS
 from .loudness import PEAK_CEILING_DB, LoudnessMeter, PeakMeter
 from .presets import Preset
@@ -88,7 +87,7 @@ def render(
 
 def _preset(model: AFXStyleVAE, best: Candidate, source: Recording, amount: float) -> Preset:
     """A candidate as a preset whose input gain brings this input to the analysis loudness."""
-    controls = scale_amounts(model.chain, best.controls, amount)
+    controls = model.chain.scaled(best.controls, amount)
     switches = best.switches if amount else torch.zeros_like(best.switches)
     preset = Preset.from_tensors(
         model.chain.to_settings(controls.unsqueeze(0)),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import scale_amounts
 from .effects import default_chain
 from .presets import Preset
 from .ranges import FEWEST_STEPS, MOST_STEPS, STEPS
@@ -103,7 +102,7 @@ def _ends(chain: Chain, a: Preset, b: Preset) -> tuple[Tensor, Tensor]:
     An effect that is off in one has the knobs of the other there, with its amounts at nothing.
     """
     own, other = _controls(chain, a), _controls(chain, b)
-    without = [scale_amounts(chain, controls, 0.0) for controls in (own, other)]
+    without = [chain.scaled(controls, 0.0) for controls in (own, other)]
     start, end = own.clone(), other.clone()
     for name in chain.names:
         knobs = chain.knobs_of(name)

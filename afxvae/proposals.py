@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, distinct, nothing, scale_amounts
+from .candidates import Candidate, distinct, nothing
 from .dsp import spectral
 from .dsp.features import SAMPLE_RATE
 from .effects import responses
@@ -224,7 +224,7 @@ def propose(
     eq_only[columns["eq"]] = True
     if bool(mean.switches[columns["eq"]]):
         found.append(Candidate("posterior mean, eq only", controls, eq_only))
-    less = scale_amounts(model.chain, controls, _SHRUNK, [e for e in MEASURED if sure[e]])
+    less = model.chain.scaled(controls, _SHRUNK, but=[e for e in MEASURED if sure[e]])
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
     for index in range(_SAMPLES[effort]):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)

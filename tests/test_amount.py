@@ -7,7 +7,6 @@ import itertools
 import pytest
 import torch
 
-from afxvae.candidates import scale_amounts
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import SAMPLE_RATE
 from afxvae.effects import default_chain
@@ -41,15 +40,15 @@ def test_all_of_it_is_it_and_none_of_it_does_nothing() -> None:
     audio = sound(1, 0.5).unsqueeze(0)
     on = {name: torch.ones(1, dtype=torch.bool) for name in CHAIN.names}
     for controls in CONTROLS:
-        assert scale_amounts(CHAIN, controls, 1.0) is controls
-        none = CHAIN.to_settings(scale_amounts(CHAIN, controls, 0.0).unsqueeze(0))
+        assert CHAIN.scaled(controls, 1.0) is controls
+        none = CHAIN.to_settings(CHAIN.scaled(controls, 0.0).unsqueeze(0))
         assert torch.equal(CHAIN.process(audio, none, on, SAMPLE_RATE), audio)
 
 
 def test_amounts_move_in_proportion_and_stay_in_their_range() -> None:
     defaults = CHAIN.default_controls()
     for share in AMOUNTS:
-        moved = scale_amounts(CHAIN, CONTROLS[0], share, but={"delay"})
+        moved = CHAIN.scaled(CONTROLS[0], share, but={"delay"})
         for (effect, param), was, default, now in zip(
             CHAIN.knobs, CONTROLS[0].tolist(), defaults.tolist(), moved.tolist(), strict=True
         ):
@@ -64,7 +63,7 @@ def distances(controls: torch.Tensor, switches: torch.Tensor, amounts: tuple) ->
     on = dict(zip(CHAIN.names, switches.unsqueeze(1), strict=True))
     found = []
     for amount in amounts:
-        settings = CHAIN.to_settings(scale_amounts(CHAIN, controls, amount).unsqueeze(0))
+        settings = CHAIN.to_settings(CHAIN.scaled(controls, amount).unsqueeze(0))
         output = CHAIN.process(audio, settings, on, SAMPLE_RATE)
         output, _ = normalize_loudness(output, SAMPLE_RATE, -23.0)
         found.append(float(mr_stft(output[:, 0], audio[:, 0])))

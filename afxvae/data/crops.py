@@ -28,11 +28,13 @@ __all__ = ["deliver", "draw_crop", "draw_repeated", "draw_varied"]
 _CROP = RUN_IN + 2 * CLIP_SAMPLES
 _COLOURED = 0.9  # share of crops whose source gets another microphone's colour
 _COLOUR_DB = (0.5, 5.0)  # standard deviation of its curve
+_MOVED_DB = 0.6  # standard deviation of half of what the halves differ by, at most
 _DETAIL_OCTAVES = (0.6, 3.0)  # over which its curve changes
+_WAVES = 8  # that make up its curve
 _NARROW = 0.3  # share of those whose bandwidth is cut
 _WORN = 0.2  # share of crops whose source was driven, compressed or in a room before
 _WEAR = ("compressor", "overdrive", "reverb")
-_MOST_WORN = 0.6  # of the way to what treatments do
+_WORN_AMOUNT = (0.1, 0.6)  # of what treatments do
 _SPEEDS = range(16, 26)  # twentieths: other speakers and instruments are taller and smaller
 _SPED = 0.7  # share of crops that are played at one of them
 _NOISY, _CUT, _CODED = 0.1, 0.1, 0.1  # shares of deliveries
@@ -120,9 +122,7 @@ def _level(halves: Tensor) -> Tensor | None:
 def _worn(halves: Tensor, chain: Chain, generator: torch.Generator) -> Tensor | None:
     """Send a source through one effect, less of it than treatments have."""
     controls, _ = random_treatments(chain, 1, generator)
-    amount = torch.tensor([param.amount for _, param in chain.knobs])
-    share = float(_draw(generator, 0.1, _MOST_WORN))
-    controls = torch.where(amount, torch.lerp(chain.default_controls(), controls, share), controls)
+    controls = chain.scaled(controls, float(_draw(generator, *_WORN_AMOUNT)))
     name = _WEAR[int(torch.randint(len(_WEAR), (), generator=generator))]
     settings = {k: v.expand(len(halves)) for k, v in chain.to_settings(controls)[name].items()}
     return _level(chain[name].process(halves, settings, SAMPLE_RATE))
@@ -138,21 +138,20 @@ def _colour(halves: Tensor, generator: torch.Generator) -> Tensor | None:
     noise = torch.randn(halves.shape, generator=generator) * 10.0 ** (level_db / 20.0)
     bins = halves.shape[-1] // 2 + 1
     curve = float(_draw(generator, *_COLOUR_DB)) * _bends(bins, generator)
-    moved = float(_draw(generator, 0.0, 0.6)) * torch.stack([_bends(bins, generator)] * 2)
-    moved[1].neg_()
-    gain = 10.0 ** ((curve + moved) / 20.0).unsqueeze(1)
+    moved = float(_draw(generator, 0.0, _MOVED_DB)) * _bends(bins, generator)
+    gain = 10.0 ** (torch.stack([curve + moved, curve - moved]) / 20.0).unsqueeze(1)
     coloured = torch.fft.irfft(torch.fft.rfft(halves + noise) * gain, halves.shape[-1])
     if float(_draw(generator, 0.0, 1.0)) < _NARROW:
         coloured = _narrow(coloured, 4000.0 * 3.0 ** float(_draw(generator, 0.0, 1.0)))
     return _level(coloured)
 
 
-def _bends(bins: int, generator: torch.Generator, waves: int = 8) -> Tensor:
+def _bends(bins: int, generator: torch.Generator) -> Tensor:
     """A smooth random curve over the logarithm of frequency, of standard deviation 1."""
     octaves = torch.linspace(20.0 / SAMPLE_RATE, 0.5, bins).log2()
-    turn = 2.0 * torch.pi * torch.rand(waves, 1, generator=generator)
+    turn = 2.0 * torch.pi * torch.rand(_WAVES, 1, generator=generator)
     detail = float(_draw(generator, *_DETAIL_OCTAVES))
-    pace = torch.randn(waves, 1, generator=generator) / detail
+    pace = torch.randn(_WAVES, 1, generator=generator) / detail
     curve = torch.cos(turn + pace * octaves).sum(0)
     return (curve - curve.mean()) / curve.std()
 

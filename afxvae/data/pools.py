@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "clip_features",
     "equalized_before",
-    "nothing_between",
+    "pair_truth",
     "pair_up",
     "pool_clips",
     "quantize_log_mel",
@@ -139,8 +139,8 @@ def pair_up(
     P1 takes the other half of the same crop as input; P2 a random half of another crop of the same
     kind, or of the same crop where there is none. Half of the inputs of P1 are equalised; between
     two voices an equaliser of the input's own can not be told from a voice. Of twins, half of the
-    inputs are the other one, see `nothing_between`. Clips stand as in `pool_clips`: dry, treated,
-    equalised.
+    inputs are the other one, with nothing between, see `pair_truth`. Clips stand as in
+    `pool_clips`: dry, treated, equalised.
     """
     crops = len(kind)
     crop = torch.arange(crops).view(-1, 1, 1).expand(crops, 2, treatments).flatten()
@@ -164,14 +164,6 @@ def pair_up(
     return audio, torch.cat([wet, wet])
 
 
-def nothing_between(audio: Tensor, crops: int, wet: int) -> Tensor:
-    """Whether pairs whose inputs are `audio`, see `pair_up`, are of twins ``(pair,)``.
-
-    There are `crops` crops and `wet` treated clips.
-    """
-    return (audio >= 2 * crops) & (audio < 2 * crops + wet)
-
-
 def pool_clips(pool: Mapping[str, Tensor], what: str) -> Tensor:
     """``"mel"`` or ``"statistics"`` of all clips of a pool, in the order that `pair_up` counts.
 
@@ -179,6 +171,24 @@ def pool_clips(pool: Mapping[str, Tensor], what: str) -> Tensor:
     """
     dry, wet, equalized = (pool[f"{side}_{what}"] for side in ("dry", "wet", "equalized"))
     return torch.cat([dry.flatten(0, 1), wet.flatten(0, 2), equalized.flatten(0, 1)])
+
+
+def pair_truth(
+    pool: Mapping[str, Tensor], audio: Tensor, reference: Tensor, chain: Chain
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is true of pairs of a pool, by the indices of `pair_up`.
+
+    Returns:
+        ``controls (pair, control)`` and ``switches (pair, effect)``, all off between twins, whose
+        inputs are treated clips, and knobs ``(pair, knob)`` of the equalisers that inputs went
+        through before, see `equalized_before`.
+    """
+    dry = 2 * len(pool["kind"])
+    controls, switches = (pool[name].flatten(0, 2) for name in ("controls", "switches"))
+    before = equalized_before(pool["before"], len(controls), chain)
+    twins = (audio >= dry) & (audio < dry + len(controls))
+    wet = reference - dry
+    return controls[wet], switches[wet] & ~twins.unsqueeze(1), before[audio]
 
 
 def equalized_before(before: Tensor, wet: int, chain: Chain) -> Tensor:

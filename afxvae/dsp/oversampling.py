@@ -109,12 +109,11 @@ def oversampled(
     Returns:
         ``(batch, channel, time)``, late by `OVERSAMPLING_LATENCY`, and the state.
     """
-    before, after = state or (None, None)
+    silence = audio[..., :0]
+    before, after = state or (silence, silence)
     bent = []
     for piece in audio.split(_PIECE, dim=-1):
         wide, before = upsample(piece, before, factor)
         low, after = downsample(curve(wide), after, factor)
         bent.append(low)
-    assert before is not None
-    assert after is not None
     return torch.cat(bent, dim=-1), (before, after)

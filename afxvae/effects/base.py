@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -144,6 +144,22 @@ class Chain:
     def default_controls(self) -> Tensor:
         """Knob positions of all defaults, ``(control,)``."""
         return torch.tensor([param.default_control for param in self.params])
+
+    def scaled(self, controls: Tensor, share: float, but: Collection[str] = ()) -> Tensor:
+        """Knob positions whose amounts have gone a share of their way from doing nothing.
+
+        Args:
+            controls: ``(..., control)``.
+            share: 0 for the defaults of all knobs that are amounts, 1 for `controls` as they are;
+                with more, they go on beyond until the end of their range.
+            but: Effects to leave as they are.
+        """
+        if share == 1.0:
+            return controls
+        defaults = self.default_controls()
+        amounts = torch.tensor([param.amount and effect not in but for effect, param in self.knobs])
+        moved = (defaults + share * (controls - defaults)).clamp(0.0, 1.0)
+        return torch.where(amounts, moved, controls)
 
     def to_settings(self, controls: Tensor) -> dict[str, dict[str, Tensor]]:
         """Knob positions ``(batch, control)`` in [0, 1] to settings in units, by effect."""

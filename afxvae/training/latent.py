@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..data.pools import equalized_before, nothing_between, pair_up, restore_log_mel
+from ..data.pools import pair_truth, pair_up, restore_log_mel
 from ..dsp.features import Features
 from ..evaluation.disentanglement import dci, mutual_information_gap, sap, spearman_matrix
 from ..models.estimate import ESTIMATED, Wanted, estimated_columns, treatment_losses
@@ -75,14 +75,11 @@ class EmbeddedPool:
         before, see `Wanted`.
         """
         treatments = self.wet.shape[2]
-        parts = self.dry[rows], self.wet[rows].flatten(1, 2), self.equalized[rows]
+        chosen = {name: part[rows] for name, part in vars(self).items()}
+        parts = chosen["dry"], chosen["wet"].flatten(1, 2), chosen["equalized"]
         embeddings = torch.cat([part.flatten(0, 1) for part in parts])
-        audio, reference = pair_up(self.kind[rows], treatments, generator, self.twin[rows])
-        controls, switches = (part[rows].flatten(0, 2) for part in (self.controls, self.switches))
-        before = equalized_before(self.before[rows], len(controls), chain)[audio]
-        on = switches.repeat(2, 1)
-        on[nothing_between(audio, len(rows), len(controls))] = False
-        truth = controls.repeat(2, 1), on, before
+        audio, reference = pair_up(chosen["kind"], treatments, generator, chosen["twin"])
+        truth = pair_truth(chosen, audio, reference, chain)
         return embeddings[audio], embeddings[reference], *truth
 
 

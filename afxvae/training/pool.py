@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..data.pools import (
-    equalized_before,
-    nothing_between,
-    pair_up,
-    pool_clips,
-    restore_log_mel,
-)
+from ..data.pools import pair_truth, pair_up, pool_clips, restore_log_mel
 from ..data.shards import load_shard
 from ..dsp.features import Features
 
@@ -85,9 +79,6 @@ class PairBatch:
         log_mel, statistics = pool_clips(batch, "mel"), pool_clips(batch, "statistics")
         self.features = Features(restore_log_mel(log_mel), statistics.float())
         treatments = batch["wet_mel"].shape[2]
-        kind, twin = batch["kind"], batch["twin"]
-        self.audio, self.reference = pair_up(kind, treatments, generator, twin)
-        controls, switches = (batch[name].flatten(0, 2) for name in ("controls", "switches"))
-        self.controls, self.switches = controls.repeat(2, 1), switches.repeat(2, 1)
-        self.switches[nothing_between(self.audio, len(kind), len(controls))] = False
-        self.before = equalized_before(batch["before"], len(controls), chain)[self.audio]
+        self.audio, self.reference = pair_up(batch["kind"], treatments, generator, batch["twin"])
+        truth = pair_truth(batch, self.audio, self.reference, chain)
+        self.controls, self.switches, self.before = truth

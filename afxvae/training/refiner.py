@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..data.pools import equalized_before, nothing_between, pool_clips, restore_log_mel
+from ..data.pools import pair_truth, pool_clips, restore_log_mel
 from ..data.shards import load_shard
 from ..data.treatments import random_treatments
 from ..dsp.features import Features
@@ -105,12 +105,7 @@ def load_comparisons(
         source = torch.cat([model.verifier(restore_log_mel(part)) for part in clips])
         similarity = (source[chosen["audio"]] * source[chosen["reference"]]).sum(1)
         same = torch.sigmoid(model.verifier.log_odds(similarity))
-        wet = chosen["reference"] - 2 * len(pool["kind"])
-        controls, switches = (pool[name].flatten(0, 2) for name in ("controls", "switches"))
-        before = equalized_before(pool["before"], len(controls), model.chain)[chosen["audio"]]
-        on = switches[wet]
-        on[nothing_between(chosen["audio"], len(pool["kind"]), len(controls))] = False
-        truth = controls[wet], on, before
+        truth = pair_truth(pool, chosen["audio"], chosen["reference"], model.chain)
         parts.append(Comparisons(chosen["likeness"].float(), same, code, *truth))
     columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
     return Comparisons(*map(torch.cat, columns))

@@ -9,7 +9,7 @@ from afxvae.data.corpus import Recording
 from afxvae.data.pairs import equalize
 from afxvae.data.pools import (
     equalized_before,
-    nothing_between,
+    pair_truth,
     pair_up,
     pool_clips,
     quantize_log_mel,
@@ -97,7 +97,19 @@ def test_half_of_the_inputs_of_twins_went_through_the_same() -> None:
     kind = torch.zeros(crops, dtype=torch.long)
     audio, reference = pair_up(kind, treatments, torch.Generator().manual_seed(0), twin)
     wet = crops * 2 * treatments
-    between = nothing_between(audio, crops, wet)
+    knobs, effects = len(CHAIN.knobs), len(CHAIN.effects)
+    pool = {
+        "kind": kind,
+        "controls": torch.rand(crops, 2, treatments, knobs),
+        "switches": torch.ones(crops, 2, treatments, effects, dtype=torch.bool),
+        "before": torch.zeros(crops, 2, len(CHAIN["eq"].params)),
+    }
+    controls, switches, before = pair_truth(pool, audio, reference, CHAIN)
+    assert torch.equal(controls, pool["controls"].flatten(0, 2).repeat(2, 1))
+    assert torch.equal(switches.all(1), switches.any(1))
+    between = ~switches.any(1)
+    default = CHAIN.default_controls()[CHAIN.knobs_of("eq")]
+    assert bool((before[between] == default).all())
     assert not bool(between[wet:].any())
     assert abs(float(between[:wet].float().mean()) - 1 / 6) < 0.03
     mine, theirs = (
