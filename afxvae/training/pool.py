@@ -9,6 +9,7 @@ import torch
 from ..data.pools import pair_truth, pair_up, pool_clips, restore_log_mel
 from ..data.shards import load_shard
 from ..dsp.features import Features
+from ..types import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +33,22 @@ class Pool:
         self.refresh()
 
     def refresh(self) -> None:
-        """Load shards that have been rendered since."""
+        """Load shards that have been rendered since.
+
+        Raises:
+            UsageError: One is of an older version, and lacks what pairs are made of now.
+        """
         folder, pattern = self._pattern
         for path in sorted(folder.glob(pattern))[: self._limit]:
             if path not in self._paths:
+                shard = load_shard(path)
+                if "twin" not in shard:
+                    raise UsageError(
+                        f"{path} was rendered by an older version: remove it and those beside it, "
+                        "and they are rendered again."
+                    )
                 self._paths.append(path)
-                self.shards.append(load_shard(path))
+                self.shards.append(shard)
 
     def __len__(self) -> int:
         return len(self.shards)

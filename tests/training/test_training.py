@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from afxvae import processes, training
 from afxvae.data.corpus import load_manifest
-from afxvae.data.shards import ShardPlan
+from afxvae.data.shards import ShardPlan, load_shard
 from afxvae.dsp.features import SAMPLE_RATE, Features
 from afxvae.effects import default_chain
 from afxvae.models.style_vae import AFXStyleVAE
@@ -170,6 +171,14 @@ def test_a_pass_over_a_pool_sees_every_crop_once(trained: Path) -> None:
     assert sum(map(len, seen)) == sum(map(len, everything)) == 8
     pool.refresh()
     assert len(pool) == 2
+
+
+def test_pools_of_older_versions_are_refused(trained: Path, tmp_path: Path) -> None:
+    shard = load_shard(trained.parent / "shards" / "pool-train-00000.safetensors")
+    del shard["twin"]
+    save_file(shard, tmp_path / "pool-train-00000.safetensors")
+    with pytest.raises(UsageError, match="older version: remove it"):
+        Pool(tmp_path, "train")
 
 
 # the critic's margin
