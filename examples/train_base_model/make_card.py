@@ -10,16 +10,16 @@ from afxvae import AFXStyleVAE, __version__
 from afxvae.hub import CARD_FILE, model_card
 
 TRAINING = """Recordings from ordinary package registries, treated by random chains
-(`examples/train_base_model/` has the recipe): 230,784 treated clips as features, seen as
-pairs with input from the same recording (P1) and from another one of the same kind (P2). The
-encoder was trained in six legs: three on 103,680 clips at the recordings' own speed (135 and
+(`examples/train_base_model/` has the recipe): 206,976 treated clips as features for the
+encoder, seen as pairs with input from the same recording (P1) and from another one of the same
+kind (P2). It was trained in six legs: three on 103,680 clips at the recordings' own speed (135 and
 then 270 pools; in the first 135 the two halves of a crop had one colour), the fourth, 2,868
 steps from those weights with a new head, on 29,184 clips at speeds from .8 to 1.25, off half
 of which delay and reverb had been taken. The fifth, 2,600 steps with a new head, saw 37,632
 clips (98 pools) of sources with stronger and smoother colours, some of them a little driven,
 compressed or in a room, a third of the treatments by effects of another make; the sixth, 4,000
 steps, these and 36,480 clips (95 pools) with twins, which were added while it ran. The
-conditional VAE learned from earlier pools, then 2,000 steps from 316: those two kinds, and 121
+conditional VAE learned from earlier pools, then 2,000 steps from 316: those two kinds, and 123
 with fainter colours, in 55 of which half of the inputs of P1 had gone through an equaliser of
 their own, as in the newer ones. The refiner did the same, in the end 500 steps on 52,889 pairs
 of these pools; all with the encoder's dropout on. The verifier learned from the halves of 6,076
