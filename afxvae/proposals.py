@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Inference", "fit_eq", "propose", "with_measured"]
 
-_ON_ABOVE = {"eq": 0.85, "compressor": 0.9, "overdrive": 0.6}
-"""Probabilities above which an effect is on, else even odds; at these switching it on pays on
-validation recordings."""
-_NOTHING = 0.01
-"""Probability that no effect is on, from which on none is proposed, unless one was measured."""
+_ON_ABOVE = {"eq": (0.85, 0.77), "compressor": (0.96, 0.8), "overdrive": (0.9, 0.6)}
+"""Probabilities above which an effect is on, else even odds, if the reference is of another voice
+or instrument, and if it is of the same; at these switching it on pays on validation recordings."""
+_COMPRESSED = 0.6
+"""Share of an estimated compressor's amount that is applied: one that is too strong, or at the
+wrong moments, costs more than one that is too weak."""
+_NOTHING = (0.01, 0.03)
+"""Probability that no effect is on, from which on none is proposed, unless one was measured; if the
+reference is of another source, and if it is of the same."""
 _SURE_EQ = {0.5: 0.95, 0.9: 0.88}
 """Probabilities that two recordings are of one source, and those of an equaliser above which it was
 then measured well: between other recordings of validation, 0.5 % of the curves are worse than none
@@ -127,19 +131,29 @@ def with_measured(
     """Controls and logits of an estimate (batch 1), with what was measured in place of its own.
 
     An echo that is not found is not there. Other reverbs and choruses than this package's may be
-    there without being found; for those the estimate keeps its say.
+    there without being found; for those the estimate keeps its say. Of a compressor less than is
+    estimated is applied.
     """
-    controls, logits = estimate.controls[0].cpu().clone(), estimate.logits[0].cpu().clone()
+    chain, controls = model.chain, estimate.controls[0].cpu().clone()
+    logits = estimate.logits[0].cpu().clone()
+    controls = chain.scaled(controls, _COMPRESSED, but=set(chain.names) - {"compressor"})
     for effect, setting in measured.items():
         if setting.found or effect == "delay":
-            controls[model.chain.knobs_of(effect)] = setting.controls
+            controls[chain.knobs_of(effect)] = setting.controls
             logits[ESTIMATED.index(effect)] = _CERTAIN if setting.found else -_CERTAIN
     return controls, logits
 
 
 def _something(likely: Tensor, same_source: float) -> bool:
     """Whether it is improbable that no effect is on, by the probabilities ``(estimated,)``."""
-    return _eq_is_measured(likely, same_source) or float((1.0 - likely).prod()) < _NOTHING
+    odds_of_nothing = float((1.0 - likely).prod())
+    return _eq_is_measured(likely, same_source) or odds_of_nothing < _between(_NOTHING, same_source)
+
+
+def _between(bounds: tuple[float, float], same_source: float) -> float:
+    """What lies between the bound for two sources and that for one."""
+    other, same = bounds
+    return other + same_source * (same - other)
 
 
 def _eq_is_measured(likely: Tensor, same_source: float) -> bool:
@@ -192,7 +206,9 @@ def propose(
     found = [nothing(model.chain)]
     posterior = inferred.posterior
     sure = {effect: effect in measured and measured[effect].found for effect in MEASURED}
-    on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _ON_ABOVE
+    on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | {
+        effect: _between(bounds, inferred.same_source) for effect, bounds in _ON_ABOVE.items()
+    }
 
     estimate = inferred.refine(model, posterior.mean, embedded)
     controls, logits = with_measured(model, estimate, measured)

@@ -92,6 +92,12 @@ def estimate(log_odds: float) -> Estimate:
     return Estimate(controls, torch.full((1, len(ESTIMATED)), log_odds))
 
 
+def applied(guess: Estimate) -> torch.Tensor:
+    """The controls of an estimate with three fifths of its compressor."""
+    others = [name for name in CHAIN.names if name != "compressor"]
+    return CHAIN.scaled(guess.controls[0], 0.6, but=others)
+
+
 @pytest.mark.parametrize("effect", MEASURED)
 def test_what_is_found_is_on_with_the_knobs_that_were_measured(effect: str) -> None:
     guess = estimate(-3.0)
@@ -102,7 +108,7 @@ def test_what_is_found_is_on_with_the_knobs_that_were_measured(effect: str) -> N
     others = [e for e in ESTIMATED if e not in (effect, "delay")]
     assert all(float(logits[ESTIMATED.index(e)]) == -3.0 for e in others)
     rest = ~(mine | CHAIN.knobs_of("delay"))
-    assert torch.equal(controls[rest], guess.controls[0, rest])
+    assert torch.equal(controls[rest], applied(guess)[rest])
 
 
 def test_an_echo_that_is_not_found_is_not_there_but_a_room_or_a_voice_may_be() -> None:
@@ -111,7 +117,19 @@ def test_an_echo_that_is_not_found_is_not_there_but_a_room_or_a_voice_may_be() -
     for effect, logit in zip(ESTIMATED, logits.tolist(), strict=True):
         assert logit <= -5.0 if effect == "delay" else logit == 3.0
     kept = ~CHAIN.knobs_of("delay")
-    assert torch.equal(controls[kept], guess.controls[0, kept])
+    assert torch.equal(controls[kept], applied(guess)[kept])
+
+
+def test_of_an_estimated_compressor_less_is_applied() -> None:
+    """Its ratio is nearer to 1; nothing else of it moves."""
+    guess = estimate(3.0)
+    controls, _ = with_measured(untrained(), guess, measured())
+    before, after = (
+        CHAIN.to_settings(c[None])["compressor"] for c in (guess.controls[0], controls)
+    )
+    assert 1.0 < float(after["ratio"]) < float(before["ratio"])
+    for knob in ("threshold_db", "attack_ms", "release_ms"):
+        assert torch.equal(before[knob], after[knob])
 
 
 def test_the_estimate_itself_is_left_as_it_is() -> None:
@@ -126,17 +144,27 @@ def test_the_estimate_itself_is_left_as_it_is() -> None:
 
 def test_switches_follow_the_thresholds() -> None:
     model = believing(eq=4.8, compressor=2.0, overdrive=0.5)  # 99 %, 88 %, 62 %
-    found = proposed(model)
+    found = proposed(model, same_source=0.0)
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
     assert on(found["posterior mean, compressor toggled"]) == {"eq", "compressor", "overdrive"}
     assert on(found["posterior mean, overdrive toggled"]) == {"eq"}
 
 
+def test_less_certainty_is_asked_where_the_source_is_one() -> None:
+    model = believing(eq=1.5, compressor=2.0, overdrive=5.0)  # 82 %, 88 %, 99 %
+    assert on(proposed(model, same_source=0.0)["posterior mean"]) == {"overdrive"}
+    found = proposed(model, same_source=1.0)["posterior mean"]
+    assert on(found) == {"eq", "compressor", "overdrive"}
+    model = believing(compressor=3.5, overdrive=5.0)  # 97 %
+    assert on(proposed(model, same_source=0.0)["posterior mean"]) == {"compressor", "overdrive"}
+
+
 def test_that_nothing_was_done_must_be_improbable() -> None:
-    """Below 1 %: log odds of 2.1 leave 11 % each, 1.2 % of two; log odds of 2.4 leave .7 %."""
-    found = proposed(believing(eq=2.1, overdrive=2.1))
+    """Log odds of 2.1 leave 11 % each, 1.2 % of two; log odds of 2.4 leave .7 %."""
+    found = proposed(believing(eq=2.1, overdrive=2.1), same_source=0.0)
     assert list(found) == ["nothing"]
-    found = proposed(believing(eq=2.4, overdrive=2.4))
+    assert "posterior mean" in proposed(believing(eq=2.1, overdrive=2.1), same_source=0.5)
+    found = proposed(believing(eq=2.4, overdrive=2.4), same_source=0.0)
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
     assert found["posterior mean"].likely
     assert "posterior mean, eq toggled" not in found  # the drive alone might be none

@@ -10,27 +10,28 @@ from afxvae import AFXStyleVAE, __version__
 from afxvae.hub import CARD_FILE, model_card
 
 TRAINING = """Recordings from ordinary package registries, treated by random chains
-(`examples/train_base_model/` has the recipe): 206,976 treated clips as features for the
+(`examples/train_base_model/` has the recipe): 221,952 treated clips as features for the
 encoder, seen as pairs with input from the same recording (P1) and from another one of the same
-kind (P2). It was trained in six legs: three on 103,680 clips at the recordings' own speed (135 and
-then 270 pools; in the first 135 the two halves of a crop had one colour), the fourth, 2,868
+kind (P2). It was trained in seven legs: three on 103,680 clips at the recordings' own speed (135
+and then 270 pools; in the first 135 the two halves of a crop had one colour), the fourth, 2,868
 steps from those weights with a new head, on 29,184 clips at speeds from .8 to 1.25, off half
 of which delay and reverb had been taken. The fifth, 2,600 steps with a new head, saw 37,632
 clips (98 pools) of sources with stronger and smoother colours, some of them a little driven,
 compressed or in a room, a third of the treatments by effects of another make; the sixth, 4,000
-steps, these and 36,480 clips (95 pools) with twins, which were added while it ran. The
-conditional VAE learned from earlier pools, then 2,000 steps from 316: those two kinds, and 123
+steps, these and 36,480 clips (95 pools) with twins, which were added while it ran; the seventh,
+7,000 steps, these and at last 14,976 more (39 pools). The conditional VAE learned from earlier
+pools, then 2,000 steps from 316 and 2,500 from 348: 98 and 127 of those two kinds, and 123
 with fainter colours, in 55 of which half of the inputs of P1 had gone through an equaliser of
-their own, as in the newer ones. The refiner did the same, in the end 500 steps on 52,889 pairs
+their own, as in the newer ones. The refiner did the same, in the end 500 steps on 59,033 pairs
 of these pools; all with the encoder's dropout on. The verifier learned from the halves of 6,076
 crops, 576 of them treated, and then from 213 pools. The judge learned from 3,072 pairs of the
 validation recordings and from 294 of P1 whose inputs had gone through an equaliser of their
-own. The typical sources are the averages of 40,448 untreated clips of 12 kinds, embedded with
+own. The typical sources are the averages of 44,544 untreated clips of 12 kinds, embedded with
 the dropout on too. The critic learned from the candidates of 2,816 pairs under earlier weights
-and of 736 pairs of the validation recordings, and in the end, 100 steps more, from those of
-1,004 pairs of the training recordings under these, stopped by 531 of the validation recordings.
-Stage 3 of the recipe, the audio loss, was left out. None of the recordings is part of the
-weights or of the package."""
+and of 736 pairs of the validation recordings, then, 100 steps more, from those of 1,004 pairs of
+the training recordings under the weights before these, stopped by 531 of the validation
+recordings. Stage 3 of the recipe, the audio loss, was left out. None of the recordings is part
+of the weights or of the package."""
 
 
 def main() -> None:
