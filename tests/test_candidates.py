@@ -143,7 +143,7 @@ def test_the_estimate_itself_is_left_as_it_is() -> None:
 
 
 def test_switches_follow_the_thresholds() -> None:
-    model = believing(eq=4.8, compressor=2.0, overdrive=0.5)  # 99 %, 88 %, 62 %
+    model = believing(eq=4.8, compressor=3.0, overdrive=2.4)  # 99 %, 95 %, 92 %
     found = proposed(model, same_source=0.0)
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
     assert on(found["posterior mean, compressor toggled"]) == {"eq", "compressor", "overdrive"}
@@ -151,12 +151,10 @@ def test_switches_follow_the_thresholds() -> None:
 
 
 def test_less_certainty_is_asked_where_the_source_is_one() -> None:
-    model = believing(eq=1.5, compressor=2.0, overdrive=5.0)  # 82 %, 88 %, 99 %
-    assert on(proposed(model, same_source=0.0)["posterior mean"]) == {"overdrive"}
-    found = proposed(model, same_source=1.0)["posterior mean"]
-    assert on(found) == {"eq", "compressor", "overdrive"}
-    model = believing(compressor=3.5, overdrive=5.0)  # 97 %
-    assert on(proposed(model, same_source=0.0)["posterior mean"]) == {"compressor", "overdrive"}
+    odds = {"eq": 1.5, "compressor": 2.0, "overdrive": 0.5}  # 82 %, 88 %, 62 %
+    model = believing(**odds, reverb=7.0)
+    assert on(proposed(model, {}, same_source=0.0)["posterior mean"]) == {"reverb"}
+    assert on(proposed(model, {}, same_source=1.0)["posterior mean"]) == {"reverb", *odds}
 
 
 def test_that_nothing_was_done_must_be_improbable() -> None:
