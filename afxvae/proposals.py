@@ -146,8 +146,8 @@ def with_measured(
 
 def _something(likely: Tensor, same_source: float) -> bool:
     """Whether it is improbable that no effect is on, by the probabilities ``(estimated,)``."""
-    odds_of_nothing = float((1.0 - likely).prod())
-    return _eq_is_measured(likely, same_source) or odds_of_nothing < _between(_NOTHING, same_source)
+    none = float((1.0 - likely).prod())
+    return _eq_is_measured(likely, same_source) or none < _between(_NOTHING, same_source)
 
 
 def _between(bounds: tuple[float, float], same_source: float) -> float:

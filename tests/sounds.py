@@ -12,7 +12,9 @@ import torch
 
 from afxvae.data.corpus import Recording, Split
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE, extract_features
+from afxvae.effects import default_chain
 from afxvae.loudness import loudness_lufs
+from afxvae.measure import MEASURED, Measured
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
 
@@ -87,4 +89,13 @@ def extremes() -> dict[str, torch.Tensor]:
         "click in faint noise": click + 1e-4 * noise,
         "sine": torch.sin(2.0 * torch.pi * 440.0 * time),
         "half silence": torch.where(time < 2.7, noise, 0.0),
+    }
+
+
+def measured(*effects: str) -> dict[str, Measured]:
+    """As if these effects had been found, with odd knobs for all that can be measured."""
+    chain = default_chain()
+    return {
+        effect: Measured(torch.full((len(chain[effect].params),), 0.123), effect in effects)
+        for effect in MEASURED
     }
