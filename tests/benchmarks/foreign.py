@@ -1,10 +1,12 @@
 """P1 with treatments by effects we did not write: SoX, pedalboard and the mda plug-ins.
 
 python -m tests.benchmarks.foreign CORPUS/manifest.jsonl [--items 100] [--split test] [--cell SoX]
+    [--out ITEMS.jsonl] [--also EARLIER.jsonl]
 
 Each cell is one effect with random settings, or chains of two to four of one maker's. As in P1, the
 reference is treatment(B) and the truth treatment(A) of two halves of a crop, rendered with a second
 of run-in. There are no true settings in our terms, so no oracle; all else is as in the evaluation.
+A second table takes the effects of a maker together, their distances averaged and then compared.
 
 Needs the command `sox`, pedalboard (``pip install -e .[bench]``) and Debian's mda-lv2; matchering,
 which the same extra brings, gets a row where it is installed.
@@ -275,12 +277,24 @@ def _levelled(audio: np.ndarray) -> torch.Tensor:
     return whole * 10.0 ** (gain_db.view(1, 1, 1) / 20.0)
 
 
-def table(items: list[dict[str, Any]]) -> str:
-    """Closure at matched loudness, and share worse than the input, by cell and row."""
+GROUPS: dict[str, list[str]] = {
+    **{f"{maker}, single effects": [c for c in CELLS if c.startswith(maker) and "chains" not in c]
+       for maker in ("SoX", "pedalboard", "mda")},
+    "SoX and pedalboard, single effects": [
+        c for c in CELLS if c.startswith(("SoX", "pedalboard")) and "chains" not in c
+    ],
+    "SoX and pedalboard, chains": [c for c in CELLS if "chains" in c],
+}  # fmt: skip
+
+
+def table(items: list[dict[str, Any]], groups: dict[str, list[str]]) -> str:
+    """Closure at matched loudness, and share worse than the input, by group of cells and row."""
     lines = ["| treatment | items | input | " + " | ".join(ROWS[1:]) + " | largest p |",
              "|---" * (len(ROWS) + 3) + "|"]  # fmt: skip
-    for cell in dict.fromkeys(item["cell"] for item in items):
-        own = [item for item in items if item["cell"] == cell]
+    for name, cells_of_it in groups.items():
+        own = [item for item in items if item["cell"] in cells_of_it]
+        if not own:
+            continue
         column = {row: np.array([item[row] for item in own]) for row in ROWS}
         before = column["input"]
         cells, final = [], column[ROWS[-1]]
@@ -292,7 +306,7 @@ def table(items: list[dict[str, Any]]) -> str:
                 text = f"**{text}** ({low:.2f} to {high:.2f})"
             cells.append(text)
         p = max(paired_p_value(column[row], final) for row in BASELINES)
-        lines.append(f"| {cell} | {len(own)} | {before.mean():.2f} | {' | '.join(cells)} | "
+        lines.append(f"| {name} | {len(own)} | {before.mean():.2f} | {' | '.join(cells)} | "
                      f"{p:.3f} |")  # fmt: skip
     return "\n".join(lines)
 
@@ -305,6 +319,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell", action="append", help="start of a cell's name; all if omitted")
     parser.add_argument("--out", type=Path, help="gets a line of JSON for every item")
+    parser.add_argument("--also", type=Path, action="append", default=[],
+                        help="items that an earlier run wrote, for the tables")  # fmt: skip
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     given = parser.parse_args()
     if not PEERS:
@@ -319,7 +335,11 @@ def main() -> None:
         if given.out:
             text = "".join(json.dumps(item) + "\n" for item in items)
             given.out.write_text(text, encoding="utf-8")
-    print(table(items))
+    for path in given.also:
+        items += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    print(table(items, {cell: [cell] for cell in CELLS}))
+    print()
+    print(table(items, GROUPS))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time our effects beside dasp-pytorch and pedalboard, and a long file through the command line.
 
-python -m tests.benchmarks.speed [gradients] [reverb] [chain] [stream]
+python -m tests.benchmarks.speed [gradients] [reverb] [chain] [stream] [songs]
 
 Needs both peers (``pip install -e .[bench]``) and a machine that does nothing else; where another
 process takes turns on a core, threads wait for one another, and OMP_NUM_THREADS=1 compares better.
@@ -32,6 +32,7 @@ from afxvae import Preset, audio
 from afxvae.effects import EFFECTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"
+DEMO = Path(__file__).parents[2] / "afxvae" / "demo"
 RATE = 44100
 MACHINE = f"{os.cpu_count()} cores of an {platform.machine().replace('_', '-')} CPU"
 THREADS = f"torch has {torch.get_num_threads()} of {MACHINE}"
@@ -277,6 +278,35 @@ the loading of Python and torch, run once; {THREADS}.
 """)  # fmt: skip
 
 
+def match_row(effort: str, song: Path, reference: Path) -> str:
+    command = [sys.executable, "-m", "afxvae", "match", str(song), str(reference), "--quiet"]
+    with tempfile.TemporaryDirectory() as folder:
+        command += ["--effort", effort, "--output", f"{folder}/matched.wav", "--overwrite"]
+        (taken,) = seconds_of(lambda: subprocess.run(command, check=True), times=3)
+    return f"| {effort} | {taken:.1f} s |"
+
+
+def songs() -> None:
+    """A match of three minutes at each effort."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("guitar.wav", "reference.wav")]
+        for path in paths:
+            samples, about = audio.read(DEMO / path.with_suffix(".flac").name)
+            with audio.writing(path, about.sample_rate, 2, subtype="PCM_16") as put:
+                for _ in range(math.ceil(180.0 * about.sample_rate / samples.shape[-1])):
+                    put(samples)
+        rows = [match_row(effort, *paths) for effort in ("fast", "normal", "high")]
+    write("A match", f"""\
+`afxvae match` of three minutes, stereo, at 44.1 kHz, with a reference as long (the demonstration's
+guitar and its reference, repeated), as a whole process with the loading of Python and torch, median
+of three; {THREADS}.
+
+| effort | time |
+|---|---|
+{chr(10).join(rows)}
+""")  # fmt: skip
+
+
 INTRODUCTION = """\
 # Benchmarks
 
@@ -303,7 +333,7 @@ def write(title: str, text: str) -> None:
     PAGE.write_text("\n\n".join(parts).replace("\n\n\n", "\n\n") + "\n", encoding="utf-8")
 
 
-PARTS = {"gradients": gradients, "reverb": reverb, "chain": chain, "stream": stream}
+PARTS = {"gradients": gradients, "reverb": reverb, "chain": chain, "stream": stream, "songs": songs}
 
 
 if __name__ == "__main__":
