@@ -16,6 +16,7 @@ from .models.estimate import ESTIMATED
 from .posterior import knob_intervals
 from .proposals import Inference, propose
 from .refinement import Refined, refine
+from .rehearing import LEAST_SAME, hear_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,11 +32,15 @@ __all__ = ["RING_ONLY", "Decision", "decide", "infer", "levelled"]
 
 _CRITIC_CLIPS = {"fast": 1, "normal": 2, "high": 4}
 _REFINED_CLIPS = 2
+_HEARD_AGAIN = {"fast": 0, "normal": 2, "high": 3}
 RING_ONLY = "ring modulator only"
 """Name of the candidate."""
 _CAUTION = 2.0
 """Doubts of the critic that are taken off its expectations where the reference is of another voice
 or instrument. One would gain a little more, and touch many more recordings that need nothing."""
+_DRIVEN = 0.997
+"""Probability of an overdrive above which none are: no other voice sounds so, but what is driven so
+hard no longer sounds like its source."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Decision:
     @property
     def refinement_taken(self) -> bool:
         """Whether the choice is what the first one was refined to."""
-        return self.refined is not None and self.best.name == self.refined.after.name
+        return self.refined is not None and self.best.name.startswith(self.refined.after.name)
 
     @property
     def likely(self) -> dict[str, bool]:
@@ -74,12 +79,18 @@ class Decision:
     @property
     def caution(self) -> float:
         """Doubts that were taken off the critic's expectations, see `choose`."""
-        return _caution(self.inferred)
+        return _caution(self.inferred, self.candidates)
 
     @property
     def best(self) -> Candidate:
         """The chosen candidate."""
         return self.candidates[self.index]
+
+    def changed(self, best: Candidate) -> Decision:
+        """The same with another in the place of the choice."""
+        candidates = list(self.candidates)
+        candidates[self.index] = best
+        return replace(self, candidates=candidates)
 
     def intervals(self, model: AFXStyleVAE) -> dict[str, dict[str, tuple[float, float]]]:
         """Of knobs of what is on in the choice, see `knob_intervals`.
@@ -141,9 +152,15 @@ def decide(
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
-    index = choose(found, float(model.critic.margin), _caution(inferred))
+    index = choose(found, float(model.critic.margin), _caution(inferred, found))
     decision = Decision(found, index, inferred.posterior, inferred, embedded, measured)
-    return _refined(model, clips, (each, target), decision) if effort == "high" else decision
+    if effort == "high" and inferred.same_source >= LEAST_SAME:
+        decision = _refined(model, clips, (each, target), decision)
+    may_equalise = allowed is None or bool(allowed[model.chain.names.index("eq")])
+    if index == 0 or others or not may_equalise:
+        return decision
+    again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
+    return decision.changed(hear_again(model, *again))
 
 
 def _refined(
@@ -154,7 +171,7 @@ def _refined(
         return decision
     heard = clips[:_REFINED_CLIPS]
     known = (embeddings[0][: len(heard)], embeddings[1])
-    fixed = [name for name, one in decision.measured.items() if one.found]
+    fixed = ["eq", *(name for name, one in decision.measured.items() if one.found)]
     refined = refine(model, heard, known, decision.best, fixed)
     weighed = _weigh_on_clips(
         model, clips[: _CRITIC_CLIPS["high"]], embeddings, [decision.candidates[0], refined.after]
@@ -198,8 +215,9 @@ def infer(
     return Inference(bare, posterior, alike, fitted, same, style)
 
 
-def _caution(inferred: Inference) -> float:
-    return _CAUTION * (1.0 - inferred.same_source)
+def _caution(inferred: Inference, candidates: list[Candidate]) -> float:
+    driven = float(candidates[0].evidence[ESTIMATED.index("overdrive")]) > _DRIVEN
+    return 0.0 if driven else _CAUTION * (1.0 - inferred.same_source)
 
 
 def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:

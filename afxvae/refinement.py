@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Refined", "refine"]
 
-_PRECISION = 1.0  # of the prior of a knob's position, per unit of distance
+_PRECISION = 5.0  # of the prior of a knob's position, per unit of distance
 _RATE = 0.02
 _STEPS = 24
 _PATIENCE = 6  # steps without progress after which a search ends
