@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, choose, distinct, nothing, weigh
+from .candidates import Candidate, choose, distinct, nothing, render_candidates, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .dsp.likeness import likeness
 from .loudness import normalize_loudness
@@ -35,12 +35,9 @@ _REFINED_CLIPS = 2
 _HEARD_AGAIN = {"fast": 0, "normal": 2, "high": 3}
 RING_ONLY = "ring modulator only"
 """Name of the candidate."""
-_CAUTION = 2.0
+_CAUTION = 2.5
 """Doubts of the critic that are taken off its expectations where the reference is of another voice
-or instrument. One would gain a little more, and touch many more recordings that need nothing."""
-_DRIVEN = 0.997
-"""Probability of an overdrive above which none are: no other voice sounds so, but what is driven so
-hard no longer sounds like its source."""
+or instrument. Fewer would gain a little more, and touch many more recordings that need nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,8 @@ class Decision:
         inferred: From input and reference, before what was measured has its say.
         embedded: Style embedding of the input ``(1, embedding)``.
         measured: As it was given to `decide`.
+        same_source: Probability that input and reference are of one voice or instrument, by what
+            they are or by what the most probable treatment makes of the input.
         refined: What became of the first choice at effort high, whether it was taken or not.
     """
 
@@ -63,6 +62,7 @@ class Decision:
     inferred: Inference
     embedded: Tensor
     measured: dict[str, Measured]
+    same_source: float
     refined: Refined | None = None
 
     @property
@@ -79,7 +79,7 @@ class Decision:
     @property
     def caution(self) -> float:
         """Doubts that were taken off the critic's expectations, see `choose`."""
-        return _caution(self.inferred, self.candidates)
+        return _CAUTION * (1.0 - self.same_source)
 
     @property
     def best(self) -> Candidate:
@@ -148,18 +148,20 @@ def decide(
     inferred = infer(model, heard, embedded, (wanted, theirs), measured, styles)
     if ring is not None and ring.found:
         found = [nothing(model.chain), replace(nothing(model.chain), name=RING_ONLY, ring=ring)]
-        return Decision(found, 1, inferred.posterior, inferred, embedded, measured)
+        same = inferred.same_source
+        return Decision(found, 1, inferred.posterior, inferred, embedded, measured, same)
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
-    index = choose(found, float(model.critic.margin), _caution(inferred, found))
-    decision = Decision(found, index, inferred.posterior, inferred, embedded, measured)
-    if effort == "high" and inferred.same_source >= LEAST_SAME:
+    same = _same_source(model, clips[: _CRITIC_CLIPS[effort]], theirs, found, inferred)
+    index = choose(found, float(model.critic.margin), _CAUTION * (1.0 - same))
+    decision = Decision(found, index, inferred.posterior, inferred, embedded, measured, same)
+    if effort == "high" and same >= LEAST_SAME:
         decision = _refined(model, clips, (each, target), decision)
     may_equalise = allowed is None or bool(allowed[model.chain.names.index("eq")])
     if index == 0 or others or not may_equalise:
         return decision
-    again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
+    again = clips, theirs, decision.best, same, _HEARD_AGAIN[effort]
     return decision.changed(hear_again(model, *again))
 
 
@@ -215,9 +217,24 @@ def infer(
     return Inference(bare, posterior, alike, fitted, same, style)
 
 
-def _caution(inferred: Inference, candidates: list[Candidate]) -> float:
-    driven = float(candidates[0].evidence[ESTIMATED.index("overdrive")]) > _DRIVEN
-    return 0.0 if driven else _CAUTION * (1.0 - inferred.same_source)
+def _same_source(
+    model: AFXStyleVAE,
+    clips: Tensor,
+    theirs: Features,
+    candidates: list[Candidate],
+    inferred: Inference,
+) -> float:
+    """Probability that both are of one source, as they are or behind the most probable treatment.
+
+    What was driven hard no longer sounds like its source, but like its source when that is driven
+    as hard. Of another source, neither does.
+    """
+    plain = inferred.same_source
+    if len(candidates) < 2 or candidates[1].is_nothing:
+        return plain
+    made = [render_candidates(model, clip[None], [candidates[1]]) for clip in clips]
+    treated = model.listen(torch.cat(made))
+    return max(plain, model.same_source(treated.log_mel, theirs.log_mel))
 
 
 def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:
