@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from afxvae.candidates import Candidate, nothing, render_candidates
-from afxvae.decision import levelled
+from afxvae.decision import decide, levelled
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.measure.equalizer import eq_bands_db
 from afxvae.models.style_vae import AFXStyleVAE
@@ -85,3 +85,13 @@ def test_what_is_right_stays(model: AFXStyleVAE, clips: Tensor) -> None:
 def test_nothing_is_learned_from_another_source(model: AFXStyleVAE, clips: Tensor) -> None:
     true, first = candidate(model, SHELF | DRIVE), candidate(model, DRIVE)
     assert again(model, clips, true, first, same_source=0.4) is first
+
+
+def test_a_source_is_recognised_behind_its_drive(model: AFXStyleVAE, clips: Tensor) -> None:
+    true = candidate(model, {"overdrive": {"drive_db": 36.0}})
+    wet = render_candidates(model, clips, [true])
+    decided = decide(model, clips, wet, {}, "fast")
+    assert decided.likely["overdrive"]
+    assert decided.inferred.same_source < 0.1
+    assert decided.same_source > 0.4
+    assert decided.caution == pytest.approx(2.5 * (1.0 - decided.same_source))
