@@ -156,12 +156,12 @@ def decide(
     same = _same_source(model, clips[: _CRITIC_CLIPS[effort]], theirs, found, inferred)
     index = choose(found, float(model.critic.margin), _CAUTION * (1.0 - same))
     decision = Decision(found, index, inferred.posterior, inferred, embedded, measured, same)
-    if effort == "high" and same >= LEAST_SAME:
+    if effort == "high" and inferred.same_source >= LEAST_SAME:
         decision = _refined(model, clips, (each, target), decision)
     may_equalise = allowed is None or bool(allowed[model.chain.names.index("eq")])
     if index == 0 or others or not may_equalise:
         return decision
-    again = clips, theirs, decision.best, same, _HEARD_AGAIN[effort]
+    again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
     return decision.changed(hear_again(model, *again))
 
 
