@@ -45,10 +45,10 @@ _WEIGHTS = {
     "same source": 0.185,
     "eq is on": 0.248,
 }
-"""Of the log odds that adding it helps: a constant; the logarithms of its size in dB, and of what it
-leaves of the filter between the two; the log odds of an equaliser and of one source; and whether
+"""Of the log odds that adding it helps: a constant; the logarithms of its size in dB, and of what
+it leaves of the filter between the two; the log odds of an equaliser and of one source; and whether
 the choice has an equaliser. By logistic regression on 309 pairs of validation recordings, weighted
-by gain or loss: 109 were treated by others, 71 are of two sources that the verifier takes for one."""
+by gain or loss: 109 were treated by others, 71 are of two sources that may be taken for one."""
 _LEAST_SIZE = 0.2  # dB, added before the logarithm
 _REST = 5  # place among the figures of a fit
 _RANGE = (1e-3, 1.0 - 1e-3)  # of probabilities
