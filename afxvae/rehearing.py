@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEARD_AGAIN", "LEAST_SAME", "hear_again"]
 
-LEAST_SAME = 0.5
+LEAST_SAME = 0.85
 """Probability that two recordings are of one source, below which what lies between them says little
 about what was done."""
 HEARD_AGAIN = "heard again"
