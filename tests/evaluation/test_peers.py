@@ -32,7 +32,7 @@ def test_a_process_that_dies_costs_its_item_and_no_more(
 ) -> None:
     work = "import sys\n" if when == "at work" else "raise SystemExit\n"
     monkeypatch.setattr(peers, "_SCRIPT", work + "sys.stdin.readline()")
-    peers._process.cache_clear()
+    peers._forget(peers._process())  # that of another test, which would be left running
     dying = peers._process()
     if when == "before it is asked":
         dying.wait()
