@@ -79,7 +79,7 @@ class Decision:
     @property
     def caution(self) -> float:
         """Doubts that were taken off the critic's expectations, see `choose`."""
-        return _CAUTION * (1.0 - self.same_source)
+        return _caution(self.same_source)
 
     @property
     def best(self) -> Candidate:
@@ -87,7 +87,7 @@ class Decision:
         return self.candidates[self.index]
 
     def changed(self, best: Candidate) -> Decision:
-        """The same with another in the place of the choice."""
+        """The same with `best` in the place of the choice."""
         candidates = list(self.candidates)
         candidates[self.index] = best
         return replace(self, candidates=candidates)
@@ -154,7 +154,7 @@ def decide(
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
     same = _same_source(model, clips[: _CRITIC_CLIPS[effort]], theirs, found, inferred)
-    index = choose(found, float(model.critic.margin), _CAUTION * (1.0 - same))
+    index = choose(found, float(model.critic.margin), _caution(same))
     decision = Decision(found, index, inferred.posterior, inferred, embedded, measured, same)
     if effort == "high" and inferred.same_source >= LEAST_SAME:
         decision = _refined(model, clips, (each, target), decision)
@@ -215,6 +215,10 @@ def infer(
     fitted = measure_equalizer(model.chain["eq"], alike[0].cpu())
     same = model.same_source(heard.log_mel, theirs.log_mel)
     return Inference(bare, posterior, alike, fitted, same, style)
+
+
+def _caution(same_source: float) -> float:
+    return _CAUTION * (1.0 - same_source)
 
 
 def _same_source(

@@ -50,8 +50,7 @@ it leaves of the filter between the two; the log odds of an equaliser and of one
 the choice has an equaliser. By logistic regression on 309 pairs of validation recordings, weighted
 by gain or loss: 109 were treated by others, 71 are of two sources that may be taken for one."""
 _LEAST_SIZE = 0.2  # dB, added before the logarithm
-_REST = 5  # place among the figures of a fit
-_RANGE = (1e-3, 1.0 - 1e-3)  # of probabilities
+_EPS = 1e-3  # of probabilities
 
 
 @torch.no_grad()
@@ -108,17 +107,14 @@ def _odds(
 ) -> float:
     """Log odds that it helps to add what is left."""
     spread = float(left.curve_db.std(correction=0))
+    likely = torch.stack([candidate.evidence[ESTIMATED.index("eq")], torch.tensor(same_source)])
+    eq, same = (float(odds) for odds in torch.logit(likely, _EPS))
     causes = {
         "one": 1.0,
         "size": math.log(spread + _LEAST_SIZE),
-        "rest": float(left.figures[_REST]),
-        "eq": _log_odds(float(candidate.evidence[ESTIMATED.index("eq")])),
-        "same source": _log_odds(same_source),
+        "rest": left.left,
+        "eq": eq,
+        "same source": same,
         "eq is on": float(_has_eq(model, candidate)),
     }
     return sum(_WEIGHTS[name] * value for name, value in causes.items())
-
-
-def _log_odds(probability: float) -> float:
-    within = min(max(probability, _RANGE[0]), _RANGE[1])
-    return math.log(within / (1.0 - within))

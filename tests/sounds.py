@@ -10,9 +10,11 @@ import scipy.signal
 import soundfile
 import torch
 
+from afxvae.candidates import Candidate, nothing
 from afxvae.data.corpus import Recording, Split
-from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE, extract_features
-from afxvae.effects import default_chain
+from afxvae.decision import levelled
+from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE, extract_features
+from afxvae.effects import Chain, default_chain
 from afxvae.loudness import loudness_lufs
 from afxvae.measure import MEASURED, Measured
 from afxvae.models.estimate import ESTIMATED
@@ -35,6 +37,23 @@ def sound(seed: int, seconds: float, sample_rate: int = SAMPLE_RATE, channels: i
     """`phrases` of every channel as a tensor ``(channel, time)``."""
     made = [phrases(10 * seed + channel, seconds, sample_rate) for channel in range(channels)]
     return torch.from_numpy(np.stack(made)).float()
+
+
+def analysed_clip(seed: int = 3) -> torch.Tensor:
+    """``(1, 1, run-in + 131072)`` at 24 kHz and the analysis loudness."""
+    length = RUN_IN + CLIP_SAMPLES
+    return levelled(sound(seed, length / SAMPLE_RATE + 0.1)[None, :, :length])
+
+
+def candidate(chain: Chain, settings: dict[str, dict[str, float]]) -> Candidate:
+    """With these effects on; knobs that are not given stand at their defaults."""
+    found = nothing(chain)
+    controls = found.controls.clone()
+    for index, (effect, param) in enumerate(chain.knobs):
+        if param.name in settings.get(effect, {}):
+            controls[index] = param.to_control(settings[effect][param.name])
+    switches = torch.tensor([name in settings for name in chain.names])
+    return Candidate("first", controls, switches)
 
 
 def lufs(audio: torch.Tensor, sample_rate: int) -> float:

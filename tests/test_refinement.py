@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from afxvae.candidates import Candidate, nothing
-from afxvae.decision import levelled
-from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from afxvae.candidates import Candidate
+from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from afxvae.matching import match
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.refinement import Refined, refine
-from tests.sounds import sound, untrained
+from tests.sounds import analysed_clip, candidate, sound, untrained
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +20,13 @@ def model() -> AFXStyleVAE:
 
 @pytest.fixture(scope="module")
 def clips() -> torch.Tensor:
-    seconds = (RUN_IN + CLIP_SAMPLES) / SAMPLE_RATE + 0.1
-    return levelled(sound(3, seconds)[None, :, : RUN_IN + CLIP_SAMPLES])
+    return analysed_clip()
 
 
 def treated(model: AFXStyleVAE, gain_db: float, *others: str) -> Candidate:
     """A high shelf, and others at their defaults, which do nothing."""
-    candidate = nothing(model.chain)
-    knobs = {"high_shelf_gain_db": gain_db, "high_shelf_hz": 3000.0}
-    controls = candidate.controls.clone()
-    for index, (effect, param) in enumerate(model.chain.knobs):
-        if effect == "eq" and param.name in knobs:
-            controls[index] = param.to_control(knobs[param.name])
-    switches = torch.tensor([name in ("eq", *others) for name in model.chain.names])
-    return Candidate("shelf", controls, switches)
+    shelf = {"high_shelf_gain_db": gain_db, "high_shelf_hz": 3000.0}
+    return candidate(model.chain, {"eq": shelf, **{name: {} for name in others}})
 
 
 def refined(model: AFXStyleVAE, clips: torch.Tensor, true_db: float, first_db: float) -> Refined:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from afxvae.candidates import Candidate, nothing, render_candidates
-from afxvae.decision import decide, levelled
-from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
+from afxvae import decision
+from afxvae.candidates import Candidate, render_candidates
+from afxvae.decision import decide
 from afxvae.measure.equalizer import eq_bands_db
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.rehearing import HEARD_AGAIN, hear_again
-from tests.sounds import sound
+from tests.sounds import analysed_clip, candidate
 
 SHELF = {"eq": {"high_shelf_gain_db": 9.0, "high_shelf_hz": 3000.0}}
 DRIVE = {"overdrive": {"drive_db": 15.0}}
@@ -27,20 +28,13 @@ def model() -> AFXStyleVAE:
 
 @pytest.fixture(scope="module")
 def clips() -> Tensor:
-    seconds = (RUN_IN + CLIP_SAMPLES) / SAMPLE_RATE + 0.1
-    return levelled(sound(3, seconds)[None, :, : RUN_IN + CLIP_SAMPLES])
+    return analysed_clip()
 
 
-def candidate(model: AFXStyleVAE, settings: dict[str, dict[str, float]]) -> Candidate:
-    """With these effects on, of which an equaliser is likely."""
-    found = nothing(model.chain)
-    controls = found.controls.clone()
-    for index, (effect, param) in enumerate(model.chain.knobs):
-        if param.name in settings.get(effect, {}):
-            controls[index] = param.to_control(settings[effect][param.name])
-    switches = torch.tensor([name in settings for name in model.chain.names])
-    evidence = torch.full_like(found.evidence, 0.6)
-    return replace(found, name="first", controls=controls, switches=switches, evidence=evidence)
+def likely(model: AFXStyleVAE, settings: dict[str, dict[str, float]]) -> Candidate:
+    """A candidate where an equaliser is rather likely."""
+    found = candidate(model.chain, settings)
+    return replace(found, evidence=torch.full_like(found.evidence, 0.6))
 
 
 def again(
@@ -58,7 +52,7 @@ def curve(model: AFXStyleVAE, found: Candidate) -> Tensor:
 
 
 def test_an_equaliser_in_front_of_a_drive_is_found(model: AFXStyleVAE, clips: Tensor) -> None:
-    true, first = candidate(model, SHELF | DRIVE), candidate(model, DRIVE)
+    true, first = likely(model, SHELF | DRIVE), likely(model, DRIVE)
     found = again(model, clips, true, first)
     assert found.name == f"first, {HEARD_AGAIN}"
     error = (curve(model, found) - curve(model, true)).abs().mean()
@@ -69,7 +63,7 @@ def test_an_equaliser_in_front_of_a_drive_is_found(model: AFXStyleVAE, clips: Te
 
 def test_an_equaliser_that_is_on_is_corrected(model: AFXStyleVAE, clips: Tensor) -> None:
     half = {"eq": SHELF["eq"] | {"high_shelf_gain_db": 4.0}}
-    true, first = candidate(model, SHELF), candidate(model, half)
+    true, first = likely(model, SHELF), likely(model, half)
     found = again(model, clips, true, first)
     before, after = (
         (curve(model, one) - curve(model, true)).abs().mean() for one in (first, found)
@@ -78,20 +72,38 @@ def test_an_equaliser_that_is_on_is_corrected(model: AFXStyleVAE, clips: Tensor)
 
 
 def test_what_is_right_stays(model: AFXStyleVAE, clips: Tensor) -> None:
-    true = candidate(model, DRIVE)
+    true = likely(model, DRIVE)
     assert again(model, clips, true, true) is true
 
 
 def test_nothing_is_learned_from_another_source(model: AFXStyleVAE, clips: Tensor) -> None:
-    true, first = candidate(model, SHELF | DRIVE), candidate(model, DRIVE)
+    true, first = likely(model, SHELF | DRIVE), likely(model, DRIVE)
     assert again(model, clips, true, first, same_source=0.8) is first
 
 
 def test_a_source_is_recognised_behind_its_drive(model: AFXStyleVAE, clips: Tensor) -> None:
-    true = candidate(model, {"overdrive": {"drive_db": 36.0}})
+    true = likely(model, {"overdrive": {"drive_db": 36.0}})
     wet = render_candidates(model, clips, [true])
     decided = decide(model, clips, wet, {}, "fast")
     assert decided.likely["overdrive"]
     assert decided.inferred.same_source < 0.1
     assert decided.same_source > 0.4
-    assert decided.caution == pytest.approx(2.5 * (1.0 - decided.same_source))
+
+
+def test_a_match_hears_again_where_it_may(
+    model: AFXStyleVAE, clips: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+
+    def hear(*given: Any) -> Candidate:
+        heard.append(given[-1])
+        return replace(given[3], name="again")
+
+    monkeypatch.setattr(decision, "hear_again", hear)
+    wet = render_candidates(model, clips, [likely(model, SHELF | DRIVE)])
+    for effort in ("fast", "normal"):
+        assert decide(model, clips, wet, {}, effort).best.name == "again"
+    assert heard == [0, 2]
+    without = torch.tensor([name != "eq" for name in model.chain.names])
+    assert decide(model, clips, wet, {}, "fast", allowed=without).best.name != "again"
+    assert decide(model, clips, wet, {}, "fast", others=[(wet, 1.0)]).best.name != "again"

@@ -13,7 +13,7 @@ from ..models.estimate import ESTIMATED
 from ..posterior import Knob
 from ..proposals import with_measured
 from .items import Evidence
-from .metrics import METRICS, at_matched_loudness
+from .metrics import matched_mr_stft
 from .settings import switched_on
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def _on(chain: Chain, switches: Tensor) -> list[bool]:
 
 def _distance(model: AFXStyleVAE, item: Item, decision: Decision, index: int) -> float:
     out = render_candidates(model, item.audio, [decision.candidates[index]])
-    matched = at_matched_loudness(out, item.truth)
-    return float(METRICS["mr_stft"](matched, item.truth))
+    return matched_mr_stft(out, item.truth)
 
 
 def _knobs(model: AFXStyleVAE, item: Item, decision: Decision, controls: Tensor) -> Iterator[Knob]:

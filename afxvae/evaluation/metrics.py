@@ -30,6 +30,7 @@ __all__ = [
     "closure",
     "crest_factor_error",
     "lufs_error",
+    "matched_mr_stft",
     "mfcc_error",
     "mr_stft",
     "mr_stft_from_magnitudes",
@@ -174,6 +175,11 @@ def at_matched_loudness(output: Tensor, truth: Tensor, sample_rate: int = SAMPLE
     heard = (from_lufs > -70) & (to_lufs > -70)
     gain = torch.where(heard, 10 ** ((to_lufs - from_lufs) / 20), 1.0)
     return output * gain[:, None]
+
+
+def matched_mr_stft(output: Tensor, truth: Tensor) -> float:
+    """MR-STFT of an output brought to the loudness of the truth, ``(1, time)`` each at 24 kHz."""
+    return float(mr_stft(at_matched_loudness(output, truth), truth))
 
 
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -32,6 +32,7 @@ __all__ = [
 
 FIT_FIGURES = 9
 """Number of figures of an `EqualizerFit`."""
+_LEFT = 5  # place among them
 
 _LOWEST_DB = -30.0
 _INDEPENDENT = 0.35  # share of the bands: neighbours err together
@@ -63,6 +64,11 @@ class EqualizerFit:
     controls: Tensor
     curve_db: Tensor
     figures: Tensor
+
+    @property
+    def left(self) -> float:
+        """Logarithm of how much of the filter it leaves, in dB."""
+        return float(self.figures[_LEFT])
 
 
 @functools.lru_cache(maxsize=1)

@@ -30,10 +30,9 @@ from afxvae.data.corpus import Recording, load_manifest
 from afxvae.data.crops import draw_crop
 from afxvae.dsp.features import ANALYSIS_LUFS, RUN_IN, SAMPLE_RATE
 from afxvae.evaluation.metrics import (
-    METRICS,
-    at_matched_loudness,
     bootstrap_interval,
     closure,
+    matched_mr_stft,
     share_worse,
 )
 from afxvae.evaluation.peers import matchering_installed
@@ -91,15 +90,13 @@ def work(job: Job) -> list[dict[str, Any]]:
         renderings, decisions = render_rows(_model, item, ROWS)
         best = decisions["ours (normal)"].best
         on = [n for n, s in zip(_model.chain.names, best.switches.tolist(), strict=True) if s]
-        rows = {row: _distance(rendering.shape, truth) for row, rendering in renderings.items()}
+        rows = {
+            row: matched_mr_stft(rendering.shape, truth) for row, rendering in renderings.items()
+        }
         kind, group = job.recordings[place].kind, job.recordings[place].group
         found.append({"cell": job.cell, "item": index, "kind": kind, "group": group,
                       "choice": best.name, "on": on, **rows})  # fmt: skip
     return found
-
-
-def _distance(out: torch.Tensor, truth: torch.Tensor) -> float:
-    return float(METRICS["mr_stft"](at_matched_loudness(out, truth), truth))
 
 
 def _levelled(audio: np.ndarray) -> torch.Tensor:
