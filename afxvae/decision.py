@@ -13,6 +13,7 @@ from .dsp.likeness import likeness
 from .loudness import normalize_loudness
 from .measure import measure_equalizer, peel
 from .models.estimate import ESTIMATED
+from .models.pair import Pair, one_source
 from .posterior import knob_intervals
 from .proposals import Inference, propose
 from .refinement import Refined, refine
@@ -213,8 +214,9 @@ def infer(
     frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
     alike = likeness(*frames)
     fitted = measure_equalizer(model.chain["eq"], alike[0].cpu())
-    same = model.same_source(heard.log_mel, theirs.log_mel)
-    return Inference(bare, posterior, alike, fitted, same, style)
+    pair = Pair(alike, fitted, model.verify(heard.log_mel, theirs.log_mel), style)
+    same = one_source(model, posterior.mean, embedded, pair)
+    return Inference(bare, posterior, pair, same)
 
 
 def _caution(same_source: float) -> float:
@@ -238,7 +240,7 @@ def _same_source(
         return plain
     made = [render_candidates(model, clip[None], [candidates[1]]) for clip in clips]
     treated = model.listen(torch.cat(made))
-    return max(plain, model.same_source(treated.log_mel, theirs.log_mel))
+    return max(plain, model.verify(treated.log_mel, theirs.log_mel))
 
 
 def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:

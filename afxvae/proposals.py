@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .measure import EqualizerFit, Measured
+    from .measure import Measured
     from .models.estimate import Estimate
+    from .models.pair import Pair
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
@@ -59,26 +60,14 @@ class Inference:
     Attributes:
         bare: Clips ``(clip, 131072)`` of the reference without what was measured and can be undone.
         posterior: Over the latent, batch 1.
-        likeness: Of input and reference, where they sound alike ``(1, N_LIKENESS)``.
-        fitted: The equaliser that lies between those moments.
-        same_source: Probability that both are of one voice or instrument.
-        style: Embedding ``(1, embedding)`` of the reference, as it was made out.
+        pair: What is known of input and reference besides; the reference as it was made out.
+        same_source: Probability that both are of one voice or instrument, by all that is known.
     """
 
     bare: Tensor
     posterior: Posterior
-    likeness: Tensor
-    fitted: EqualizerFit
+    pair: Pair
     same_source: float
-    style: Tensor
-
-    def refine(self, model: AFXStyleVAE, latent: Tensor, embedded: Tensor) -> Estimate:
-        """Treatment of a latent ``(1, latent)``, by all that is known of the pair.
-
-        `embedded` is the style embedding of the input ``(1, embedding)``.
-        """
-        alike = (self.likeness, self.fitted, self.same_source)
-        return model.refine(latent, embedded, *alike, self.style)
 
 
 def fit_eq(model: AFXStyleVAE, audio: Tensor, reference: Tensor) -> Tensor:
@@ -210,7 +199,7 @@ def propose(
         effect: _between(bounds, inferred.same_source) for effect, bounds in _ON_ABOVE.items()
     }
 
-    estimate = inferred.refine(model, posterior.mean, embedded)
+    estimate = model.refine(posterior.mean, embedded, inferred.pair)
     controls, logits = with_measured(model, estimate, measured)
     likely = torch.sigmoid(logits)
     certain = torch.tensor([float(sure[effect]) for effect in MEASURED])
@@ -244,7 +233,7 @@ def propose(
     found.append(Candidate("posterior mean, shrunk", less, mean.switches))
     for index in range(_SAMPLES[effort]):
         latent = posterior.sample(generator, least=_LEAST_SPREAD)
-        drawn = with_measured(model, inferred.refine(model, latent, embedded), measured)
+        drawn = with_measured(model, model.refine(latent, embedded, inferred.pair), measured)
         found.append(
             _from_estimate(
                 model, f"posterior sample {index + 1}", drawn, on_above, inferred.same_source

@@ -13,6 +13,7 @@ from afxvae.effects.responses import eq_curve_db
 from afxvae.measure import MEASURED, EqualizerFit, Measured
 from afxvae.measure.equalizer import FIT_FIGURES
 from afxvae.models.estimate import ESTIMATED
+from afxvae.models.pair import Pair
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.models.vae import EVIDENCE, Posterior
 from afxvae.proposals import Inference, fit_eq, propose
@@ -25,7 +26,7 @@ LATENT_DIM, EMBEDDING_DIM = 16, 256
 @pytest.fixture(autouse=True)
 def nothing_is_feigned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models here believe what they are told to, between a recording and itself too."""
-    monkeypatch.setattr("afxvae.models.style_vae.feigned_odds", lambda own, _: 0.0 * own)
+    monkeypatch.setattr("afxvae.models.pair.feigned_odds", lambda own, _: 0.0 * own)
 
 
 def noise(seed: int) -> torch.Tensor:
@@ -63,9 +64,8 @@ def proposed(
     generator = torch.Generator().manual_seed(0)
     eq = CHAIN["eq"].params
     flat = EqualizerFit(torch.full((len(eq),), 0.5), torch.zeros(80), torch.zeros(FIT_FIGURES))
-    inferred = Inference(
-        noise(2), posterior, torch.zeros(1, N_LIKENESS), flat, same_source, embedded
-    )
+    pair = Pair(torch.zeros(1, N_LIKENESS), flat, same_source, embedded)
+    inferred = Inference(noise(2), posterior, pair, same_source)
     may = None if allowed is None else torch.tensor([name in allowed for name in CHAIN.names])
     listed = propose(model, inferred, embedded, noise(1), found, generator, effort, may)
     names = [candidate.name for candidate in listed]

@@ -27,7 +27,7 @@ QUICK = ("fast", "normal")  # the refinement of "high" has tests of its own
 @pytest.fixture(autouse=True)
 def nothing_is_feigned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models here believe what they are told to, between a recording and itself too."""
-    monkeypatch.setattr("afxvae.models.style_vae.feigned_odds", lambda own, _: 0.0 * own)
+    monkeypatch.setattr("afxvae.models.pair.feigned_odds", lambda own, _: 0.0 * own)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "clip_features",
+    "clip_groups",
     "equalized_before",
     "pair_truth",
     "pair_up",
@@ -171,6 +172,13 @@ def pool_clips(pool: Mapping[str, Tensor], what: str) -> Tensor:
     """
     dry, wet, equalized = (pool[f"{side}_{what}"] for side in ("dry", "wet", "equalized"))
     return torch.cat([dry.flatten(0, 1), wet.flatten(0, 2), equalized.flatten(0, 1)])
+
+
+def clip_groups(pool: Mapping[str, Tensor]) -> Tensor:
+    """Number of the group of each clip, in the order that `pair_up` counts."""
+    group = pool["group"]
+    treatments = pool["wet_mel"].shape[2]
+    return torch.cat([group.repeat_interleave(count) for count in (2, 2 * treatments, 2)])
 
 
 def pair_truth(

@@ -7,7 +7,7 @@ reference have moments of like content, the difference of these is the treatment
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from .estimate import Estimate
     from .style_vae import AFXStyleVAE
 
-__all__ = ["Judge", "Refiner", "gated", "weigh_fits"]
+__all__ = ["JUDGE_FIGURES", "Judge", "Judged", "Refiner", "weigh_fits"]
 
 _CLIP = 5.0  # standardised inputs are kept within this many deviations
 _FILTER_SCALE_DB = 6.0
 _DROPOUT = 0.25
-_ESTIMATED = 6  # figures of the estimate that a judge sees
+_EPS = 1e-4  # of probabilities
+JUDGE_FIGURES = FIT_FIGURES + 7
+"""Number of figures that a judge sees: of the fit, of the estimate, and the verifier's."""
 
 
 class Refiner(nn.Module):
@@ -86,6 +88,10 @@ class Refiner(nn.Module):
 class Judge(nn.Module):
     """Weighs an equaliser that was fitted to a likeness against the estimated one.
 
+    It also says more of whether two recordings are of one source than the verifier, which hears
+    either by itself: how near moments of one come to moments of the other, and whether what lies
+    between these is an equaliser.
+
     Args:
         width: Of the hidden layer.
     """
@@ -95,63 +101,78 @@ class Judge(nn.Module):
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(FIT_FIGURES + _ESTIMATED))
-        self.register_buffer("scale", torch.ones(FIT_FIGURES + _ESTIMATED))
-        self.first = nn.Linear(FIT_FIGURES + _ESTIMATED, width)
-        self.last = nn.Linear(width, 3)
+        self.register_buffer("mean", torch.zeros(JUDGE_FIGURES))
+        self.register_buffer("scale", torch.ones(JUDGE_FIGURES))
+        self.first = nn.Linear(JUDGE_FIGURES, width)
+        self.last = nn.Linear(width, 4)
         nn.init.zeros_(self.last.weight)
-        self.last.bias.data.copy_(torch.tensor([0.0, -9.0, 9.0]))  # untrained, the estimate stands
+        untrained = torch.tensor([0.0, -9.0, 9.0, 0.0])  # estimate and verifier stand
+        self.last.bias.data.copy_(untrained)
 
     def fit_scale(self, evidence: Tensor) -> None:
         """Take mean and spread of the inputs from training material."""
         self.mean.copy_(evidence.mean(0))
         self.scale.copy_(1.0 / evidence.std(0).clamp_min(1e-3))
 
-    def forward(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
-        """What is known of pairs, see `evidence`, to log odds and shares.
-
-        Returns:
-            Log odds ``(batch,)`` to be added to the estimated ones, and the shares ``(batch, 2)``
-            of the fitted curve and of the estimated one.
-        """
+    def forward(self, evidence: Tensor) -> Judged:
+        """What is known of pairs, see `evidence`, to what is made of it."""
         scaled = ((evidence - self.mean) * self.scale).clamp(-_CLIP, _CLIP)
         out = self.last(nn.functional.silu(self.first(scaled)))
-        return out[:, 0], torch.sigmoid(out[:, 1:])
+        return Judged(out[:, 0], torch.sigmoid(out[:, 1:3]), out[:, 3])
 
     @staticmethod
     def evidence(
-        figures: Tensor, curves_db: tuple[Tensor, Tensor, Tensor], logits: tuple[Tensor, Tensor]
+        figures: Tensor,
+        curves_db: tuple[Tensor, Tensor, Tensor],
+        logits: tuple[Tensor, Tensor],
+        verified: Tensor,
     ) -> Tensor:
-        """What the judge sees ``(batch, evidence)``.
+        """What the judge sees ``(batch, JUDGE_FIGURES)``.
 
         Args:
             figures: Of the fit ``(batch, FIT_FIGURES)``.
             curves_db: Fitted, refined and unrefined, each ``(batch, 80)``.
             logits: Refined and unrefined, each ``(batch, estimated effect)``, the equaliser first,
                 then compressor and overdrive.
+            verified: The verifier's probability of one source ``(batch,)``.
         """
         fitted, *estimated = curves_db
         apart = [(curve - fitted) for curve in estimated]
         apart = [((a - a.mean(1, keepdim=True)).abs().mean(1) + 0.2).log() for a in apart]
         refined, plain = (part.clamp(-6.0, 6.0) for part in logits)
-        rest = [refined[:, 0], plain[:, 0], *apart, refined[:, 1], refined[:, 2]]
+        source = torch.logit(verified, _EPS)
+        rest = [refined[:, 0], plain[:, 0], *apart, refined[:, 1], refined[:, 2], source]
         return torch.cat([figures, torch.stack(rest, 1)], 1)
 
 
-def gated(judged: tuple[Tensor, Tensor], same_source: Tensor) -> tuple[Tensor, Tensor]:
-    """What a judge says, as far as two recordings are of one source; else the estimate stands.
+class Judged(NamedTuple):
+    """What a judge makes of pairs.
 
-    Args:
-        judged: Log odds ``(batch,)`` and shares ``(batch, 2)``, see `Judge`.
-        same_source: Probability ``(batch,)``.
-
-    Returns:
-        Log odds and shares.
+    Attributes:
+        odds: To be added to the estimated log odds of an equaliser ``(batch,)``.
+        shares: Of the fitted curve and of the estimated one ``(batch, 2)``.
+        source: To be added to the verifier's log odds of one source ``(batch,)``.
     """
-    odds, shares = judged
-    fitted, own = shares.unbind(1)
-    kept = 1.0 - same_source
-    return odds * same_source, torch.stack([fitted * same_source, kept + own * same_source], 1)
+
+    odds: Tensor
+    shares: Tensor
+    source: Tensor
+
+    def same_source(self, verified: Tensor) -> Tensor:
+        """Probability of one source ``(batch,)`` by the verifier's."""
+        likely = verified * self.source.exp()
+        return likely / (likely + 1.0 - verified)
+
+    def gated(self, same_source: Tensor) -> tuple[Tensor, Tensor]:
+        """Log odds and shares as far as two recordings are of one source; else estimates stand.
+
+        Args:
+            same_source: Probability ``(batch,)``.
+        """
+        fitted, own = self.shares.unbind(1)
+        kept = 1.0 - same_source
+        shares = torch.stack([fitted * same_source, kept + own * same_source], 1)
+        return self.odds * same_source, shares
 
 
 def _branch(size: int, width: int, blocks: int) -> nn.Sequential:
@@ -160,7 +181,11 @@ def _branch(size: int, width: int, blocks: int) -> nn.Sequential:
 
 
 def weigh_fits(
-    model: AFXStyleVAE, code: Tensor, likeness: Tensor, fits: list[EqualizerFit]
+    model: AFXStyleVAE,
+    code: Tensor,
+    likeness: Tensor,
+    fits: list[EqualizerFit],
+    verified: Tensor,
 ) -> tuple[Estimate, Tensor, Tensor]:
     """Refine codes, and put together what the judge has to see of fitted equalisers.
 
@@ -169,6 +194,7 @@ def weigh_fits(
         code: See `TreatmentVAE.code`, ``(batch, code)``.
         likeness: ``(batch, N_LIKENESS)``.
         fits: The equaliser fitted to each.
+        verified: The verifier's probability of one source ``(batch,)``.
 
     Returns:
         The refined estimate, the curve of its equaliser ``(batch, 80)``, and the evidence.
@@ -179,4 +205,4 @@ def weigh_fits(
     fitted = torch.stack([fit.curve_db for fit in fits])
     figures = torch.stack([fit.figures for fit in fits])
     logits = (refined.logits.cpu(), plain.logits.cpu())
-    return refined, own, Judge.evidence(figures, (fitted, own, other), logits)
+    return refined, own, Judge.evidence(figures, (fitted, own, other), logits, verified)

@@ -21,13 +21,12 @@ from ..audio import check_usable
 from ..dsp.features import ANALYSIS_LUFS, SAMPLE_RATE, Features, extract_features
 from ..effects import default_chain
 from ..loudness import normalize_loudness
-from ..measure.equalizer import blend, eq_bands_db
 from ..ranges import STEPS
 from ..types import WeightsError
 from .axes import check_axes
 from .encoder import Comparator, Encoder
-from .estimate import ESTIMATED, Estimate
-from .refiner import Judge, Refiner, gated, weigh_fits
+from .pair import refined
+from .refiner import Judge, Refiner
 from .storage import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -39,7 +38,7 @@ from .storage import (
     resolve_folder,
     weights_checksum,
 )
-from .typical import TypicalSources, feigned_odds, share_of_typical
+from .typical import TypicalSources
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
 from .verifier import Verifier
 
@@ -49,15 +48,13 @@ if TYPE_CHECKING:
     from ..effects import Chain
     from ..fitting.fit import Fit
     from ..matching import Match
-    from ..measure.equalizer import EqualizerFit
     from ..presets import Preset
     from ..styles import Style
     from .axes import Axes
+    from .estimate import Estimate
+    from .pair import Pair
 
 __all__ = ["AFXStyleVAE"]
-
-_LEAST_SHARE = 0.02  # of another equaliser than the estimated one, to be worth a blend
-_EQ = ESTIMATED.index("eq")
 
 
 class AFXStyleVAE(
@@ -173,53 +170,18 @@ class AFXStyleVAE(
         """Treatment and reconstructed difference from latent and the input's embedding."""
         return self.vae.decode(latent, audio)
 
-    @torch.no_grad()
-    def refine(
-        self,
-        latent: Tensor,
-        audio: Tensor,
-        likeness: Tensor,
-        fitted: EqualizerFit,
-        same_source: float,
-        reference: Tensor | None = None,
-    ) -> Estimate:
-        """Treatment of a latent, corrected by moments that sound alike; of one pair.
+    def refine(self, latent: Tensor, audio: Tensor, pair: Pair) -> Estimate:
+        """Treatment of a latent, corrected by moments that sound alike; see `refined`.
 
         Args:
             latent: ``(1, latent)``.
             audio: Embedding of the input ``(1, embedding)``.
-            likeness: See `afxvae.dsp.likeness.likeness`, ``(1, N_LIKENESS)``.
-            fitted: The equaliser that `measure_equalizer` fitted to it.
-            same_source: See `same_source`.
-            reference: Its embedding ``(1, embedding)``. If given, and of another source, the
-                equaliser is half of what it is between a typical recording and the reference.
-
-        Of other effects, what is found between the input and itself does not count.
+            pair: What is known of input and reference.
         """
-        code = self.vae.code(latent, audio)
-        refined, own, evidence = weigh_fits(self, code, likeness, [fitted])
-        same = torch.tensor([same_source]).to(code)
-        odds, shares = (part.cpu() for part in gated(self.judge(evidence.to(code)), same))
-        itself = self.decode(self.encode(audio, audio).mean, audio).estimate.logits
-        likely = refined.logits - feigned_odds(itself, same_source)
-        controls = refined.controls.clone()
-        curve = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
-        logit = float(refined.logits[0, _EQ] + odds[0])
-        typical = share_of_typical(same_source) if self.typical.known else 0.0
-        if reference is not None and typical:
-            stand_in = self.typical.nearest(audio)
-            other = self.decode(self.encode(stand_in, reference).mean, stand_in).estimate
-            knobs = other.controls[:, self.chain.knobs_of("eq")].cpu()
-            curve = torch.lerp(curve, eq_bands_db(self.chain["eq"], knobs)[0], typical)
-            logit += typical * (float(other.logits[0, _EQ]) - logit)
-        if max(float(shares[0, 0]), typical) > _LEAST_SHARE:
-            blended = blend(self.chain["eq"], curve, fitted.controls)
-            controls[0, self.chain.knobs_of("eq")] = blended.to(controls)
-        likely[0, _EQ] = logit
-        return Estimate(controls, likely)
+        return refined(self, latent, audio, pair)
 
     @torch.no_grad()
-    def same_source(self, mine: Tensor, theirs: Tensor) -> float:
+    def verify(self, mine: Tensor, theirs: Tensor) -> float:
         """Probability that two recordings are of one source, by their clips ``(clip, frame, 80)``.
 
         Equally many of either kind are expected.

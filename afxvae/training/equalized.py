@@ -55,7 +55,8 @@ def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tenso
     similarity = (model.verifier(heard.log_mel) * model.verifier(theirs.log_mel)).sum(1)
     pairs = Comparisons(
         likeness=likeness(heard.log_mel, theirs.log_mel),
-        same_source=torch.sigmoid(model.verifier.log_odds(similarity)),
+        verified=torch.sigmoid(model.verifier.log_odds(similarity)),
+        one_source=shard["groups"][:, 0] == shard["groups"][:, 1],
         code=model.vae.code(posterior.mean, embedded),
         controls=controls,
         switches=left,

@@ -311,8 +311,8 @@ def _known(
     paths: dict[tuple[str, str], list[Path]],
 ) -> tuple[Tensor, ...]:
     """What the judge learns from: held-out pairs, and others whose inputs were equalised."""
-    same_source = paths["pairs", "valid"][::2]  # P1 and P2 take turns
-    bent = equalize_inputs(model, same_source[: recipe.equalized], recipe.seed)
+    chosen = paths["pairs", "valid"][: 2 * recipe.equalized]  # P1 and P2 take turns
+    bent = equalize_inputs(model, chosen, recipe.seed)
     return tuple(map(torch.cat, zip(weighed(model, held_out), bent, strict=True)))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..data.pools import pair_truth, pool_clips, restore_log_mel
+from ..data.pools import clip_groups, pair_truth, pool_clips, restore_log_mel
 from ..data.shards import load_shard
 from ..data.treatments import random_treatments
 from ..dsp.features import Features
@@ -28,7 +28,7 @@ from ..models.estimate import (
     treatment_losses,
     unlike_default,
 )
-from ..models.refiner import gated, weigh_fits
+from ..models.refiner import weigh_fits
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
 _EQ = ESTIMATED.index("eq")
 _AT_ONCE = 64
+_EPS = 1e-4  # of probabilities
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Comparisons:
 
     Attributes:
         likeness: ``(pair, N_LIKENESS)``.
-        same_source: Probability ``(pair,)``, by the verifier.
+        verified: Probability of one source ``(pair,)``, by the verifier.
+        one_source: Whether it is one ``(pair,)``.
         code: What the VAE makes of the pair ``(pair, code)``.
         controls: ``(pair, control)``.
         switches: ``(pair, effect)``: without what was taken off the reference.
@@ -71,7 +73,8 @@ class Comparisons:
     """
 
     likeness: Tensor
-    same_source: Tensor
+    verified: Tensor
+    one_source: Tensor
     code: Tensor
     controls: Tensor
     switches: Tensor
@@ -104,9 +107,11 @@ def load_comparisons(
         code = model.vae.code(model.encode(audio, reference).mean, audio)
         source = torch.cat([model.verifier(restore_log_mel(part)) for part in clips])
         similarity = (source[chosen["audio"]] * source[chosen["reference"]]).sum(1)
-        same = torch.sigmoid(model.verifier.log_odds(similarity))
+        verified = torch.sigmoid(model.verifier.log_odds(similarity))
+        group = clip_groups(pool)
+        one = group[chosen["audio"]] == group[chosen["reference"]]
         truth = pair_truth(pool, chosen["audio"], chosen["reference"], model.chain)
-        parts.append(Comparisons(chosen["likeness"].float(), same, code, *truth))
+        parts.append(Comparisons(chosen["likeness"].float(), verified, one, code, *truth))
     columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
     return Comparisons(*map(torch.cat, columns))
 
@@ -207,29 +212,34 @@ def train_refiner(
 def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     """What `train_judge` takes of each pair.
 
-    Evidence, the probability of one source, the refined log odds, whether there is an equaliser,
-    and the fitted, the refined and the true curve, which is the difference of two where the input
-    went through an equaliser of its own.
+    Evidence, the verifier's probability of one source, whether it is one, the refined log odds of
+    an equaliser, whether there is one, and the fitted, the refined and the true curve, which is the
+    difference of two where the input went through an equaliser of its own.
     """
     effect, knobs = model.chain["eq"], model.chain.knobs_of("eq")
     fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
-    estimate, curve, evidence = weigh_fits(model, pairs.code, pairs.likeness, fits)
+    known = pairs.code, pairs.likeness, fits, pairs.verified
+    estimate, curve, evidence = weigh_fits(model, *known)
     on = pairs.switches[:, model.chain.names.index("eq")]
     true = eq_bands_db(effect, pairs.controls[:, knobs]) * on.unsqueeze(1)
     given = unlike_default(pairs.before, model.chain)
     true = true - eq_bands_db(effect, pairs.before) * given.unsqueeze(1)
     on = torch.where(given, is_equalizer(true), on).float()
     fitted = torch.stack([fit.curve_db for fit in fits])
-    return evidence, pairs.same_source, estimate.logits[:, _EQ], on, fitted, curve, true
+    odds = estimate.logits[:, _EQ]
+    return evidence, pairs.verified, pairs.one_source.float(), odds, on, fitted, curve, true
 
 
-def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the switch, and the error of the blended curve in dB."""
-    evidence, same, logit, on, fitted, refined, true = known
-    odds, shares = gated(model.judge(evidence), same)
+def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross entropies of the switch and of one source, and the error of the blended curve in dB."""
+    evidence, verified, one, logit, on, fitted, refined, true = known
+    judged = model.judge(evidence)
+    odds, shares = judged.gated(judged.same_source(verified))
     error = shares[:, :1] * fitted + shares[:, 1:] * refined - true
     error = (error - error.mean(1, keepdim=True)).abs().mean()
-    return nn.functional.binary_cross_entropy_with_logits(logit + odds, on), error
+    entropy = nn.functional.binary_cross_entropy_with_logits
+    source = torch.logit(verified, _EPS) + judged.source
+    return entropy(logit + odds, on), entropy(source, one), error
 
 
 def train_judge(
@@ -266,11 +276,11 @@ def train_judge(
     optimizer = optimizer_for(judge, rate, 0.05)
     for _ in range(steps):
         rows = torch.randint(len(known[0]), (batch,), generator=generator)
-        entropy, error = _judge_loss(model, tuple(part[rows] for part in known))
-        descend(optimizer, judge, entropy + error / 1.5, 20.0)
+        switch, source, error = _judge_loss(model, tuple(part[rows] for part in known))
+        descend(optimizer, judge, switch + source + error / 1.5, 20.0)
     with torch.no_grad():
         after = [round(float(v), 4) for v in _judge_loss(model, known)]
-    log(f"judge: entropy and error of the equaliser {before}, judged {after}")
+    log(f"judge: entropies of equaliser and source, error of the curve {before}, judged {after}")
 
 
 def _loss(estimate: Estimate, pairs: Comparisons, known: Tensor, chain: Chain) -> Tensor:

@@ -9,6 +9,7 @@ from afxvae.dsp.features import N_MELS
 from afxvae.dsp.likeness import N_LIKENESS
 from afxvae.measure.equalizer import FIT_FIGURES, EqualizerFit, eq_bands_db
 from afxvae.models.estimate import Estimate
+from afxvae.models.pair import Pair
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.models.typical import TypicalSources, feigned_odds, share_of_typical
 from tests.sounds import untrained
@@ -33,7 +34,8 @@ def estimated(
     start = model.chain.default_controls()[model.chain.knobs_of("eq")]
     fit = EqualizerFit(start, torch.zeros(N_MELS), torch.zeros(FIT_FIGURES))
     latent = model.encode(audio, EMBEDDED[1:]).mean
-    return model.refine(latent, audio, torch.zeros(1, N_LIKENESS), fit, same_source, reference)
+    pair = Pair(torch.zeros(1, N_LIKENESS), fit, same_source, reference)
+    return model.refine(latent, audio, pair)
 
 
 def curve(model: AFXStyleVAE, estimate: Estimate) -> torch.Tensor:

@@ -38,10 +38,10 @@ def test_embeddings_have_length_one_and_ignore_filters_and_level() -> None:
 def test_clips_of_a_recording_count_together() -> None:
     model = untrained()
     mine, theirs = (torch.cat([picture(s + t) for t in (0, 1)]) for s in (0, 5))
-    alone = model.same_source(mine[:1], mine[:1])
+    alone = model.verify(mine[:1], mine[:1])
     surest = torch.sigmoid(model.verifier.log_odds(torch.tensor(1.0)))
     assert alone == pytest.approx(float(surest.detach()), abs=1e-4)
-    assert 0.0 < model.same_source(mine, theirs) < alone
+    assert 0.0 < model.verify(mine, theirs) < alone
 
 
 def test_it_learns_who_is_who(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from safetensors.torch import save_file
 
 from afxvae.data.comparisons import compare_pool
 from afxvae.data.pairs import make_pairs
-from afxvae.data.pools import pool_clips, render_pool, restore_log_mel
+from afxvae.data.pools import clip_groups, pool_clips, render_pool, restore_log_mel
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
 from afxvae.dsp.likeness import N_LIKENESS, likeness
 from afxvae.effects import default_chain
-from afxvae.measure.equalizer import FIT_FIGURES, eq_bands_db
+from afxvae.measure.equalizer import eq_bands_db
+from afxvae.models.refiner import JUDGE_FIGURES
 from afxvae.training.equalized import equalize_inputs
 from afxvae.training.refiner import Comparisons, Equalizers, load_comparisons, train_judge
 from tests.sounds import recording, sound, untrained
@@ -43,7 +44,8 @@ def pairs() -> Comparisons:
     controls = CHAIN.default_controls().repeat(COUNT, 1)
     seen = likeness(mine, theirs).repeat(COUNT, 1)
     before = CHAIN.default_controls()[CHAIN.knobs_of("eq")].repeat(COUNT, 1)
-    return Comparisons(seen, torch.ones(COUNT), torch.zeros(COUNT, 4), controls, switches, before)
+    one = torch.ones(COUNT)
+    return Comparisons(seen, one, one > 0, torch.zeros(COUNT, 4), controls, switches, before)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +136,15 @@ def test_what_is_asked_for_is_the_difference_of_two_equalisers(tmp_path: Path) -
     pairs = make_pairs([recording(tmp_path, seed) for seed in (0, 1)], CHAIN, 3, 4, "P1")
     path = tmp_path / "pairs-valid-00000.safetensors"
     names = ("audio", "reference", "controls", "switches", "foreign")
-    save_file({name: getattr(pairs, name).contiguous() for name in names}, path)
+    shard = {name: getattr(pairs, name).contiguous() for name in names}
+    shard["groups"] = torch.tensor([[1, 1], [1, 2], [2, 2], [2, 2]])
+    save_file(shard, path)
     model = untrained()
     known, again = (equalize_inputs(model, [path], seed=2) for _ in range(2))
     assert all(torch.equal(*both) for both in zip(known, again, strict=True))
-    evidence, same, _, on, fitted, _, true = known
-    assert len(evidence) == len(same) == 4
+    evidence, verified, one, _, on, fitted, _, true = known
+    assert len(evidence) == len(verified) == 4
+    assert one.tolist() == [1.0, 0.0, 1.0, 1.0]
     assert bool((on == 1.0).all())  # some band of a random equaliser has gain
     own, _ = random_treatments(CHAIN, 4, torch.Generator().manual_seed(2))
     knobs = CHAIN.knobs_of("eq")
@@ -158,20 +163,34 @@ def test_a_judge_learns_whom_to_believe() -> None:
     true = 3.0 * torch.randn(count, N_MELS, generator=generator)
     fit_is_right = (torch.arange(count) % 2).float()
     side = fit_is_right.unsqueeze(1)
-    evidence = torch.randn(count, FIT_FIGURES + 6, generator=generator)
+    evidence = torch.randn(count, JUDGE_FIGURES, generator=generator)
     evidence[:, 0] = fit_is_right
-    same = torch.ones(count)
-    known = (
-        evidence,
-        same,
-        torch.zeros(count),
-        fit_is_right,
-        side * true,
-        (1.0 - side) * true,
-        true,
-    )
+    one = torch.ones(count)
+    curves = side * true, (1.0 - side) * true, true
+    known = (evidence, one, one, torch.zeros(count), fit_is_right, *curves)
     train_judge(model, known, steps=300, batch=64, rate=1e-2)
-    odds, shares = (part.detach() for part in model.judge(evidence))
+    judged = [part.detach() for part in model.judge(evidence)]
+    odds, shares = judged[:2]
     assert bool(((odds > 0.0) == (fit_is_right > 0.5)).float().mean() > 0.95)
     assert float(shares[fit_is_right > 0.5, 0].mean()) > 0.85
     assert float(shares[fit_is_right < 0.5, 1].mean()) > 0.85
+
+
+def test_a_judge_learns_who_is_who() -> None:
+    """Where a verifier is undecided, and a figure of the fit knows."""
+    model, count = untrained(), 256
+    generator = torch.Generator().manual_seed(0)
+    evidence = torch.randn(count, JUDGE_FIGURES, generator=generator)
+    one = (evidence[:, 5] < 0.0).float()
+    verified, flat = torch.full((count,), 0.5), torch.zeros(count, N_MELS)
+    known = (evidence, verified, one, torch.zeros(count), one, flat, flat, flat)
+    train_judge(model, known, steps=300, batch=64, rate=1e-2)
+    found = model.judge(evidence).same_source(verified).detach()
+    assert float(((found > 0.5) == (one > 0.5)).float().mean()) > 0.9
+
+
+def test_clips_are_of_the_groups_of_their_crops(pools: list[dict[str, torch.Tensor]]) -> None:
+    pool = {**pools[0], "group": torch.tensor([7, 8, 9, 10])}
+    dry, wet, bent = clip_groups(pool).split([8, 16, 8])
+    assert dry.tolist() == bent.tolist() == [7, 7, 8, 8, 9, 9, 10, 10]
+    assert wet.view(4, 4).tolist() == [[group] * 4 for group in (7, 8, 9, 10)]

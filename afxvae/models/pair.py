@@ -1,0 +1,103 @@
+"""What is known of one input and its reference, and the treatment that follows from it.
+
+A latent is what embeddings say of a pair. Moments that sound alike correct it, a judge says how much
+of the equaliser between these to take and whether both are of one source, and where they are not, a
+typical recording stands in for the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..measure.equalizer import blend, eq_bands_db
+from .estimate import ESTIMATED, Estimate
+from .refiner import weigh_fits
+from .typical import feigned_odds, share_of_typical
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..measure.equalizer import EqualizerFit
+    from .refiner import Judged
+    from .style_vae import AFXStyleVAE
+
+__all__ = ["Pair", "one_source", "refined"]
+
+_LEAST_SHARE = 0.02  # of another equaliser than the estimated one, to be worth a blend
+_EQ = ESTIMATED.index("eq")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is known of an input and its reference besides a latent.
+
+    Attributes:
+        likeness: Of both, where they sound alike ``(1, N_LIKENESS)``.
+        fitted: The equaliser that `measure_equalizer` fitted to it.
+        verified: The verifier's probability that both are of one voice or instrument.
+        reference: Its style embedding ``(1, embedding)``. If given, and of another source, the
+            equaliser is half of what it is between a typical recording and the reference.
+    """
+
+    likeness: Tensor
+    fitted: EqualizerFit
+    verified: float
+    reference: Tensor | None = None
+
+
+@torch.no_grad()
+def one_source(model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair) -> float:
+    """Probability that input and reference are of one voice or instrument, by all that is known.
+
+    See `refined` for the arguments.
+    """
+    *_, judged, verified = _judged(model, latent, audio, pair)
+    return float(judged.same_source(verified)[0])
+
+
+@torch.no_grad()
+def refined(model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair) -> Estimate:
+    """Treatment of a latent, by all that is known of the pair.
+
+    Of other effects than the equaliser, what is found between the input and itself does not count.
+
+    Args:
+        model: Decodes and judges.
+        latent: ``(1, latent)``.
+        audio: Embedding of the input ``(1, embedding)``.
+        pair: The pair.
+    """
+    estimate, own, judged, verified = _judged(model, latent, audio, pair)
+    same_source = judged.same_source(verified)
+    odds, shares = judged.gated(same_source)
+    same, fitted, effect = float(same_source[0]), pair.fitted, model.chain["eq"]
+    eq = model.chain.knobs_of("eq")
+    itself = model.decode(model.encode(audio, audio).mean, audio).estimate.logits
+    likely = estimate.logits - feigned_odds(itself, same)
+    controls = estimate.controls.clone()
+    curve = shares[0, 0] * fitted.curve_db + shares[0, 1] * own[0]
+    logit = float(estimate.logits[0, _EQ] + odds[0])
+    typical = share_of_typical(same) if model.typical.known else 0.0
+    if pair.reference is not None and typical:
+        stand_in = model.typical.nearest(audio)
+        other = model.decode(model.encode(stand_in, pair.reference).mean, stand_in).estimate
+        curve = torch.lerp(curve, eq_bands_db(effect, other.controls[:, eq].cpu())[0], typical)
+        logit += typical * (float(other.logits[0, _EQ]) - logit)
+    if max(float(shares[0, 0]), typical) > _LEAST_SHARE:
+        controls[0, eq] = blend(effect, curve, fitted.controls).to(controls)
+    likely[0, _EQ] = logit
+    return Estimate(controls, likely)
+
+
+def _judged(
+    model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair
+) -> tuple[Estimate, Tensor, Judged, Tensor]:
+    """The refined estimate, the curve of its equaliser, and what the judge and verifier say."""
+    code, verified = model.vae.code(latent, audio), torch.tensor([pair.verified])
+    known = pair.likeness, [pair.fitted], verified
+    estimate, own, evidence = weigh_fits(model, code, *known)
+    judged = model.judge(evidence.to(code))
+    return estimate, own, type(judged)(*(part.cpu() for part in judged)), verified
