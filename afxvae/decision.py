@@ -88,10 +88,14 @@ class Decision:
         return self.candidates[self.index]
 
     def changed(self, best: Candidate) -> Decision:
-        """The same with `best` in the place of the choice."""
+        """The same with `best` in the place of the choice, or beside it if that is "nothing"."""
         candidates = list(self.candidates)
-        candidates[self.index] = best
-        return replace(self, candidates=candidates)
+        if best is self.best:
+            return self
+        if self.index:
+            candidates[self.index] = best
+            return replace(self, candidates=candidates)
+        return replace(self, candidates=[*candidates, best], index=len(candidates))
 
     def intervals(self, model: AFXStyleVAE) -> dict[str, dict[str, tuple[float, float]]]:
         """Of knobs of what is on in the choice, see `knob_intervals`.
@@ -160,7 +164,7 @@ def decide(
     if effort == "high" and inferred.same_source >= LEAST_SAME:
         decision = _refined(model, clips, (each, target), decision)
     may_equalise = allowed is None or bool(allowed[model.chain.names.index("eq")])
-    if index == 0 or others or not may_equalise:
+    if others or not may_equalise:
         return decision
     again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
     return decision.changed(hear_again(model, *again))

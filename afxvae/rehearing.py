@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from .measure.equalizer import EqualizerFit
     from .models.style_vae import AFXStyleVAE
 
-__all__ = ["HEARD_AGAIN", "LEAST_SAME", "hear_again"]
+__all__ = ["ALONE", "HEARD_AGAIN", "LEAST_SAME", "hear_again"]
 
 LEAST_SAME = 0.85
 """Probability that two recordings are of one source, below which what lies between them says little
 about what was done."""
 HEARD_AGAIN = "heard again"
 """At the end of the name of a candidate that was corrected."""
+ALONE = "equaliser alone"
+"""At its beginning, if that was "nothing"."""
 _SHARE = 0.75
 """Of the equaliser that is left, what is added."""
 _WEIGHTS = {
@@ -42,7 +44,6 @@ _WEIGHTS = {
     "size": 1.007,
     "rest": -0.966,
     "eq": 0.295,
-    "same source": 0.185,
     "eq is on": 0.248,
 }
 """Of the log odds that adding it helps: a constant; the logarithms of its size in dB, and of what
@@ -68,7 +69,7 @@ def hear_again(
         model: Renders and hears.
         clips: Of the input ``(clip, 1, run-in + 131072)`` at 24 kHz and the analysis loudness.
         theirs: Features of the reference's clips.
-        candidate: What was chosen; something is on.
+        candidate: What was chosen; it may be "nothing".
         same_source: Probability that input and reference are of one voice or instrument.
         rounds: Corrections at most.
     """
@@ -79,10 +80,13 @@ def hear_again(
         made = torch.cat([render_candidates(model, clip[None], [found]) for clip in clips])
         frames = (one.log_mel.flatten(0, 1).unsqueeze(0) for one in (model.listen(made), theirs))
         left = measure_equalizer(model.chain["eq"], likeness(*frames)[0].cpu())
-        if _odds(model, left, found, same_source) < 0.0:
+        if _odds(model, left, found) < 0.0:
             break
         found = _with_more(model, found, left)
-    return found if found is candidate else replace(found, name=f"{found.name}, {HEARD_AGAIN}")
+    if found is candidate:
+        return found
+    first = ALONE if candidate.is_nothing else candidate.name
+    return replace(found, name=f"{first}, {HEARD_AGAIN}")
 
 
 def _with_more(model: AFXStyleVAE, candidate: Candidate, left: EqualizerFit) -> Candidate:
@@ -102,19 +106,13 @@ def _has_eq(model: AFXStyleVAE, candidate: Candidate) -> bool:
     return bool(candidate.switches[model.chain.names.index("eq")])
 
 
-def _odds(
-    model: AFXStyleVAE, left: EqualizerFit, candidate: Candidate, same_source: float
-) -> float:
+def _odds(model: AFXStyleVAE, left: EqualizerFit, candidate: Candidate) -> float:
     """Log odds that it helps to add what is left."""
-    spread = float(left.curve_db.std(correction=0))
-    likely = torch.stack([candidate.evidence[ESTIMATED.index("eq")], torch.tensor(same_source)])
-    eq, same = (float(odds) for odds in torch.logit(likely, _EPS))
     causes = {
         "one": 1.0,
-        "size": math.log(spread + _LEAST_SIZE),
+        "size": math.log(float(left.curve_db.std(correction=0)) + _LEAST_SIZE),
         "rest": left.left,
-        "eq": eq,
-        "same source": same,
+        "eq": float(torch.logit(candidate.evidence[ESTIMATED.index("eq")], _EPS)),
         "eq is on": float(_has_eq(model, candidate)),
     }
     return sum(_WEIGHTS[name] * value for name, value in causes.items())

@@ -12,9 +12,10 @@ from torch import Tensor
 from afxvae import decision
 from afxvae.candidates import Candidate, render_candidates
 from afxvae.decision import decide
+from afxvae.dsp.features import CLIP_SAMPLES
 from afxvae.measure.equalizer import eq_bands_db
 from afxvae.models.style_vae import AFXStyleVAE
-from afxvae.rehearing import HEARD_AGAIN, hear_again
+from afxvae.rehearing import ALONE, HEARD_AGAIN, hear_again
 from tests.sounds import analysed_clip, candidate
 
 SHELF = {"eq": {"high_shelf_gain_db": 9.0, "high_shelf_hz": 3000.0}}
@@ -76,6 +77,26 @@ def test_what_is_right_stays(model: AFXStyleVAE, clips: Tensor) -> None:
     assert again(model, clips, true, true) is true
 
 
+def test_where_nothing_was_chosen_an_equaliser_is_found(model: AFXStyleVAE, clips: Tensor) -> None:
+    true, first = likely(model, SHELF), likely(model, {})
+    assert first.is_nothing
+    found = again(model, clips, true, first)
+    assert found.name == f"{ALONE}, {HEARD_AGAIN}"
+    assert found.switches.tolist() == true.switches.tolist()
+    error = (curve(model, found) - curve(model, true)).abs().mean()
+    assert error < 0.3 * curve(model, true).abs().mean()
+    assert again(model, clips, first, first) is first
+
+
+def test_nothing_stays_the_first_candidate(model: AFXStyleVAE, clips: Tensor) -> None:
+    decided = decide(model, clips, clips[:, 0, -CLIP_SAMPLES:], {}, "normal")
+    assert decided.best.is_nothing
+    assert decided.changed(decided.best) is decided
+    changed = decided.changed(likely(model, SHELF))
+    assert changed.candidates[:-1] == decided.candidates
+    assert changed.best is changed.candidates[-1]
+
+
 def test_nothing_is_learned_from_another_source(model: AFXStyleVAE, clips: Tensor) -> None:
     true, first = likely(model, SHELF | DRIVE), likely(model, DRIVE)
     assert again(model, clips, true, first, same_source=0.8) is first
@@ -86,7 +107,7 @@ def test_a_source_is_recognised_behind_its_drive(model: AFXStyleVAE, clips: Tens
     wet = render_candidates(model, clips, [true])
     decided = decide(model, clips, wet, {}, "fast")
     assert decided.likely["overdrive"]
-    assert decided.inferred.same_source < 0.1
+    assert decided.inferred.pair.verified < 0.1
     assert decided.same_source > 0.4
 
 

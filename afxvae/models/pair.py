@@ -1,8 +1,8 @@
 """What is known of one input and its reference, and the treatment that follows from it.
 
-A latent is what embeddings say of a pair. Moments that sound alike correct it, a judge says how much
-of the equaliser between these to take and whether both are of one source, and where they are not, a
-typical recording stands in for the input.
+A latent is what embeddings say of a pair. Moments that sound alike correct it, a judge says how
+much of the equaliser between these to take and whether both are of one source, and where they are
+not, a typical recording stands in for the input.
 """
 
 from __future__ import annotations
