@@ -24,10 +24,10 @@ pools, then 2,000 steps from 316 and 2,500 from 348: 98 and 127 of those two kin
 with fainter colours, in 55 of which half of the inputs of P1 had gone through an equaliser of
 their own, as in the newer ones. The refiner did the same, in the end 500 steps on 59,033 pairs
 of these pools; all with the encoder's dropout on. The verifier learned from the halves of 6,076
-crops, 576 of them treated, and then from 213 pools. The judge learned from 3,072 pairs of the
-validation recordings and from 294 of P1 whose inputs had gone through an equaliser of their
-own. The typical sources are the averages of 44,544 untreated clips of 12 kinds, embedded with
-the dropout on too. The critic learned from the candidates of 2,816 pairs under earlier weights
+crops, 576 of them treated, and then from 213 pools. The judge learned from 4,920 pairs of the
+validation recordings, with 41 % of the inputs through an equaliser of their own. The typical
+sources are the averages of 44,544 untreated clips of 12 kinds, embedded with the dropout on
+too. The critic learned from the candidates of 2,816 pairs under earlier weights
 and of 736 pairs of the validation recordings, then, 100 steps more, from those of 1,004 pairs of
 the training recordings under the weights before these, stopped by 531 of the validation
 recordings. Stage 3 of the recipe, the audio loss, was left out. None of the recordings is part
