@@ -145,6 +145,17 @@ def _between(bounds: tuple[float, float], same_source: float) -> float:
     return other + same_source * (same - other)
 
 
+def _on_above(inferred: Inference) -> dict[str, float]:
+    """Probabilities above which effects are on.
+
+    An overdrive is among the reasons why two recordings are taken for one source, which is no
+    reason to believe in it sooner: for it, the verifier has to say so too.
+    """
+    same = dict.fromkeys(_ON_ABOVE, inferred.same_source)
+    same["overdrive"] = min(inferred.same_source, inferred.pair.verified)
+    return {effect: _between(bounds, same[effect]) for effect, bounds in _ON_ABOVE.items()}
+
+
 def _eq_is_measured(likely: Tensor, same_source: float) -> bool:
     """Whether there is an equaliser between two recordings of one source."""
     eq = float(likely[ESTIMATED.index("eq")])
@@ -195,9 +206,7 @@ def propose(
     found = [nothing(model.chain)]
     posterior = inferred.posterior
     sure = {effect: effect in measured and measured[effect].found for effect in MEASURED}
-    on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | {
-        effect: _between(bounds, inferred.same_source) for effect, bounds in _ON_ABOVE.items()
-    }
+    on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _on_above(inferred)
 
     estimate = model.refine(posterior.mean, embedded, inferred.pair)
     controls, logits = with_measured(model, estimate, measured)

@@ -56,15 +56,17 @@ def proposed(
     effort: str = "normal",
     allowed: set[str] | None = None,
     same_source: float = 0.5,
+    verified: float | None = None,
 ) -> dict[str, Candidate]:
     """By name; without `found`, for a reference in which nothing is found."""
+    verified = same_source if verified is None else verified
     found = measured() if found is None else found
     posterior = Posterior(torch.zeros(1, LATENT_DIM), torch.zeros(1, LATENT_DIM))
     embedded = torch.zeros(1, EMBEDDING_DIM)
     generator = torch.Generator().manual_seed(0)
     eq = CHAIN["eq"].params
     flat = EqualizerFit(torch.full((len(eq),), 0.5), torch.zeros(80), torch.zeros(FIT_FIGURES))
-    pair = Pair(torch.zeros(1, N_LIKENESS), flat, same_source, embedded)
+    pair = Pair(torch.zeros(1, N_LIKENESS), flat, verified, embedded)
     inferred = Inference(noise(2), posterior, pair, same_source)
     may = None if allowed is None else torch.tensor([name in allowed for name in CHAIN.names])
     listed = propose(model, inferred, embedded, noise(1), found, generator, effort, may)
@@ -102,6 +104,15 @@ def test_that_nothing_was_done_must_be_improbable() -> None:
     assert on(found["posterior mean"]) == {"eq", "overdrive"}
     assert found["posterior mean"].likely
     assert "posterior mean, eq toggled" not in found  # the drive alone might be none
+
+
+def test_an_overdrive_is_no_reason_to_believe_in_itself() -> None:
+    """A judge that takes a pair for one source, by a drive, lowers its own bound."""
+    model = believing(overdrive=1.5, compressor=5.0)  # 82 %
+    assert "overdrive" in on(proposed(model, same_source=1.0)["posterior mean"])
+    model.judge.last.bias.data[3] = 9.0
+    found = proposed(model, same_source=0.999, verified=0.0)["posterior mean"]
+    assert on(found) == {"compressor"}
 
 
 @pytest.mark.parametrize("effect", ["eq", "overdrive"])
