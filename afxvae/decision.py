@@ -52,8 +52,8 @@ class Decision:
         inferred: From input and reference, before what was measured has its say.
         embedded: Style embedding of the input ``(1, embedding)``.
         measured: As it was given to `decide`.
-        same_source: Probability that input and reference are of one voice or instrument, for the
-            verifier, by what they are or by what the most probable treatment makes of the input.
+        same_source: Probability that input and reference are of one voice or instrument, by what
+            they are or by what the most probable treatment makes of the input.
         refined: What became of the first choice at effort high, whether it was taken or not.
     """
 
@@ -236,12 +236,10 @@ def _same_source(
 ) -> float:
     """Probability that both are of one source, as they are or behind the most probable treatment.
 
-    By the verifier alone: an estimate that convinces the judge is no witness for itself.
-
     What was driven hard no longer sounds like its source, but like its source when that is driven
     as hard. Of another source, neither does.
     """
-    plain = inferred.pair.verified
+    plain = inferred.same_source
     if len(candidates) < 2 or candidates[1].is_nothing:
         return plain
     made = [render_candidates(model, clip[None], [candidates[1]]) for clip in clips]
