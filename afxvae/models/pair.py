@@ -14,14 +14,13 @@ import torch
 
 from ..measure.equalizer import blend, eq_bands_db
 from .estimate import ESTIMATED, Estimate
-from .refiner import weigh_fits
+from .refiner import Judged, weigh_fits
 from .typical import feigned_odds, share_of_typical
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measure.equalizer import EqualizerFit
-    from .refiner import Judged
     from .style_vae import AFXStyleVAE
 
 __all__ = ["Pair", "one_source", "refined"]
@@ -100,4 +99,4 @@ def _judged(
     known = pair.likeness, [pair.fitted], verified
     estimate, own, evidence = weigh_fits(model, code, *known)
     judged = model.judge(evidence.to(code))
-    return estimate, own, type(judged)(*(part.cpu() for part in judged)), verified
+    return estimate, own, Judged(*(part.cpu() for part in judged)), verified

@@ -158,6 +158,10 @@ class Judged(NamedTuple):
     shares: Tensor
     source: Tensor
 
+    def source_odds(self, verified: Tensor) -> Tensor:
+        """Log odds of one source ``(batch,)``, finite, by the verifier's probability."""
+        return torch.logit(verified, _EPS) + self.source
+
     def same_source(self, verified: Tensor) -> Tensor:
         """Probability of one source ``(batch,)`` by the verifier's."""
         likely = verified * self.source.exp()

@@ -125,7 +125,7 @@ class Recipe:
     train_changes: int = 20
     valid_changes: int = 2
     comparisons: int = 192
-    equalized: int = 16
+    equalized: int = 32
     candidates: int = 6
     axis_items: int = 40
     most_worse: float = 0.05
@@ -311,7 +311,7 @@ def _known(
     paths: dict[tuple[str, str], list[Path]],
 ) -> tuple[Tensor, ...]:
     """What the judge learns from: held-out pairs, and others whose inputs were equalised."""
-    chosen = paths["pairs", "valid"][: 2 * recipe.equalized]  # P1 and P2 take turns
+    chosen = paths["pairs", "valid"][: recipe.equalized]  # P1 and P2 take turns
     bent = equalize_inputs(model, chosen, recipe.seed)
     return tuple(map(torch.cat, zip(weighed(model, held_out), bent, strict=True)))
 

@@ -55,7 +55,6 @@ _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
 _EQ = ESTIMATED.index("eq")
 _AT_ONCE = 64
-_EPS = 1e-4  # of probabilities
 
 
 @dataclass(frozen=True)
@@ -238,8 +237,8 @@ def _judge_loss(model: AFXStyleVAE, known: tuple[Tensor, ...]) -> tuple[Tensor, 
     error = shares[:, :1] * fitted + shares[:, 1:] * refined - true
     error = (error - error.mean(1, keepdim=True)).abs().mean()
     entropy = nn.functional.binary_cross_entropy_with_logits
-    source = torch.logit(verified, _EPS) + judged.source
-    return entropy(logit + odds, on), entropy(source, one), error
+    source = entropy(judged.source_odds(verified), one)
+    return entropy(logit + odds, on), source, error
 
 
 def train_judge(
