@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .dsp.features import CLIP_SAMPLES
+from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .models.vae import EVIDENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
-    from .effects import Chain
+    from .effects import Chain, Make
     from .measure import Ring
     from .models.style_vae import AFXStyleVAE
 
@@ -47,6 +49,8 @@ class Candidate:
         sure: Whether it is what was measured and nothing else; no echo, which content can feign.
         likely: Whether it is the posterior mean, some of whose effects are almost certainly on.
         ring: A ring modulator that comes after the chain, if one was measured.
+        makes: What comes in the place of effects of the chain, as it was measured; the same for all
+            candidates.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Candidate:
     sure: bool = False
     likely: bool = False
     ring: Ring | None = None
+    makes: Mapping[str, Make] = field(default_factory=dict)
 
     @property
     def is_nothing(self) -> bool:
@@ -114,7 +119,9 @@ def render_candidates(model: AFXStyleVAE, audio: Tensor, candidates: list[Candid
     controls = torch.stack([candidate.controls for candidate in candidates])
     switches = torch.stack([candidate.switches for candidate in candidates])
     batch = audio.expand(len(candidates), -1, -1)
-    out = model.render(batch, controls.to(audio.device), switches.to(audio.device))
+    makes = {name: make for candidate in candidates for name, make in candidate.makes.items()}
+    given = controls.to(audio.device), switches.to(audio.device)
+    out = model.render(batch, *given, makes=makes, lead_s=RUN_IN / SAMPLE_RATE)
     out = out[:, 0, -CLIP_SAMPLES:]
     if all(candidate.ring is None for candidate in candidates):
         return out

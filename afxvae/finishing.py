@@ -89,9 +89,16 @@ def _preset(model: AFXStyleVAE, best: Candidate, source: Recording, amount: floa
     """A candidate as a preset whose input gain brings this input to the analysis loudness."""
     controls = model.chain.scaled(best.controls, amount)
     switches = best.switches if amount else torch.zeros_like(best.switches)
+    settings, on = {}, {}
+    for (name, knobs), switch in zip(
+        model.chain.to_settings(controls.unsqueeze(0)).items(), switches, strict=True
+    ):
+        make = best.makes.get(name) if bool(switch) else None
+        place = make.effect.name if make else name
+        settings[place], on[place] = make.settings(knobs) if make else knobs, switch
     preset = Preset.from_tensors(
-        model.chain.to_settings(controls.unsqueeze(0)),
-        dict(zip(model.chain.names, switches.unsqueeze(1), strict=True)),
+        settings,
+        on,
         input_gain_db=ANALYSIS_LUFS - source.lufs if bool(switches.any()) else 0.0,
         model=model.identifier,
         model_checksum=model.checksum,

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .effects import default_chain
+from .effects import Chain, default_chain
+from .effects.modulation import CHORUS
+from .effects.reverb import FREEVERB
 from .presets import Preset
 from .ranges import FEWEST_STEPS, MOST_STEPS, STEPS
 from .schema import defaults
@@ -18,8 +20,6 @@ from .types import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from .effects import Chain
 
 __all__ = ["check_chain", "check_steps", "interpolate"]
 
@@ -33,7 +33,8 @@ def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     in dB.
 
     Args:
-        a: The first, of effects of the default chain in its order; some may be left out.
+        a: The first, of effects of the default chain in its order, behind its reverb freeverb;
+            some may be left out.
         b: The last, likewise.
         steps: How many presets, both ends included, 2 to 100.
 
@@ -48,7 +49,7 @@ def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     4
     """
     check_steps(steps)
-    chain = default_chain()
+    chain = _chain(a, b)
     for name, preset in (("The first preset", a), ("The second preset", b)):
         check_chain(preset, name)
     start, end = _ends(chain, a, b)
@@ -85,7 +86,7 @@ def check_chain(preset: Preset, name: str) -> None:
 
     What is off does nothing, so it may be any effect anywhere.
     """
-    known = default_chain().names
+    known = _chain(preset, preset).names
     on = [effect for effect in preset.settings if preset.switches[effect]]
     for effect in on:
         if effect not in known:
@@ -94,6 +95,14 @@ def check_chain(preset: Preset, name: str) -> None:
         raise UsageError(
             f"{name} runs {', '.join(on)}, but the order must be that of {', '.join(known)}."
         )
+
+
+def _chain(*presets: Preset) -> Chain:
+    """The default chain, with what `match` may put in the place of its effects."""
+    effects = [CHORUS if one.name == CHORUS.name else one for one in default_chain().effects]
+    if any(FREEVERB.name in preset.settings for preset in presets):
+        effects.insert(default_chain().names.index("reverb") + 1, FREEVERB)
+    return Chain(effects)
 
 
 def _ends(chain: Chain, a: Preset, b: Preset) -> tuple[Tensor, Tensor]:

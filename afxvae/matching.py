@@ -216,7 +216,8 @@ def match_recordings(
     if reference.frames >= CLIP_SAMPLES * reference.sample_rate / SAMPLE_RATE:
         # The channels of a stereo effect differ, and their mix is neither. What is shorter than a
         # clip is analysed repeated, and a repetition measures like an echo.
-        measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first)
+        where = reference.sample_rate, reference.start_s
+        measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first, *where)
         if wishes.allows("ring_modulator"):
             ring = measure_ring(own[:, 0, RUN_IN:], first)
     # the channel that was measured, where something was

@@ -230,7 +230,7 @@ def propose(
     if bool(known.any()):
         found.append(Candidate("measured effects only", controls, known))
     if effort == "fast" or not bool(mean.switches.any()):
-        return _finished(model, found, allowed, evidence, known)
+        return _finished(model, found, allowed, evidence, known, measured)
     for effect, toggled in _in_doubt(columns, logits, mean.switches):
         if improbable(toggled):
             found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
@@ -250,7 +250,7 @@ def propose(
         )
     fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
     found.append(Candidate("spectrum only", fitted, eq_only))
-    return _finished(model, found, allowed, evidence, known)
+    return _finished(model, found, allowed, evidence, known, measured)
 
 
 def _in_doubt(
@@ -270,13 +270,16 @@ def _finished(
     allowed: Tensor,
     evidence: Tensor,
     known: Tensor,
+    measured: Mapping[str, Measured],
 ) -> list[Candidate]:
-    """Those that differ in what is allowed, with the evidence, and marked where they are sure.
+    """Those that differ in what is allowed, with all that was measured, marked where they are sure.
 
     Sure is what was measured and nothing else, `known`, but no echo: content may repeat itself.
     """
     known = known & allowed
     sure = bool(known.any()) and not known[model.chain.names.index("delay")]
-    cut = [replace(c, switches=c.switches & allowed, evidence=evidence) for c in candidates]
+    makes = {name: one.make for name, one in measured.items() if one.found and one.make}
+    same = {"evidence": evidence, "makes": makes}
+    cut = [replace(c, switches=c.switches & allowed, **same) for c in candidates]
     kept = distinct(model, cut)
     return [replace(c, sure=sure and torch.equal(c.switches, known)) for c in kept]

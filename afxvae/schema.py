@@ -33,6 +33,7 @@ INPUT_GAIN = Param("input_gain_db", "dB", -120.0, 120.0, 0.0, help="Gain before 
 
 _KEYS = ("schema_version", "model", "model_checksum", "input_gain_db", "effects")
 _EFFECT_KEYS = ("name", "on", "settings")
+_LATER = {"chorus": {"phase_deg": 0.0}}  # knobs that earlier presets do not have
 _BY_NAME = {effect.name: effect for effect in EFFECTS}
 
 
@@ -77,7 +78,7 @@ def check_settings(effect: Effect, settings: Mapping[str, object], on: bool) -> 
         if on:
             raise PresetError(f"{name} is on, but has no settings.")
         return defaults(effect)
-    knobs = _check_object(settings[name], f"{name}.settings")
+    knobs = {**_LATER.get(name, {}), **_check_object(settings[name], f"{name}.settings")}
     names = tuple(param.name for param in effect.params)
     for knob in knobs:
         _check_known(knob, names, f"a knob of {name}")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .candidates import render_candidates
 from .data.changes import SPREADS, measure_axes
 from .decision import levelled
-from .dsp.features import CLIP_SAMPLES
 from .ranges import MOVES
 
 if TYPE_CHECKING:
@@ -143,10 +143,9 @@ def steer(
         return known[where]
 
     def measured(sizes: Mapping[str, float]) -> Tensor:
-        controls, switches = (part.to(clips.device).expand(len(clips), -1) for part in moved(sizes))
-        rendered = model.render(clips, controls, switches)[:, 0, -CLIP_SAMPLES:]
-        if candidate.ring is not None:
-            rendered = candidate.ring.process(rendered)
+        controls, switches = moved(sizes)
+        made = replace(candidate, controls=controls, switches=switches)
+        rendered = torch.cat([render_candidates(model, clip[None], [made]) for clip in clips])
         return measure_axes(rendered.cpu(), names).mean(0) / spreads
 
     sizes = dict.fromkeys(names, 0.0)

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from .dsp.features import CLIP_SAMPLES, RUN_IN
+from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .files import check_writable, replacing
 from .recordings import Facts, Recording
 from .types import AudioError, PathLike, UsageError
@@ -46,16 +46,19 @@ class Style(Facts):
     Attributes:
         mixed: Clips of the mean of all channels at 24 kHz, ``(clip, 131072)``.
         first: Clips of the first channel.
+        start_s: When the first of these begins.
     """
 
     mixed: Tensor
     first: Tensor
+    start_s: float = 0.0
 
     @classmethod
     def of(cls, recording: Recording) -> Style:
         """The style of a recording, which is gone through once more for its clips."""
         mixed, first = (clips[:, 0, RUN_IN:].cpu().contiguous() for clips in recording.clips())
-        return cls(**recording.facts(), mixed=mixed, first=first)
+        start_s = recording.first.starts[0] / SAMPLE_RATE
+        return cls(**recording.facts(), mixed=mixed, first=first, start_s=start_s)
 
     def is_of(self, recording: Recording) -> bool:
         """Whether it is the style of this recording: the same form, levels and clips."""
@@ -78,6 +81,7 @@ class Style(Facts):
         if self.channels > 1:
             clips["first"] = self.first
         known = {fact: str(value) for fact, value in self.facts().items() if value is not None}
+        known["start_s"] = str(self.start_s)
         with replacing(path) as unfinished:
             unfinished.write_bytes(save(clips, {_KEY: _VERSION, **known}))
 
@@ -135,12 +139,13 @@ def _numbers(facts: Mapping[str, str]) -> dict[str, Any]:
         if not (text.isascii() and text.isdigit() and int(text) > 0):
             raise ValueError(f"{fact} is {text!r}, but it must be a number above 0")
         found[fact] = int(text)
-    for fact in ("lufs", "side_db") if found["channels"] == 2 else ("lufs",):
+    facts = {"start_s": "0.0", **facts}  # earlier styles do not have it
+    for fact in ("lufs", "side_db", "start_s") if found["channels"] == 2 else ("lufs", "start_s"):
         text = _fact(facts, fact)
         try:
             found[fact] = float(text)
         except ValueError:
-            raise ValueError(f"{fact} is {text!r}, but it must be a number of dB") from None
+            raise ValueError(f"{fact} is {text!r}, but it must be a number") from None
         if not math.isfinite(float(text)):
             raise ValueError(f"{fact} is {text}, but it must be finite")
     return found

@@ -26,6 +26,8 @@ def chorus(
     depth_ms: Tensor,
     delay_ms: Tensor,
     mix: Tensor,
+    phase_deg: Tensor | None = None,
+    *,
     sample_rate: int,
     state: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -39,6 +41,7 @@ def chorus(
         depth_ms: ``(batch,)`` largest deviation; the delay never falls below two samples.
         delay_ms: ``(batch,)`` mean delay.
         mix: ``(batch,)`` share of the voice in [0, 1].
+        phase_deg: ``(batch,)`` where the swing stands at sample 0; 0 if omitted.
         sample_rate: In Hz.
         state: As returned with the block before; None at the start.
 
@@ -50,6 +53,8 @@ def chorus(
     history, clock = state or (None, start_clock(audio))
     quarter = torch.full_like(rate_hz, 90.0)
     angle = lag_odd_channels(phase(rate_hz, clock, length, sample_rate), quarter, channels)
+    if phase_deg is not None:
+        angle = angle + per_item(phase_deg).double() * (math.pi / 180.0)
     mean, depth = (
         per_item(knob).double() * (sample_rate / 1000.0) for knob in (delay_ms, depth_ms)
     )

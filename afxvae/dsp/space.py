@@ -15,7 +15,7 @@ from .units import fast_length, per_item
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BAND_CENTRES_HZ", "reverb_impulse_response", "reverberate", "widen"]
+__all__ = ["BAND_CENTRES_HZ", "later", "reverb_impulse_response", "reverberate", "widen"]
 
 _PULSES_PER_SECOND = 4000
 _CROSSOVERS_HZ = (800.0, 4000.0)
@@ -90,7 +90,7 @@ def reverb_impulse_response(
     return response * per_item(energy.rsqrt())
 
 
-def _later(response: Tensor, delay: Tensor) -> Tensor:
+def later(response: Tensor, delay: Tensor) -> Tensor:
     """A response `delay` samples later, ``(batch,)`` in float64, and longer by as much as needed.
 
     Exact for whole samples. For the remaining fraction the lag, proportional to frequency, returns
@@ -137,7 +137,7 @@ def reverberate(
 
     def response() -> Tensor:
         early = reverb_impulse_response(decay_s, treble_ratio, sample_rate, audio.shape[1])
-        return _later(early, pre_delay_ms.double() * (sample_rate / 1000.0))
+        return later(early, pre_delay_ms.double() * (sample_rate / 1000.0))
 
     history, *known = state or (None,)
     own = kept((decay_s, treble_ratio, pre_delay_ms), response, tuple(known))

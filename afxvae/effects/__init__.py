@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .base import Chain, ChainSettings, ChainState, Effect, Settings, State, Switches
+from .base import Chain, ChainSettings, ChainState, Effect, Make, Settings, State, Switches
 from .delay import DELAY, PING_PONG_DELAY
 from .drive import AMPLIFIER, BIT_CRUSHER, DISTORTION, OVERDRIVE
 from .dynamics import COMPRESSOR, GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
 from .eq import BASS_BOOST, EQ, GRAPHIC_EQ, TILT
 from .modulation import CHORUS, FLANGER, PHASER, RING_MODULATOR, ROTARY, TREMOLO, VIBRATO
-from .reverb import REVERB, ROOM
+from .reverb import FREEVERB, REVERB, ROOM
 from .spatial import GAIN, PAN, WIDTH
 from .stream import Stream
 
@@ -18,6 +18,7 @@ __all__ = [
     "ChainSettings",
     "ChainState",
     "Effect",
+    "Make",
     "Settings",
     "State",
     "Stream",
@@ -55,6 +56,7 @@ EFFECTS: tuple[Effect, ...] = (
     # reverb
     REVERB,
     ROOM,
+    FREEVERB,
     # stereo image and level
     WIDTH,
     PAN,
@@ -65,5 +67,9 @@ EFFECTS: tuple[Effect, ...] = (
 
 
 def default_chain() -> Chain:
-    """EQ, compressor, overdrive, chorus, delay, reverb, stereo width, output gain."""
-    return Chain((EQ, COMPRESSOR, OVERDRIVE, CHORUS, DELAY, REVERB, WIDTH, GAIN))
+    """EQ, compressor, overdrive, chorus, delay, reverb, stereo width, output gain.
+
+    The chorus begins its swing where the sound begins.
+    """
+    chorus = CHORUS.without("phase_deg")
+    return Chain((EQ, COMPRESSOR, OVERDRIVE, chorus, DELAY, REVERB, WIDTH, GAIN))

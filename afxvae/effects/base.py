@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -21,6 +21,7 @@ __all__ = [
     "ChainSettings",
     "ChainState",
     "Effect",
+    "Make",
     "Run",
     "Settings",
     "State",
@@ -99,6 +100,38 @@ class Effect:
         """Default settings, each ``(batch,)``."""
         return {p.name: torch.full((batch,), p.default, device=device) for p in self.params}
 
+    def without(self, knob: str) -> Effect:
+        """The same effect with a knob that is not seen and does nothing."""
+        return replace(self, params=tuple(p for p in self.params if p.name != knob))
+
+
+@dataclass(frozen=True)
+class Make:
+    """An effect in the place of one of a chain, with that one's settings where it has such knobs.
+
+    Attributes:
+        effect: What runs.
+        others: Settings of the knobs that the chain's effect has not, in units.
+    """
+
+    effect: Effect
+    others: Mapping[str, float]
+
+    def settings(self, own: Settings, lead_s: float = 0.0) -> dict[str, Tensor]:
+        """Settings of `effect`, each ``(batch,)``.
+
+        Args:
+            own: Of the chain's effect.
+            lead_s: What is heard before the recording begins. A swing then stands at `phase_deg`.
+        """
+        given = {p.name: own.get(p.name, self.others.get(p.name)) for p in self.effect.params}
+        like = next(iter(own.values()))
+        found = {name: value if isinstance(value, torch.Tensor) else torch.full_like(like, value)
+                 for name, value in given.items() if value is not None}  # fmt: skip
+        if "phase_deg" in self.others:
+            found["phase_deg"] = (found["phase_deg"] - 360.0 * lead_s * own["rate_hz"]) % 360.0
+        return found
+
 
 class Chain:
     """Effects in order. Switched-off effects cost nothing and leave the audio as it is."""
@@ -176,7 +209,13 @@ class Chain:
         return torch.stack([p.to_control(settings[name][p.name]) for name, p in self.knobs], dim=1)
 
     def process(
-        self, audio: Tensor, settings: ChainSettings, switches: Switches, sample_rate: int
+        self,
+        audio: Tensor,
+        settings: ChainSettings,
+        switches: Switches,
+        sample_rate: int,
+        makes: Mapping[str, Make] | None = None,
+        lead_s: float = 0.0,
     ) -> Tensor:
         """Run the chain.
 
@@ -185,6 +224,8 @@ class Chain:
             settings: In units, each ``(batch,)``; see `to_settings`.
             switches: Boolean ``(batch,)`` by effect; an effect that is missing is off.
             sample_rate: In Hz.
+            makes: What runs in the place of effects, by their names.
+            lead_s: See `Make.settings`.
 
         Returns:
             ``(batch, channel, time)``, differentiable in `audio` and `settings`.
@@ -196,6 +237,9 @@ class Chain:
             if len(on) == 0:
                 continue
             knobs = settings[effect.name]
+            if makes and effect.name in makes:
+                make = makes[effect.name]
+                effect, knobs = make.effect, make.settings(knobs, lead_s)
             if len(on) == len(audio):
                 audio = effect.process(audio, knobs, sample_rate)
             else:

@@ -21,6 +21,7 @@ CHORUS = Effect(
         Param("depth_ms", "ms", 0.1, 6.0, 2.0, "log", "Largest deviation of the delay."),
         Param("delay_ms", "ms", 4.0, 30.0, 12.0, "log", "Mean delay of the voice."),
         Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the voice.", True),
+        Param("phase_deg", "°", 0.0, 360.0, 0.0, "linear", "Where the swing stands at the start."),
     ),
     run_of(modulation.chorus),
     "One voice with a swinging delay.",

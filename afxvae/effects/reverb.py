@@ -1,12 +1,12 @@
-"""Effects that put the sound into a room: a diffuse reverberation, and one with walls."""
+"""Effects that put the sound into a room: a diffuse one, one with walls, and Freeverb."""
 
 from __future__ import annotations
 
-from ..dsp import room, space
+from ..dsp import freeverb, room, space
 from ..params import Param
 from .base import Effect, run_of
 
-__all__ = ["REVERB", "ROOM"]
+__all__ = ["FREEVERB", "REVERB", "ROOM"]
 
 _REVERB = (
     Param("decay_s", "s", 0.1, 6.0, 1.0, "log", "Time in which the bass falls by 60 dB (RT60)."),
@@ -35,4 +35,18 @@ ROOM = Effect(
     _ROOM,
     run_of(room.reverberate),
     "Early reflections and a reverberation with RT60 by band.",
+)
+
+_FREEVERB = (
+    Param("decay_s", "s", 0.1, 12.0, 1.5, "log", "Time in which the bass falls by 60 dB (RT60)."),
+    Param("damping_hz", "Hz", 1000.0, 20000.0, 6000.0, "log", "Above it, treble falls sooner."),
+    Param("size", "", 0.1, 1.5, 1.0, "log", "Lengths of its loops relative to Freeverb's."),
+    Param("pre_delay_ms", "ms", 0.0, 100.0, 0.0, "linear", "Time before the reverberation."),
+    Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the reverberation.", True),
+)
+FREEVERB = Effect(
+    "freeverb",
+    _FREEVERB,
+    run_of(freeverb.freeverb),
+    "Freeverb, the reverberation of SoX, JUCE, pedalboard and many others.",
 )

@@ -11,7 +11,7 @@ from .chorus import Chorus, measure_chorus
 from .echo import Echo, measure_echo
 from .equalizer import EqualizerFit, measure_equalizer
 from .peel import LINEAR, peel
-from .reverb import Reverb, measure_reverb
+from .reverb import Freeverb, Reverb, measure_freeverb, measure_reverb
 from .ring import Ring, measure_ring
 from .settings import MEASURED, Measured, measure_settings, nothing_measured
 
@@ -21,12 +21,14 @@ __all__ = [
     "Chorus",
     "Echo",
     "EqualizerFit",
+    "Freeverb",
     "Measured",
     "Reverb",
     "Ring",
     "measure_chorus",
     "measure_echo",
     "measure_equalizer",
+    "measure_freeverb",
     "measure_reverb",
     "measure_ring",
     "measure_settings",

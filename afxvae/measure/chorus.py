@@ -49,6 +49,7 @@ class Chorus:
         depth_ms: Largest deviation of the delay.
         delay_ms: Mean delay.
         mix: Share of the voice, below one half: it can not be told from the dry sound.
+        phase_deg: Where the swing stands when the clip begins.
         contrast: How consistently the recording resembles its past along the path; 1 is what one
             recording without chorus in fifty reaches, 0 where nothing was worth following.
     """
@@ -57,6 +58,7 @@ class Chorus:
     depth_ms: float
     delay_ms: float
     mix: float
+    phase_deg: float
     contrast: float
 
 
@@ -94,12 +96,17 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
         for finalist in finalists
     ]
     if not contrasts:
-        rate, depth, delay, _ = knobs[best[0]].tolist()
-        return Chorus(math.exp(rate), depth, delay, 0.0, 0.0)
+        return _chorus(knobs[best[0]], 0.0, 0.0)
     chosen = max(range(len(contrasts)), key=contrasts.__getitem__)
-    rate, depth, delay, _ = finalists[chosen].tolist()
-    level = _level(spectral.whiten(audio), finalists[chosen])
-    return Chorus(math.exp(rate), depth, delay, _mix(level), max(contrasts[chosen] / _USUAL, 0.0))
+    mix = _mix(_level(spectral.whiten(audio), finalists[chosen]))
+    return _chorus(finalists[chosen], mix, max(contrasts[chosen] / _USUAL, 0.0))
+
+
+def _chorus(knobs: Tensor, mix: float, contrast: float) -> Chorus:
+    """Of a path ``(4,)``, whose phase is that of the middle of the clip."""
+    rate_hz = float(knobs[0].exp())
+    turns = float(knobs[3]) / (2.0 * math.pi) - rate_hz * 0.5 * CLIP_SAMPLES / SAMPLE_RATE
+    return Chorus(rate_hz, float(knobs[1]), float(knobs[2]), mix, 360.0 * (turns % 1.0), contrast)
 
 
 def _times(frames: int, hop: int, middle: float) -> Tensor:

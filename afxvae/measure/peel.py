@@ -28,7 +28,7 @@ _FLOOR = 1e-2  # of the mean power of the response; what lies below is not raise
 def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tensor:
     """Undo the delay and the reverb that were found, as far as one clip tells.
 
-    The chain's own response to an impulse is divided out in the frequency domain, regularised
+    The chain's response to an impulse, with what was found in its effects' places, is divided out in the frequency domain, regularised
     (Tikhonov). What sounds on from before a clip stays, and so does what the measurement missed.
 
     Args:
@@ -53,8 +53,10 @@ def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tenso
         for name, one in known.items()
     }
     on = {name: torch.ones(1, dtype=torch.bool, device=clips.device) for name in known}
+    makes = {name: one.make for name, one in known.items() if one.make}
     n_fft = fast_length(3 * length)
-    response = torch.fft.rfft(chain.process(impulse, settings, on, SAMPLE_RATE)[0, 0], n_fft)
+    made = chain.process(impulse, settings, on, SAMPLE_RATE, makes)
+    response = torch.fft.rfft(made[0, 0], n_fft)
     power = response.real.square() + response.imag.square()
     inverse = response.conj() / (power + _FLOOR * power.mean())
     peeled: Tensor = torch.fft.irfft(torch.fft.rfft(clips, n_fft) * inverse, n_fft)[..., :length]

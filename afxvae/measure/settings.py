@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,14 @@ import torch
 
 from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
+from ..effects.base import Make
+from ..effects.modulation import CHORUS
+from ..effects.reverb import FREEVERB
 from .chorus import measure_chorus
 from .copies import consistency
 from .echo import Echo, echo_level, measure_echo
 from .peel import peel
-from .reverb import measure_reverb
+from .reverb import Freeverb, measure_freeverb, measure_reverb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +33,7 @@ _FAINTEST_ECHO = 0.1
 _STRETCHES = 24
 _LEAST_CONSISTENCY = 0.03  # which four in five repetitions of content do not reach
 _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
+_LEAST_FREEVERB = 1.2  # without a pre-delay, which chance would have to hit
 _LEAST_CHORUS = 1.5
 
 
@@ -39,39 +44,68 @@ class Measured:
     Attributes:
         controls: Knob positions ``(knob,)``, in the order of the effect's Params.
         found: Whether the reference has it and the input lacks it.
+        make: What comes nearer to it than the chain's effect with these knobs, if anything does.
     """
 
     controls: Tensor
     found: bool
+    make: Make | None = None
 
 
-def measure_settings(chain: Chain, audio: Tensor, reference: Tensor) -> dict[str, Measured]:
+def measure_settings(
+    chain: Chain,
+    audio: Tensor,
+    reference: Tensor,
+    sample_rate: int = SAMPLE_RATE,
+    start_s: float = 0.0,
+) -> dict[str, Measured]:
     """Settings of the effects of `MEASURED` in a reference.
 
     Args:
         chain: Whose knobs are set.
         audio: Clips of the input ``(clip, 131072)``, mono at 24 kHz.
         reference: Clips of the reference, the same.
+        sample_rate: Of the reference before it came to 24 kHz, Hz.
+        start_s: When its first clip begins.
     """
     echo = measure_echo(reference)
     place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
     own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
     echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo)
-    reverb = measure_reverb(reference, echo if echoes else None, _LEAST_REVERB)
-    rings = reverb.contrast > _LEAST_REVERB
-    if rings:  # does the input ring too?
-        rings = measure_reverb(audio, None, float("inf")).contrast < _LEAST_REVERB
     level = max(echo.level, 0.0)
     delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
     found = {
         "delay": Measured(_controls(chain, "delay", delay), echoes),
-        "reverb": Measured(_controls(chain, "reverb", vars(reverb)), rings),
+        "reverb": _reverb(chain, audio, reference, sample_rate, echo if echoes else None),
     }
     chorus = measure_chorus(peel(chain, reference[:1], found)[0])
     swings = chorus.contrast > _LEAST_CHORUS
     if swings:  # does the input swing too?
         swings = measure_chorus(audio[0]).contrast < _LEAST_CHORUS
-    return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings), **found}
+    phase_deg = (chorus.phase_deg - 360.0 * chorus.rate_hz * start_s) % 360.0
+    make = Make(CHORUS, {"phase_deg": phase_deg})
+    return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings, make), **found}
+
+
+def _reverb(
+    chain: Chain, audio: Tensor, reference: Tensor, sample_rate: int, echo: Echo | None
+) -> Measured:
+    """This package's reverb, or else Freeverb; an input that rings itself has nothing to get."""
+    reverb = measure_reverb(reference, echo, _LEAST_REVERB)
+    controls = _controls(chain, "reverb", vars(reverb))
+    if reverb.contrast > _LEAST_REVERB:
+        rings = measure_reverb(audio, None, math.inf).contrast < _LEAST_REVERB
+        return Measured(controls, rings)
+    other = measure_freeverb(reference, sample_rate, echo, _LEAST_FREEVERB)
+    if not _is_freeverb(other):
+        return Measured(controls, False)
+    rings = not _is_freeverb(measure_freeverb(audio, sample_rate, None, math.inf))
+    make = Make(FREEVERB, {"damping_hz": other.damping_hz, "size": 1.0})
+    return Measured(_controls(chain, "reverb", vars(other)), rings, make)
+
+
+def _is_freeverb(found: Freeverb) -> bool:
+    return found.contrast > (_LEAST_REVERB if found.pre_delay_ms else _LEAST_FREEVERB)
 
 
 def _goes_on(audio: Tensor, echo: Echo) -> bool:

@@ -191,11 +191,20 @@ class AFXStyleVAE(
         return float(torch.sigmoid(self.verifier.log_odds(similarity)))
 
     def render(
-        self, audio: Tensor, controls: Tensor, switches: Tensor, sample_rate: int = SAMPLE_RATE
+        self,
+        audio: Tensor,
+        controls: Tensor,
+        switches: Tensor,
+        sample_rate: int = SAMPLE_RATE,
+        **others: Any,
     ) -> Tensor:
-        """Run the chain: ``(batch, channel, time)`` with knob positions and switches by item."""
+        """Run the chain: ``(batch, channel, time)`` with knob positions and switches by item.
+
+        See `Chain.process` for `others`.
+        """
         on = dict(zip(self.chain.names, switches.unbind(1), strict=True))
-        return self.chain.process(audio, self.chain.to_settings(controls), on, sample_rate)
+        settings = self.chain.to_settings(controls)
+        return self.chain.process(audio, settings, on, sample_rate, **others)
 
     def forward(self, audio: Tensor, reference: Tensor) -> tuple[Decoded, Posterior]:
         """Mono clips ``(batch, 131072)`` at 24 kHz to the decoded posterior mean."""

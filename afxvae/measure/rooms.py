@@ -1,0 +1,183 @@
+"""Rooms whose response is known but for some knobs, found in a cepstrum and fitted to it.
+
+A response that follows the direct sound adds itself, in the first order, to the cepstrum. So the
+cepstrum is correlated with responses over the pre-delay (a matched filter), and Gauss-Newton on the
+whole cepstrum then refines the knobs, pre-delay and mix.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..dsp import spectral
+from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..effects.reverb import REVERB
+from .echo import Echo
+
+__all__ = ["LENGTH", "LENGTH_S", "Found", "Rooms", "find_room", "room_cepstrum"]
+
+LENGTH = 31_200
+"""Samples of a response that are compared."""
+LENGTH_S = LENGTH / SAMPLE_RATE
+_SHORTEST_MS = 3.0  # below this quefrency a cepstrum shows the content
+_N_FFT = 65_536
+_CLIPPED = 12.0  # outliers, in standard deviations
+_APART = 24  # samples between a peak and what it is compared with
+_ROUNDS = 5
+_STEPS = (0.05, 0.1, 0.004, 0.01)
+_LARGEST_STEP = (0.5, 0.5, 0.02, 0.1)
+_PRE_DELAY = next(param for param in REVERB.params if param.name == "pre_delay_ms")
+_LONGEST_PRE_DELAY = round(_PRE_DELAY.maximum * SAMPLE_RATE / 1000.0)
+_LEAST_MIX, _MOST_MIX = 0.01, 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Rooms:
+    """Responses of one kind of room, which has two knobs.
+
+    Attributes:
+        respond: From the knobs' values to the response at 24 kHz, ``(LENGTH,)``.
+        grid: Values of both knobs at which responses are compared.
+        searched: Which of them for the pre-delay.
+        lowest: Logarithms of the least values.
+        highest: Of the largest.
+    """
+
+    respond: Callable[[float, float], Tensor]
+    grid: tuple[tuple[float, float], ...]
+    searched: tuple[int, ...]
+    lowest: tuple[float, float]
+    highest: tuple[float, float]
+
+    def response(self, first: float, second: float) -> Tensor:
+        """``(LENGTH,)``, less the share that a clip misses of what comes late."""
+        return self.respond(first, second) * (1.0 - torch.arange(LENGTH) / CLIP_SAMPLES)
+
+    @functools.cached_property
+    @torch.inference_mode(False)
+    def templates(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Responses of the grid, their energies, and the spectra of those searched, normalised."""
+        responses = torch.stack([self.response(*settings) for settings in self.grid])
+        energies = responses.square().sum(1)
+        normalised = (responses / energies.sqrt().unsqueeze(1))[list(self.searched)]
+        return responses, energies, torch.fft.rfft(normalised, _N_FFT)
+
+    def cepstrum(self, knobs: Tensor) -> Tensor:
+        """Of the direct sound with its room, for the logarithms of both knobs, pre-delay, mix."""
+        spectrum = torch.fft.rfft(self.response(*knobs[:2].exp().tolist()), _N_FFT)
+        angle = -_frequencies() * (float(knobs[2]) * SAMPLE_RATE / 1000.0)
+        spectrum = spectrum * torch.polar(torch.ones_like(angle), angle).to(spectrum)
+        magnitude = (1.0 - knobs[3] + knobs[3] * spectrum).abs()
+        cepstrum: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + 1e-4), _N_FFT)[:LENGTH]
+        return cepstrum
+
+
+@functools.lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def _frequencies() -> Tensor:
+    return 2.0 * torch.pi * torch.arange(_N_FFT // 2 + 1, dtype=torch.float64) / _N_FFT
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, whether it is there or not.
+
+    Attributes:
+        first: Value of the first knob.
+        second: Of the second.
+        pre_delay_ms: Before the room's answer.
+        mix: Share of the room; one above one half comes back as about its complement.
+        contrast: Height of the match at the best pre-delay over the best elsewhere; about 1 where
+            there is no such room.
+    """
+
+    first: float
+    second: float
+    pre_delay_ms: float
+    mix: float
+    contrast: float
+
+
+def room_cepstrum(audio: Tensor, echo: Echo | None = None) -> tuple[Tensor, Tensor]:
+    """Mean cepstrum of clips ``(clip, 131072)``, and 0 where it shows content or an echo.
+
+    Returns:
+        ``(LENGTH,)`` each, on the CPU.
+    """
+    cepstrum = spectral.real_cepstrum(audio).mean(0)[:LENGTH].cpu()
+    weights = torch.ones(LENGTH)
+    weights[: round(_SHORTEST_MS * SAMPLE_RATE / 1000.0)] = 0.0
+    if echo is not None:
+        place = echo.time_ms * SAMPLE_RATE / 1000.0
+        for multiple in range(1, int(LENGTH / place) + 1):
+            weights[max(0, round(multiple * place) - 4) : round(multiple * place) + 5] = 0.0
+    return cepstrum, weights
+
+
+def find_room(
+    cepstrum: Tensor, weights: Tensor, rooms: Rooms, least_contrast: float = 0.0
+) -> Found:
+    """The room of this kind that a cepstrum shows best.
+
+    Args:
+        cepstrum: See `room_cepstrum`.
+        weights: The same.
+        rooms: Those that may be there.
+        least_contrast: Below this the refinement is not worth its time and is left out.
+    """
+    spread = float(cepstrum[_LONGEST_PRE_DELAY:].std())
+    cepstrum = weights * cepstrum.clamp(-3.0 * _CLIPPED * spread, 3.0 * _CLIPPED * spread)
+    clipped = cepstrum.clamp(-_CLIPPED * spread, _CLIPPED * spread)
+    responses, energies, spectra = rooms.templates
+    correlation = torch.fft.irfft(torch.fft.rfft(clipped, _N_FFT) * spectra.conj(), _N_FFT)
+    correlation = correlation[:, : _LONGEST_PRE_DELAY + 1]
+    best = int(correlation.amax(0).argmax())
+    elsewhere = correlation.clone()
+    elsewhere[:, max(0, best - _APART) : best + _APART + 1] = 0.0
+    contrast = float(correlation[:, best].max() / elsewhere.max().clamp_min(1e-9))
+    kept = LENGTH - best
+    matches = responses[:, :kept] @ clipped[best:]
+    chosen = int((matches / energies.sqrt()).argmax())
+    gain = max(float(matches[chosen] / energies[chosen]), 0.02)
+    start = [best * 1000.0 / SAMPLE_RATE, gain / (1.0 + gain)]
+    knobs = torch.tensor([*rooms.grid[chosen], *start])
+    knobs[:2] = knobs[:2].log()
+    if contrast >= least_contrast:
+        knobs = _refine(rooms, knobs, cepstrum, weights)
+    first, second = knobs[:2].exp().tolist()
+    return Found(first, second, float(knobs[2]), float(knobs[3]), contrast)
+
+
+def _refine(rooms: Rooms, knobs: Tensor, cepstrum: Tensor, weights: Tensor) -> Tensor:
+    """Levenberg-Marquardt on the cepstrum."""
+    steps, largest = torch.tensor(_STEPS), torch.tensor(_LARGEST_STEP)
+    low = torch.tensor([*rooms.lowest, _PRE_DELAY.minimum, _LEAST_MIX])
+    high = torch.tensor([*rooms.highest, _PRE_DELAY.maximum, _MOST_MIX])
+    damping, knobs = 1e-3, knobs.clamp(low, high)
+    model = weights * rooms.cepstrum(knobs)
+    error = float((cepstrum - model).square().sum())
+    for _ in range(_ROUNDS):
+        moved = [weights * rooms.cepstrum(knobs + step) for step in torch.diag(steps)]
+        slopes = torch.stack([(m - model) / s for m, s in zip(moved, steps, strict=True)], dim=1)
+        curvature, descent = slopes.mT @ slopes, slopes.mT @ (cepstrum - model)
+        for _ in range(3):
+            damped = curvature + damping * torch.diag(curvature.diag() + 1e-6)
+            step = torch.linalg.solve(damped, descent).clamp(-largest, largest)
+            there = (knobs + step).clamp(low, high)
+            tried = weights * rooms.cepstrum(there)
+            reached = float((cepstrum - tried).square().sum())
+            if reached < error:
+                break
+            damping *= 10.0
+        else:
+            return knobs
+        finished = (error - reached) < 1e-4 * error
+        knobs, model, error, damping = there, tried, reached, damping / 5.0
+        if finished:
+            break
+    return knobs
