@@ -12,7 +12,7 @@ import torch
 
 from .effects import Chain, default_chain
 from .effects.modulation import CHORUS
-from .effects.reverb import FREEVERB
+from .effects.reverb import FREEVERB, SOX_REVERB
 from .presets import Preset
 from .ranges import FEWEST_STEPS, MOST_STEPS, STEPS
 from .schema import defaults
@@ -33,8 +33,8 @@ def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     in dB.
 
     Args:
-        a: The first, of effects of the default chain in its order, behind its reverb freeverb;
-            some may be left out.
+        a: The first, of effects of the default chain in its order, behind its reverb freeverb and
+            sox_reverb; some may be left out.
         b: The last, likewise.
         steps: How many presets, both ends included, 2 to 100.
 
@@ -100,8 +100,10 @@ def check_chain(preset: Preset, name: str) -> None:
 def _chain(*presets: Preset) -> Chain:
     """The default chain, with what `match` may put in the place of its effects."""
     effects = [CHORUS if one.name == CHORUS.name else one for one in default_chain().effects]
-    if any(FREEVERB.name in preset.settings for preset in presets):
-        effects.insert(default_chain().names.index("reverb") + 1, FREEVERB)
+    place = default_chain().names.index("reverb") + 1
+    for one in (SOX_REVERB, FREEVERB):
+        if any(one.name in preset.settings for preset in presets):
+            effects.insert(place, one)
     return Chain(effects)
 
 

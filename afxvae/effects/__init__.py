@@ -8,7 +8,7 @@ from .drive import AMPLIFIER, BIT_CRUSHER, DISTORTION, OVERDRIVE
 from .dynamics import COMPRESSOR, GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
 from .eq import BASS_BOOST, EQ, GRAPHIC_EQ, TILT
 from .modulation import CHORUS, FLANGER, PHASER, RING_MODULATOR, ROTARY, TREMOLO, VIBRATO
-from .reverb import FREEVERB, REVERB, ROOM
+from .reverb import FREEVERB, REVERB, ROOM, SOX_REVERB
 from .spatial import GAIN, PAN, WIDTH
 from .stream import Stream
 
@@ -57,6 +57,7 @@ EFFECTS: tuple[Effect, ...] = (
     REVERB,
     ROOM,
     FREEVERB,
+    SOX_REVERB,
     # stereo image and level
     WIDTH,
     PAN,

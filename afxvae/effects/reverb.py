@@ -6,7 +6,7 @@ from ..dsp import freeverb, room, space
 from ..params import Param
 from .base import Effect, run_of
 
-__all__ = ["FREEVERB", "REVERB", "ROOM"]
+__all__ = ["FREEVERB", "REVERB", "ROOM", "SOX_REVERB"]
 
 _REVERB = (
     Param("decay_s", "s", 0.1, 6.0, 1.0, "log", "Time in which the bass falls by 60 dB (RT60)."),
@@ -37,16 +37,26 @@ ROOM = Effect(
     "Early reflections and a reverberation with RT60 by band.",
 )
 
-_FREEVERB = (
-    Param("decay_s", "s", 0.1, 12.0, 1.5, "log", "Time in which the bass falls by 60 dB (RT60)."),
-    Param("damping_hz", "Hz", 1000.0, 20000.0, 6000.0, "log", "Above it, treble falls sooner."),
-    Param("size", "", 0.1, 1.5, 1.0, "log", "Lengths of its loops relative to Freeverb's."),
-    Param("pre_delay_ms", "ms", 0.0, 100.0, 0.0, "linear", "Time before the reverberation."),
-    Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the reverberation.", True),
-)
+_DAMPING = Param("damping_hz", "Hz", 1000.0, 20000.0, 6000.0, "log",
+                 "Cutoff in its loops: above, the reverberation falls sooner.")  # fmt: skip
+_PRE_DELAY = Param("pre_delay_ms", "ms", 0.0, 100.0, 0.0, "linear", "Time before it begins.")
+_DECAY = Param("decay_s", "s", 0.1, 12.0, 1.5, "log", "Time in which the bass falls by 60 dB (RT60).")
+
 FREEVERB = Effect(
     "freeverb",
-    _FREEVERB,
+    (_DECAY, _DAMPING, _PRE_DELAY, _REVERB[-1]),
     run_of(freeverb.freeverb),
-    "Freeverb, the reverberation of SoX, JUCE, pedalboard and many others.",
+    "Freeverb, the reverberation of JUCE, pedalboard and many plug-ins.",
+)
+SOX_REVERB = Effect(
+    "sox_reverb",
+    (
+        _DECAY,
+        _DAMPING,
+        Param("room_scale", "%", 0.0, 100.0, 100.0, "linear", "Lengths of its loops."),
+        _PRE_DELAY,
+        _REVERB[-1],
+    ),
+    run_of(freeverb.sox_reverb),
+    "Freeverb as SoX has it.",
 )

@@ -10,8 +10,9 @@ All assume 24 kHz clips of 131,072 samples, as the rest of the analysis does.
 from .chorus import Chorus, measure_chorus
 from .echo import Echo, measure_echo
 from .equalizer import EqualizerFit, measure_equalizer
+from .freeverb import Freeverb, measure_freeverb
 from .peel import LINEAR, peel
-from .reverb import Freeverb, Reverb, measure_freeverb, measure_reverb
+from .reverb import Reverb, measure_reverb
 from .ring import Ring, measure_ring
 from .settings import MEASURED, Measured, measure_settings, nothing_measured
 

@@ -120,7 +120,12 @@ def room_cepstrum(audio: Tensor, echo: Echo | None = None) -> tuple[Tensor, Tens
 
 
 def find_room(
-    cepstrum: Tensor, weights: Tensor, rooms: Rooms, least_contrast: float = 0.0
+    cepstrum: Tensor,
+    weights: Tensor,
+    rooms: Rooms,
+    place: int | None = None,
+    *,
+    least_contrast: float = 0.0,
 ) -> Found:
     """The room of this kind that a cepstrum shows best.
 
@@ -128,6 +133,7 @@ def find_room(
         cepstrum: See `room_cepstrum`.
         weights: The same.
         rooms: Those that may be there.
+        place: The pre-delay in samples, if it is known.
         least_contrast: Below this the refinement is not worth its time and is left out.
     """
     spread = float(cepstrum[_LONGEST_PRE_DELAY:].std())
@@ -136,7 +142,7 @@ def find_room(
     responses, energies, spectra = rooms.templates
     correlation = torch.fft.irfft(torch.fft.rfft(clipped, _N_FFT) * spectra.conj(), _N_FFT)
     correlation = correlation[:, : _LONGEST_PRE_DELAY + 1]
-    best = int(correlation.amax(0).argmax())
+    best = int(correlation.amax(0).argmax()) if place is None else place
     elsewhere = correlation.clone()
     elsewhere[:, max(0, best - _APART) : best + _APART + 1] = 0.0
     contrast = float(correlation[:, best].max() / elsewhere.max().clamp_min(1e-9))

@@ -16,8 +16,9 @@ from ..effects.reverb import FREEVERB
 from .chorus import measure_chorus
 from .copies import consistency
 from .echo import Echo, echo_level, measure_echo
+from .freeverb import measure_freeverb
 from .peel import peel
-from .reverb import Freeverb, measure_freeverb, measure_reverb
+from .reverb import measure_reverb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ _FAINTEST_ECHO = 0.1
 _STRETCHES = 24
 _LEAST_CONSISTENCY = 0.03  # which four in five repetitions of content do not reach
 _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
-_LEAST_FREEVERB = 1.2  # without a pre-delay, which chance would have to hit
+_LEAST_FREEVERB = 1.5
 _LEAST_CHORUS = 1.5
 
 
@@ -57,6 +58,7 @@ def measure_settings(
     audio: Tensor,
     reference: Tensor,
     sample_rate: int = SAMPLE_RATE,
+    mono: bool = True,
     start_s: float = 0.0,
 ) -> dict[str, Measured]:
     """Settings of the effects of `MEASURED` in a reference.
@@ -66,6 +68,7 @@ def measure_settings(
         audio: Clips of the input ``(clip, 131072)``, mono at 24 kHz.
         reference: Clips of the reference, the same.
         sample_rate: Of the reference before it came to 24 kHz, Hz.
+        mono: Whether the reference is.
         start_s: When its first clip begins.
     """
     echo = measure_echo(reference)
@@ -76,7 +79,7 @@ def measure_settings(
     delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
     found = {
         "delay": Measured(_controls(chain, "delay", delay), echoes),
-        "reverb": _reverb(chain, audio, reference, sample_rate, echo if echoes else None),
+        "reverb": _reverb(chain, audio, reference, (sample_rate, mono), echo if echoes else None),
     }
     chorus = measure_chorus(peel(chain, reference[:1], found)[0])
     swings = chorus.contrast > _LEAST_CHORUS
@@ -88,24 +91,22 @@ def measure_settings(
 
 
 def _reverb(
-    chain: Chain, audio: Tensor, reference: Tensor, sample_rate: int, echo: Echo | None
+    chain: Chain,
+    audio: Tensor,
+    reference: Tensor,
+    form: tuple[int, bool],
+    echo: Echo | None,
 ) -> Measured:
     """This package's reverb, or else Freeverb; an input that rings itself has nothing to get."""
+    other = measure_freeverb(reference, *form, echo, _LEAST_FREEVERB)
+    if other.contrast > _LEAST_FREEVERB:
+        rings = measure_freeverb(audio, *form, None, math.inf).contrast < _LEAST_FREEVERB
+        return Measured(_controls(chain, "reverb", vars(other)), rings, other.make)
     reverb = measure_reverb(reference, echo, _LEAST_REVERB)
-    controls = _controls(chain, "reverb", vars(reverb))
-    if reverb.contrast > _LEAST_REVERB:
+    rings = reverb.contrast > _LEAST_REVERB
+    if rings:
         rings = measure_reverb(audio, None, math.inf).contrast < _LEAST_REVERB
-        return Measured(controls, rings)
-    other = measure_freeverb(reference, sample_rate, echo, _LEAST_FREEVERB)
-    if not _is_freeverb(other):
-        return Measured(controls, False)
-    rings = not _is_freeverb(measure_freeverb(audio, sample_rate, None, math.inf))
-    make = Make(FREEVERB, {"damping_hz": other.damping_hz, "size": 1.0})
-    return Measured(_controls(chain, "reverb", vars(other)), rings, make)
-
-
-def _is_freeverb(found: Freeverb) -> bool:
-    return found.contrast > (_LEAST_REVERB if found.pre_delay_ms else _LEAST_FREEVERB)
+    return Measured(_controls(chain, "reverb", vars(reverb)), rings)
 
 
 def _goes_on(audio: Tensor, echo: Echo) -> bool:

@@ -1,0 +1,224 @@
+"""Freeverb, found by the lengths of its loops, in the variants that JUCE and SoX have."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..dsp.features import SAMPLE_RATE
+from ..dsp.freeverb import JUCE, SOX, Variant, feedback, freeverb_response
+from ..dsp.space import BAND_CENTRES_HZ
+from ..effects.base import Make
+from ..effects.reverb import FREEVERB, REVERB, SOX_REVERB
+from .echo import Echo
+from .rooms import LENGTH, LENGTH_S, Rooms, find_room, room_cepstrum
+
+__all__ = ["Freeverb", "measure_freeverb"]
+
+_USUAL_RATES = (44_100, 48_000)  # at which a recording may have been treated, besides its own
+_DECAY, *_ = REVERB.params
+_DAMPING = FREEVERB.params[1]
+_SCALES = range(101)  # of SoX, per cent
+_ROUNDS = (1.0, 0.55, 0.3)  # how much is expected of a comb, one time round after another
+_LONGEST_PRE_DELAY = round(REVERB.params[2].maximum * SAMPLE_RATE / 1000.0)
+_SEARCHED = 16_384  # of the cepstrum; a power of two
+_SMOOTH = 301  # samples over which its level is evened out
+_CLIPPED = 4.0
+_APART, _SCALES_APART = 24, 3  # what is compared with a peak is farther away
+
+
+@dataclass(frozen=True)
+class Freeverb:
+    """Freeverb as measured from a recording; the knobs are those of the effects.
+
+    Attributes:
+        decay_s: RT60 of the bass.
+        treble_ratio: RT60 of the treble relative to it, where `Reverb` has its high band.
+        pre_delay_ms: In whole samples at 24 kHz.
+        mix: As of `Reverb`.
+        make: The effect, with knobs that `Reverb` has not.
+        contrast: Height of the match over the best with other lengths and pre-delays; about 1 where
+            there is no Freeverb.
+    """
+
+    decay_s: float
+    treble_ratio: float
+    pre_delay_ms: float
+    mix: float
+    make: Make
+    contrast: float
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One of the rooms that are looked for: its variant, size, and rate at which it ran.
+
+    ``rooms`` are those whose mean is heard.
+    """
+
+    variant: Variant
+    rooms: tuple[int, ...]
+    scale: int
+    sample_rate: int
+
+    @property
+    def size(self) -> float:
+        return 0.1 + 0.009 * self.scale
+
+    def loops(self, room: int) -> list[float]:
+        """Lengths of the combs at 24 kHz."""
+        size = torch.tensor([self.size], dtype=torch.float64)
+        combs = self.variant.combs(room, size, self.sample_rate)
+        return [float(samples) * SAMPLE_RATE / self.sample_rate for samples in combs]
+
+
+def measure_freeverb(
+    audio: Tensor,
+    sample_rate: int,
+    mono: bool = True,
+    echo: Echo | None = None,
+    least_contrast: float = 0.0,
+) -> Freeverb:
+    """Find the lengths of Freeverb in the cepstrum, and fit its settings.
+
+    Behind the all-passes, which are always the same, sixteen loops begin at known lengths. So the
+    cepstrum is correlated with the response of the all-passes, and added up where loops come round,
+    for every size and pre-delay. What fits best is refined as any other room, see `find_room`.
+
+    Args:
+        audio: ``(clip, 131072)`` mono at 24 kHz. Of a stereo recording, the left channel.
+        sample_rate: Of the recording before it came to 24 kHz, Hz. Loops have whole samples at the
+            rate of the treatment, which is taken for this one, 44.1 or 48 kHz.
+        mono: Whether the recording is; SoX then has mixed two rooms.
+        echo: Of the same recording; its multiples are left out.
+        least_contrast: Below this there is none, and settings are not worth their time.
+    """
+    cepstrum, weights = room_cepstrum(audio, echo)
+    even = _evened(cepstrum * weights)
+    rates = dict.fromkeys((sample_rate, *_USUAL_RATES))
+    found = [_search(even, rate, mono) for rate in rates]
+    contrast, kind, place = max(found, key=lambda one: one[0])
+    if contrast <= least_contrast:
+        return Freeverb(_DECAY.default, 0.5, 0.0, 0.0, Make(FREEVERB, {}), contrast)
+    room = find_room(cepstrum, weights, _rooms(kind), place)
+    others = {"damping_hz": room.second}
+    make = Make(FREEVERB, others)
+    if kind.variant is SOX:
+        make = Make(SOX_REVERB, others | {"room_scale": float(kind.scale)})
+    return Freeverb(
+        decay_s=room.first,
+        treble_ratio=_treble_ratio(kind, room.first, room.second),
+        pre_delay_ms=round(room.pre_delay_ms * SAMPLE_RATE / 1000.0) * 1000.0 / SAMPLE_RATE,
+        mix=room.mix,
+        make=make,
+        contrast=contrast,
+    )
+
+
+def _evened(cepstrum: Tensor) -> Tensor:
+    """A cepstrum whose level is the same everywhere."""
+    early = cepstrum[:_SEARCHED]
+    power = functional.pad(early.square()[None, None], (_SMOOTH // 2, _SMOOTH // 2), mode="reflect")
+    level = functional.avg_pool1d(power, _SMOOTH, 1)[0, 0].sqrt()
+    return (early / (level + 1e-6)).clamp(-_CLIPPED, _CLIPPED)
+
+
+@functools.lru_cache(maxsize=8)
+def _kinds(sample_rate: int, mono: bool) -> tuple[_Kind, ...]:
+    sox = (0, 1) if mono else (0,)
+    return (
+        *(_Kind(SOX, sox, scale, sample_rate) for scale in _SCALES),
+        _Kind(JUCE, (0,), _SCALES[-1], sample_rate),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _plan(sample_rate: int, mono: bool) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Of every variant and room: the all-passes' spectrum, and where their loops come round.
+
+    Places ``(kind, loop x round)`` in samples at 24 kHz, and weights, 0 for kinds of the other.
+    """
+    kinds = _kinds(sample_rate, mono)
+    plan = []
+    for variant, room in dict.fromkeys((one.variant, room) for one in kinds for room in one.rooms):
+        of_it = torch.tensor([one.variant is variant and room in one.rooms for one in kinds])
+        loops = torch.tensor([one.loops(room) for one in kinds], dtype=torch.float64)
+        turns = torch.arange(1, len(_ROUNDS) + 1, dtype=torch.float64)
+        places = (loops.unsqueeze(2) * turns).flatten(1)
+        share = torch.tensor([len(one.rooms) ** -0.5 for one in kinds]) * of_it
+        weights = share.unsqueeze(1) * torch.tensor(_ROUNDS).repeat(loops.shape[1])
+        plan.append((_all_passes(variant, room, sample_rate), places, weights))
+    return plan
+
+
+def _all_passes(variant: Variant, room: int, sample_rate: int) -> Tensor:
+    """Their spectrum at 24 kHz, ``(bin,)`` of a transform of twice `_SEARCHED`."""
+    one = torch.ones(1, dtype=torch.float64)
+    angle = torch.arange(_SEARCHED + 1, dtype=torch.float64) * (-math.pi / _SEARCHED)
+    spectrum = torch.ones(_SEARCHED + 1, dtype=torch.complex128)
+    for samples in variant.all_passes(room, one, sample_rate):
+        late = torch.polar(torch.ones_like(angle), angle * samples * SAMPLE_RATE / sample_rate)
+        spectrum = spectrum * (-1.0 + 1.5 * late) / (1.0 - 0.5 * late)
+    return spectrum.to(torch.complex64)
+
+
+def _search(even: Tensor, sample_rate: int, mono: bool) -> tuple[float, _Kind, int]:
+    """Contrast, kind and pre-delay in samples of what fits best."""
+    kinds = _kinds(sample_rate, mono)
+    heights = torch.zeros(len(kinds), _LONGEST_PRE_DELAY + 1)
+    spectrum = torch.fft.rfft(even, 2 * _SEARCHED)
+    for all_passes, places, weights in _plan(sample_rate, mono):
+        behind = torch.fft.irfft(spectrum * all_passes.conj())[:_SEARCHED]
+        windows = behind.unfold(0, _LONGEST_PRE_DELAY + 1, 1)
+        for row, (where, weight) in enumerate(zip(places, weights, strict=True)):
+            if bool(weight.any()):
+                whole = where.floor()
+                late = (where - whole).to(weight)
+                heights[row] += (weight * (1.0 - late)) @ windows[whole.long()]
+                heights[row] += (weight * late) @ windows[whole.long() + 1]
+    contrasts = []
+    for variant in (SOX, JUCE):
+        own = torch.tensor([kind.variant is variant for kind in kinds])
+        rows, apart = heights[own], _SCALES_APART
+        row, place = divmod(int(rows.argmax()), rows.shape[1])
+        elsewhere = rows.clone()
+        elsewhere[:, max(0, place - _APART) : place + _APART + 1] = 0.0
+        if len(rows) > 1:
+            elsewhere[max(0, row - apart) : row + apart + 1] = 0.0
+        contrast = float(rows[row, place] / elsewhere.max().clamp_min(1e-9))
+        kind = [kind for kind in kinds if kind.variant is variant][row]
+        contrasts.append((contrast, kind, place))
+    return max(contrasts, key=lambda one: one[0])
+
+
+@functools.lru_cache(maxsize=16)
+def _rooms(kind: _Kind) -> Rooms:
+    def respond(decay_s: float, damping_hz: float) -> Tensor:
+        """As it sounds at another rate, below 12 kHz: transfer functions are the same."""
+        knobs = [torch.tensor([value]) for value in (decay_s, damping_hz, kind.size)]
+        given = *knobs, kind.sample_rate, round(LENGTH_S * kind.sample_rate)
+        each = [freeverb_response(*given, room, kind.variant)[0] for room in kind.rooms]
+        spectrum = torch.fft.rfft(torch.stack(each).mean(0))[: LENGTH // 2 + 1]
+        spectrum = functional.pad(spectrum, (0, LENGTH // 2 + 1 - len(spectrum)))
+        return torch.fft.irfft(spectrum, LENGTH)
+
+    grid = tuple((s, hz) for s in (0.3, 0.6, 1.2, 2.4, 4.8) for hz in (3000.0, 6000.0, 12000.0))
+    lowest = (math.log(_DECAY.minimum), math.log(_DAMPING.minimum))
+    highest = (math.log(_DECAY.maximum), math.log(_DAMPING.maximum))
+    return Rooms(respond, grid, (1, 4, 8, 10), lowest, highest)
+
+
+def _treble_ratio(kind: _Kind, decay_s: float, damping_hz: float) -> float:
+    """RT60 at the centre of the reverb's high band relative to that of the bass."""
+    pole = math.exp(-2.0 * math.pi * damping_hz / kind.sample_rate)
+    turn = 2.0 * math.pi * min(BAND_CENTRES_HZ[-1] / kind.sample_rate, 0.5)
+    lowpass = (1.0 - pole) / abs(1.0 - pole * complex(math.cos(turn), -math.sin(turn)))
+    gain = feedback(torch.tensor([decay_s]), torch.tensor([kind.size]))
+    bass = math.log(float(gain))
+    return bass / (bass + math.log(lowpass))
