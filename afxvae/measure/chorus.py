@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..dsp.units import fast_length
 from ..effects.modulation import CHORUS
 from .copies import consistency, earlier
 from .paths import PER_MS, Picture, along, blurred, path, refine, search
@@ -31,6 +32,9 @@ _FAINT = 0.006  # agreement below which no path has turned out to be right
 _COMPARABLE = 0.3  # share of the best agreement below which a path is not followed
 _SLOW = (2048, 512)  # window and hop of the cepstra
 _FAST = (512, 256)  # of the correlations
+_SWEPT = (256, 256)  # of those with a past that runs at another speed
+_SLOPES = tuple(0.008 * step for step in range(-9, 10))  # of the lag, samples per sample
+_MARGIN = 80  # samples that such a past may reach farther at either end
 
 # following a path sample by sample
 _SPARSE = (15, 15, 15, 15, 5, 5, 5, 5)  # samples between those that are compared, by round
@@ -65,12 +69,12 @@ class Chorus:
 def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     """Find the path ``delay + depth sin(2 pi rate t + phase)`` at which a voice follows the sound.
 
-    A voice adds a ridge along its path to two pictures of lag over time: short-time cepstra, where
-    a share m stands at ``m / (1 - m)`` and pitch is weak, and short-time correlations of the
-    whitened sound, which a swing too fast for long windows does not blur. Ridges are searched in
-    both, the best are followed sample by sample, and the one counts along which most stretches of
-    the clip resemble their past more than beside it: content does so here or there, a voice
-    everywhere.
+    A voice adds a ridge along its path to pictures of lag over time: short-time cepstra, where a
+    share m stands at ``m / (1 - m)`` and pitch is weak, and short-time correlations of the whitened
+    sound, which a swing too fast for long windows does not blur; those with a past that runs faster
+    or slower see a swing that is faster still. Ridges are searched in all, the best are followed
+    sample by sample, and the one counts along which most stretches of the clip resemble their past
+    more than beside it: content does so here or there, a voice everywhere.
 
     Args:
         audio: ``(131072,)`` mono at 24 kHz, best without echoes and reverberation (see `peel`). Of
@@ -82,7 +86,7 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     white = spectral.whiten_frames(audio)
     correlations = _correlations(white)
     found = []
-    for picture in (_cepstra(audio), correlations):
+    for picture in (_cepstra(audio), correlations, _swept(white)):
         for standing_s in _STANDING_S:
             moving = _moving(picture, standing_s)
             found.append(refine(moving, search(moving, _SURVIVORS), generator))
@@ -134,6 +138,43 @@ def _correlations(white: Tensor) -> Picture:
     past: Tensor = torch.fft.irfft(spectrum, n_fft)[:, 1 : _LAGS + 1].flip(1)
     values = past / (now.square().sum(1, keepdim=True) + 1e-9)
     return Picture(values - blurred(values, _CONTENT), _times(len(values), hop, _LAGS + window / 2))
+
+
+def _swept(white: Tensor) -> Picture:
+    """Correlation of frames with their past at several speeds, the highest at each lag.
+
+    The copy in a voice whose delay shrinks by a slope s runs faster than the sound, by 1 + s.
+    """
+    window, hop = _SWEPT
+    start = torch.arange(_LAGS + _MARGIN, CLIP_SAMPLES - window - _MARGIN, hop)
+    now = white.unfold(0, window, 1)[start] * torch.hann_window(window)
+    n_fft = fast_length(_LAGS + 2 * (window + _MARGIN))
+    spectrum = torch.fft.rfft(now, n_fft).conj()
+    middle = (start + window // 2).float().unsqueeze(1)
+    lag = torch.arange(_LAGS, dtype=torch.float32)
+    highest = torch.full((len(start), _LAGS), -math.inf)
+    for slope in _SLOPES:
+        speed = 1.0 - slope
+        past = _at_speed(white, speed)
+        first = ((middle - _LAGS) / speed - window / 2).floor()
+        frames = past.unfold(0, _LAGS + window + _MARGIN, 1)[first.squeeze(1).long()]
+        found = torch.fft.irfft(torch.fft.rfft(frames, n_fft) * spectrum, n_fft)
+        place = (middle - lag) / speed - window / 2 - first
+        whole = place.long()
+        share = place - whole
+        between = (1.0 - share) * found.gather(1, whole) + share * found.gather(1, whole + 1)
+        highest = torch.maximum(highest, between)
+    values = highest / (now.square().sum(1, keepdim=True) + 1e-9)
+    time = _times(len(values), hop, _LAGS + _MARGIN + window / 2)
+    return Picture(values - blurred(values, _CONTENT), time)
+
+
+def _at_speed(sound: Tensor, speed: float) -> Tensor:
+    """A sound ``(time,)`` read at another speed."""
+    place = torch.arange(int((len(sound) - 2) / speed), dtype=torch.float64) * speed
+    whole = place.long()
+    share = (place - whole).float()
+    return (1.0 - share) * sound[whole] + share * sound[whole + 1]
 
 
 def _moving(picture: Picture, standing_s: float) -> Picture:
