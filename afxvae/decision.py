@@ -100,12 +100,15 @@ class Decision:
     def intervals(self, model: AFXStyleVAE) -> dict[str, dict[str, tuple[float, float]]]:
         """Of knobs of what is on in the choice, see `knob_intervals`.
 
-        They are around the posterior mean, whatever became of it in the choice.
+        They are around the posterior mean, whatever became of it in the choice. An effect in whose
+        place is another has none.
         """
         if self.best.is_nothing or self.best.ring is not None:
             return {}
         mean, chain = self.candidates[1].controls.tolist(), model.chain
         on = dict(zip(chain.names, self.best.switches.tolist(), strict=True))
+        for name, make in self.best.makes.items():
+            on[name] = on[name] and make.effect.name == name
         sure = [name for name, one in self.measured.items() if one.found]
         return knob_intervals(chain, mean, on, sure, model.checksum)
 

@@ -216,7 +216,8 @@ def match_recordings(
     if reference.frames >= CLIP_SAMPLES * reference.sample_rate / SAMPLE_RATE:
         # The channels of a stereo effect differ, and their mix is neither. What is shorter than a
         # clip is analysed repeated, and a repetition measures like an echo.
-        where = reference.sample_rate, reference.channels == 1, reference.start_s
+        mixed = theirs if reference.channels > 1 else None
+        where = reference.sample_rate, mixed, reference.start_s
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first, *where)
         if wishes.allows("ring_modulator"):
             ring = measure_ring(own[:, 0, RUN_IN:], first)

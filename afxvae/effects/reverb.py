@@ -40,7 +40,8 @@ ROOM = Effect(
 _DAMPING = Param("damping_hz", "Hz", 1000.0, 20000.0, 6000.0, "log",
                  "Cutoff in its loops: above, the reverberation falls sooner.")  # fmt: skip
 _PRE_DELAY = Param("pre_delay_ms", "ms", 0.0, 100.0, 0.0, "linear", "Time before it begins.")
-_DECAY = Param("decay_s", "s", 0.1, 12.0, 1.5, "log", "Time in which the bass falls by 60 dB (RT60).")
+_DECAY = Param("decay_s", "s", 0.1, 12.0, 1.5, "log",
+               "Time in which the bass falls by 60 dB (RT60).")  # fmt: skip
 
 FREEVERB = Effect(
     "freeverb",

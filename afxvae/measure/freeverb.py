@@ -91,10 +91,11 @@ def measure_freeverb(
     for every size and pre-delay. What fits best is refined as any other room, see `find_room`.
 
     Args:
-        audio: ``(clip, 131072)`` mono at 24 kHz. Of a stereo recording, the left channel.
+        audio: ``(clip, 131072)`` mono at 24 kHz. Of a stereo recording, the mean of both channels:
+            they go through both rooms together, so that is through the mean of these.
         sample_rate: Of the recording before it came to 24 kHz, Hz. Loops have whole samples at the
             rate of the treatment, which is taken for this one, 44.1 or 48 kHz.
-        mono: Whether the recording is; SoX then has mixed two rooms.
+        mono: Whether the recording is; only SoX has two rooms then.
         echo: Of the same recording; its multiples are left out.
         least_contrast: Below this there is none, and settings are not worth their time.
     """
@@ -130,10 +131,10 @@ def _evened(cepstrum: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=8)
 def _kinds(sample_rate: int, mono: bool) -> tuple[_Kind, ...]:
-    sox = (0, 1) if mono else (0,)
+    juce = (0,) if mono else (0, 1)
     return (
-        *(_Kind(SOX, sox, scale, sample_rate) for scale in _SCALES),
-        _Kind(JUCE, (0,), _SCALES[-1], sample_rate),
+        *(_Kind(SOX, (0, 1), scale, sample_rate) for scale in _SCALES),
+        _Kind(JUCE, juce, _SCALES[-1], sample_rate),
     )
 
 

@@ -28,8 +28,9 @@ _FLOOR = 1e-2  # of the mean power of the response; what lies below is not raise
 def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tensor:
     """Undo the delay and the reverb that were found, as far as one clip tells.
 
-    The chain's response to an impulse, with what was found in its effects' places, is divided out in the frequency domain, regularised
-    (Tikhonov). What sounds on from before a clip stays, and so does what the measurement missed.
+    The response to an impulse of the chain, or of what was found in its place, is divided out in
+    the frequency domain, regularised (Tikhonov). What sounds on from before a clip stays, and so
+    does what the measurement missed.
 
     Args:
         chain: Whose delay and reverb were measured.

@@ -12,7 +12,6 @@ from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
 from ..effects.base import Make
 from ..effects.modulation import CHORUS
-from ..effects.reverb import FREEVERB
 from .chorus import measure_chorus
 from .copies import consistency
 from .echo import Echo, echo_level, measure_echo
@@ -58,7 +57,7 @@ def measure_settings(
     audio: Tensor,
     reference: Tensor,
     sample_rate: int = SAMPLE_RATE,
-    mono: bool = True,
+    mixed: Tensor | None = None,
     start_s: float = 0.0,
 ) -> dict[str, Measured]:
     """Settings of the effects of `MEASURED` in a reference.
@@ -66,20 +65,23 @@ def measure_settings(
     Args:
         chain: Whose knobs are set.
         audio: Clips of the input ``(clip, 131072)``, mono at 24 kHz.
-        reference: Clips of the reference, the same.
+        reference: Clips of the reference, the same. Of stereo recordings, of the left channel.
         sample_rate: Of the reference before it came to 24 kHz, Hz.
-        mono: Whether the reference is.
+        mixed: Clips of the mean of all channels of the reference, if it has several.
         start_s: When its first clip begins.
     """
     echo = measure_echo(reference)
     place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
     own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
     echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo)
+    own_echo = echo if echoes else None
+    given = reference if mixed is None else mixed, sample_rate, mixed is None, own_echo
+    freeverb = _freeverb(chain, audio, *given)
     level = max(echo.level, 0.0)
     delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
     found = {
         "delay": Measured(_controls(chain, "delay", delay), echoes),
-        "reverb": _reverb(chain, audio, reference, (sample_rate, mono), echo if echoes else None),
+        "reverb": freeverb or _reverb(chain, audio, reference, own_echo),
     }
     chorus = measure_chorus(peel(chain, reference[:1], found)[0])
     swings = chorus.contrast > _LEAST_CHORUS
@@ -90,21 +92,23 @@ def measure_settings(
     return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings, make), **found}
 
 
-def _reverb(
-    chain: Chain,
-    audio: Tensor,
-    reference: Tensor,
-    form: tuple[int, bool],
-    echo: Echo | None,
-) -> Measured:
-    """This package's reverb, or else Freeverb; an input that rings itself has nothing to get."""
-    other = measure_freeverb(reference, *form, echo, _LEAST_FREEVERB)
-    if other.contrast > _LEAST_FREEVERB:
-        rings = measure_freeverb(audio, *form, None, math.inf).contrast < _LEAST_FREEVERB
-        return Measured(_controls(chain, "reverb", vars(other)), rings, other.make)
+def _freeverb(
+    chain: Chain, audio: Tensor, reference: Tensor, sample_rate: int, mono: bool, echo: Echo | None
+) -> Measured | None:
+    """Freeverb, if the reference has it; an input that rings itself has nothing to get."""
+    found = measure_freeverb(reference, sample_rate, mono, echo, _LEAST_FREEVERB)
+    if found.contrast <= _LEAST_FREEVERB:
+        return None
+    own = measure_freeverb(audio, sample_rate, least_contrast=math.inf)
+    rings = own.contrast < _LEAST_FREEVERB
+    return Measured(_controls(chain, "reverb", vars(found)), rings, found.make)
+
+
+def _reverb(chain: Chain, audio: Tensor, reference: Tensor, echo: Echo | None) -> Measured:
+    """This package's reverb."""
     reverb = measure_reverb(reference, echo, _LEAST_REVERB)
     rings = reverb.contrast > _LEAST_REVERB
-    if rings:
+    if rings:  # does the input ring too?
         rings = measure_reverb(audio, None, math.inf).contrast < _LEAST_REVERB
     return Measured(_controls(chain, "reverb", vars(reverb)), rings)
 
