@@ -221,11 +221,13 @@ def match_recordings(
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first, *where)
         if wishes.allows("ring_modulator"):
             ring = measure_ring(own[:, 0, RUN_IN:], first)
-    # the channel that was measured, where something was
-    wanted = first if any(measured[effect].found for effect in LINEAR) else theirs
+    # of both what was measured: one channel, or their mean
+    one_channel = any(measured[effect].found for effect in LINEAR)
+    one_channel = one_channel and measured["reverb"].channels == 1
+    mine, wanted = (own, first) if one_channel else (clips, theirs)
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
-    given = clips, wanted, measured, wishes.effort, wishes.seed, allowed, others
+    given = mine, wanted, measured, wishes.effort, wishes.seed, allowed, others
     decision = decide(model, *given, ring=ring)
     reference = with_mean_levels(reference, also)
 

@@ -25,7 +25,9 @@ LINEAR = ("delay", "reverb")
 _FLOOR = 1e-2  # of the mean power of the response; what lies below is not raised
 
 
-def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tensor:
+def peel(
+    chain: Chain, clips: Tensor, measured: Mapping[str, Measured], channel: int | None = None
+) -> Tensor:
     """Undo the delay and the reverb that were found, as far as one clip tells.
 
     The response to an impulse of the chain, or of what was found in its place, is divided out in
@@ -36,6 +38,7 @@ def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tenso
         chain: Whose delay and reverb were measured.
         clips: ``(clip, 131072)``, mono at 24 kHz.
         measured: What `measure_settings` found.
+        channel: That the clips are of, the mean of all if omitted.
 
     Returns:
         ``(clip, 131072)``; `clips` itself if neither was found.
@@ -44,7 +47,8 @@ def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tenso
     if not known:
         return clips
     length = clips.shape[-1]
-    impulse = torch.zeros(1, 1, length, device=clips.device)
+    channels = max(one.channels for one in known.values())
+    impulse = torch.zeros(1, channels, length, device=clips.device)
     impulse[..., 0] = 1.0
     settings = {
         name: {
@@ -57,7 +61,7 @@ def peel(chain: Chain, clips: Tensor, measured: Mapping[str, Measured]) -> Tenso
     makes = {name: one.make for name, one in known.items() if one.make}
     n_fft = fast_length(3 * length)
     made = chain.process(impulse, settings, on, SAMPLE_RATE, makes)
-    response = torch.fft.rfft(made[0, 0], n_fft)
+    response = torch.fft.rfft(made[0].mean(0) if channel is None else made[0, channel], n_fft)
     power = response.real.square() + response.imag.square()
     inverse = response.conj() / (power + _FLOOR * power.mean())
     peeled: Tensor = torch.fft.irfft(torch.fft.rfft(clips, n_fft) * inverse, n_fft)[..., :length]

@@ -45,11 +45,13 @@ class Measured:
         controls: Knob positions ``(knob,)``, in the order of the effect's Params.
         found: Whether the reference has it and the input lacks it.
         make: What comes nearer to it than the chain's effect with these knobs, if anything does.
+        channels: That it was measured in the mean of.
     """
 
     controls: Tensor
     found: bool
     make: Make | None = None
+    channels: int = 1
 
 
 def measure_settings(
@@ -83,7 +85,7 @@ def measure_settings(
         "delay": Measured(_controls(chain, "delay", delay), echoes),
         "reverb": freeverb or _reverb(chain, audio, reference, own_echo),
     }
-    chorus = measure_chorus(peel(chain, reference[:1], found)[0])
+    chorus = measure_chorus(peel(chain, reference[:1], found, channel=0)[0])
     swings = chorus.contrast > _LEAST_CHORUS
     if swings:  # does the input swing too?
         swings = measure_chorus(audio[0]).contrast < _LEAST_CHORUS
@@ -101,7 +103,8 @@ def _freeverb(
         return None
     own = measure_freeverb(audio, sample_rate, least_contrast=math.inf)
     rings = own.contrast < _LEAST_FREEVERB
-    return Measured(_controls(chain, "reverb", vars(found)), rings, found.make)
+    controls = _controls(chain, "reverb", vars(found))
+    return Measured(controls, rings, found.make, 1 if mono else 2)
 
 
 def _reverb(chain: Chain, audio: Tensor, reference: Tensor, echo: Echo | None) -> Measured:
