@@ -222,8 +222,7 @@ def match_recordings(
         if wishes.allows("ring_modulator"):
             ring = measure_ring(own[:, 0, RUN_IN:], first)
     # of both what was measured: one channel, or their mean
-    one_channel = any(measured[effect].found for effect in LINEAR)
-    one_channel = one_channel and measured["reverb"].channels == 1
+    one_channel = measured["reverb"].channels == 1 and any(measured[e].found for e in LINEAR)
     mine, wanted = (own, first) if one_channel else (clips, theirs)
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]

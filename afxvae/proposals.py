@@ -279,7 +279,9 @@ def _finished(
     known = known & allowed
     sure = bool(known.any()) and not known[model.chain.names.index("delay")]
     makes = {name: one.make for name, one in measured.items() if one.found and one.make}
-    same = {"evidence": evidence, "makes": makes}
-    cut = [replace(c, switches=c.switches & allowed, **same) for c in candidates]
+    cut = [
+        replace(c, switches=c.switches & allowed, evidence=evidence, makes=makes)
+        for c in candidates
+    ]
     kept = distinct(model, cut)
     return [replace(c, sure=sure and torch.equal(c.switches, known)) for c in kept]

@@ -284,6 +284,10 @@ PANELS: dict[str, Callable[[Axes, Effect], None]] = {
     "ping_pong_delay": partial(echoes, channels=2),
     "reverb": lambda a, e: echogram(a, e, 3.0, *DECAYS),
     "room": lambda a, e: echogram(a, e, 3.0, *DECAYS),
+    "freeverb": lambda a, e: echogram(a, e, 3.0, *DECAYS),
+    "sox_reverb": lambda a, e: echogram(
+        a, e, 1.0, *({"decay_s": 1.0, "room_scale": scale} for scale in (0, 50, 100))
+    ),
     "width": lambda a, e: sweep(a, e, "width", {"mid": (1.0, 1.0), "side": (1.0, -1.0)}),
     "pan": lambda a, e: sweep(a, e, "position", {"left": (1.0, 0.0), "right": (0.0, 1.0)}),
     "gain": lambda a, e: sweep(a, e, "gain_db", {"": (1.0, 1.0)}),

@@ -22,7 +22,7 @@ FAMILIES = {
     "Modulation": (
         "chorus", "flanger", "phaser", "tremolo", "vibrato", "rotary", "ring_modulator",
     ),
-    "Echo and room": ("delay", "ping_pong_delay", "reverb", "room"),
+    "Echo and room": ("delay", "ping_pong_delay", "reverb", "room", "freeverb", "sox_reverb"),
     "Stereo and level": ("width", "pan", "gain"),
 }  # fmt: skip
 
@@ -54,6 +54,8 @@ EXAMPLES: dict[str, dict[str, float]] = {
     "ping_pong_delay": {"time_ms": 300, "feedback": 0.7, "tone_hz": 3000, "mix": 0.5},
     "reverb": {"decay_s": 2, "mix": 0.4},
     "room": {"decay_s": 2, "mix": 0.5},
+    "freeverb": {"decay_s": 2, "mix": 0.5},
+    "sox_reverb": {"decay_s": 2, "room_scale": 50, "mix": 0.5},
     "width": {"width": 2},
     "pan": {"position": 0.9},
     "gain": {"gain_db": 12},

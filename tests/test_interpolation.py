@@ -79,6 +79,18 @@ def test_effects_of_either_are_on_between_and_fade_by_their_amounts() -> None:
         assert step.settings["eq"]["peak1_hz"] == pytest.approx(100.0)
 
 
+@pytest.mark.parametrize("room", ["freeverb", "sox_reverb"])
+def test_what_came_in_the_place_of_the_reverb_fades_too(room: str) -> None:
+    a = Preset().changed("chorus", {"phase_deg": 40.0, "mix": 0.2}).changed(room, {"mix": 0.4})
+    b = Preset().changed("chorus", {"phase_deg": 80.0, "mix": 0.4}).changed("reverb", {"mix": 0.2})
+    _, middle, _ = interpolate(a, b, 3)
+    assert [name for name, on in middle.switches.items() if on] == ["chorus", "reverb", room]
+    assert middle.settings[room]["mix"] == pytest.approx(0.2)
+    assert middle.settings["reverb"]["mix"] == pytest.approx(0.1)
+    assert middle.settings["chorus"]["phase_deg"] == pytest.approx(60.0)
+    assert interpolate(a, a, 3)[1].settings[room] == pytest.approx(a.settings[room])
+
+
 def test_the_sound_has_no_leap_at_the_ends() -> None:
     """The nearer the step, the nearer the sound, also where an effect is switched on by it."""
     dry = sound(1, 1.0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from afxvae.dsp.features import SAMPLE_RATE
-from afxvae.effects import default_chain
+from afxvae.effects import EFFECTS, Chain, default_chain
 from afxvae.loudness import normalize_loudness, true_peak
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
@@ -113,3 +113,28 @@ def test_a_room_is_heard_in_the_reference_and_has_its_knobs_in_the_preset(channe
     assert match.preset.switches["reverb"]
     assert not any(match.preset.switches[name] for name in ESTIMATED if name != "reverb")
     assert match.preset.settings["reverb"] == pytest.approx(knobs, rel=0.15)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    ("room", "others"),
+    [("freeverb", {}), ("sox_reverb", {"room_scale": 60.0})],
+)
+def test_freeverb_is_heard_in_the_reference_and_comes_in_the_place_of_the_reverb(
+    room: str, others: dict[str, float], channels: int
+) -> None:
+    model = untrained(expectation=1.0)
+    last = model.vae.head.last
+    torch.nn.init.constant_(last.bias[-len(ESTIMATED) :], -6.0)  # nothing but what is measured
+    generator = torch.Generator().manual_seed(1)
+    audio, dry = 0.1 * torch.randn(2, channels, 6 * SAMPLE_RATE, generator=generator)
+    knobs = {"decay_s": 1.5, "damping_hz": 6000.0, "pre_delay_ms": 10.0, "mix": 0.3} | others
+    settings = {name: torch.tensor([value]) for name, value in knobs.items()}
+    wet = Chain(EFFECTS)[room].process(dry.unsqueeze(0), settings, SAMPLE_RATE)[0]
+    match = model.match(audio, wet, sample_rate=SAMPLE_RATE, effort="fast", loudness="keep")
+    assert match.preset.switches[room]
+    assert "reverb" not in match.preset.settings
+    assert match.preset.settings[room] == pytest.approx(knobs, rel=0.2)
+    assert torch.equal(match.preset.apply(audio, SAMPLE_RATE), match.audio)
+    refused = model.match(audio, wet, sample_rate=SAMPLE_RATE, effort="fast", without=["reverb"])
+    assert not refused.preset.switches.get(room, False)

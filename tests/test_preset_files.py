@@ -167,6 +167,18 @@ def test_missing_files_and_folders_are_no_presets(tmp_path: Path) -> None:
             Preset.load(path)
 
 
+def test_a_chorus_without_a_phase_is_one_that_begins_at_0() -> None:
+    """As presets have it that were written before there was one."""
+    preset = Preset().changed("chorus", {"mix": 0.3, "rate_hz": 2.0})
+    early = preset.to_dict()
+    del early["effects"][0]["settings"]["phase_deg"]
+    assert Preset.from_dict(early) == preset
+    assert preset.settings["chorus"]["phase_deg"] == 0.0
+    del early["effects"][0]["settings"]["rate_hz"]
+    with pytest.raises(PresetError, match="rate_hz"):
+        Preset.from_dict(early)
+
+
 def test_editors_may_put_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(valid()), encoding="utf-8-sig")

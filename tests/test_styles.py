@@ -144,8 +144,9 @@ BAD = {
     "no name": ({"name": None}, "damaged style: it has no name"),
     "no level": ({"lufs": None}, "damaged style: it has no lufs"),
     "no side": ({"side_db": None}, "damaged style: it has no side_db"),
-    "level a word": ({"lufs": "loud"}, "lufs is 'loud', but it must be a number of dB"),
+    "level a word": ({"lufs": "loud"}, "lufs is 'loud', but it must be a number"),
     "level not finite": ({"lufs": "nan"}, "lufs is nan, but it must be finite"),
+    "start a word": ({"start_s": "soon"}, "start_s is 'soon', but it must be a number"),
     "rate zero": ({"sample_rate": "0"}, "sample_rate is '0', but it must be a number above 0"),
     "frames a fraction": ({"frames": "1.5"}, "frames is '1.5'"),
     "no clips of one": ({"first": None}, "its clips are mixed"),
@@ -165,6 +166,21 @@ def test_damaged_files_say_what_is_wrong(changes: Any, said: str, tmp_path: Path
         Style.load(kept(tmp_path / "bad.style", **changes))
     assert str(error.value).startswith(f"{tmp_path / 'bad.style'} ")
     assert str(error.value).count("\n") == 0
+
+
+def test_a_style_knows_when_its_first_clip_begins(tmp_path: Path) -> None:
+    """Earlier files do not say so; that is taken for the start."""
+    audio = sound(3, 14.0)
+    audio[:, : 8 * SAMPLE_RATE] *= 1e-3
+    style = Style.of(Recording.of_array(audio, SAMPLE_RATE, "late.wav"))
+    assert 2.0 < style.start_s < 9.0
+    start = round(style.start_s * SAMPLE_RATE)
+    clip, heard = style.first[0].double(), audio[0, start : start + CLIP_SAMPLES].double()
+    assert float(clip @ heard / (clip.norm() * heard.norm())) > 0.999
+    style.save(tmp_path / "late.style")
+    assert Style.load(tmp_path / "late.style").start_s == style.start_s
+    assert Style.load(kept(tmp_path / "early.style")).start_s == 0.0
+    assert Style.load(kept(tmp_path / "said.style", start_s="1.5")).start_s == 1.5
 
 
 def test_a_style_is_not_saved_under_another_name_or_over_another(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from .space import later
 from .units import fast_length, per_item
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 __all__ = ["JUCE", "SOX", "Variant", "feedback", "freeverb", "freeverb_response", "sox_reverb"]
@@ -123,7 +125,8 @@ def freeverb_response(
     response = torch.fft.irfft(spectrum, n_fft)[:, :length] * torch.exp(radius * time)
     # of a comb, and of an all-pass, whose taps are -1, 1, 1/2, 1/4, ...
     energy = len(combs) / (1.0 - gain.square()) * (7 / 3) ** len(all_passes)
-    return (response * energy.rsqrt().unsqueeze(1)).to(decay_s.dtype)
+    scaled: Tensor = response * energy.rsqrt().unsqueeze(1)
+    return scaled.to(decay_s.dtype)
 
 
 def freeverb(
@@ -152,8 +155,8 @@ def freeverb(
     """
     size = torch.ones_like(decay_s)
     rooms = [(channel,) for channel in range(audio.shape[1])]
-    return _through(audio, (decay_s, damping_hz, size, pre_delay_ms), mix, sample_rate,
-                    state, rooms, JUCE)  # fmt: skip
+    knobs = decay_s, damping_hz, size, pre_delay_ms
+    return _through(audio, knobs, mix, sample_rate, state, rooms, JUCE)
 
 
 def sox_reverb(
@@ -180,9 +183,10 @@ def sox_reverb(
     """
     size = 0.1 + 0.009 * room_scale
     channels = audio.shape[1]
-    rooms = [(0, 1)] if channels == 1 else [(channel % 2,) for channel in range(channels)]
-    return _through(audio, (decay_s, damping_hz, size, pre_delay_ms), mix, sample_rate,
-                    state, rooms, SOX)  # fmt: skip
+    both, own = [(0, 1)], [(channel % 2,) for channel in range(channels)]
+    rooms: Sequence[tuple[int, ...]] = both if channels == 1 else own
+    knobs = decay_s, damping_hz, size, pre_delay_ms
+    return _through(audio, knobs, mix, sample_rate, state, rooms, SOX)
 
 
 def _through(
@@ -191,7 +195,7 @@ def _through(
     mix: Tensor,
     sample_rate: int,
     state: tuple[Tensor, ...] | None,
-    rooms: list[tuple[int, ...]],
+    rooms: Sequence[tuple[int, ...]],
     variant: Variant,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Channels through the means of `rooms` behind a pre-delay, blended with the dry sound."""

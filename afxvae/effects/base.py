@@ -124,10 +124,11 @@ class Make:
             own: Of the chain's effect.
             lead_s: What is heard before the recording begins. A swing then stands at `phase_deg`.
         """
-        given = {p.name: own.get(p.name, self.others.get(p.name)) for p in self.effect.params}
         like = next(iter(own.values()))
-        found = {name: value if isinstance(value, torch.Tensor) else torch.full_like(like, value)
-                 for name, value in given.items() if value is not None}  # fmt: skip
+        found = {
+            p.name: own[p.name] if p.name in own else torch.full_like(like, self.others[p.name])
+            for p in self.effect.params
+        }
         if "phase_deg" in self.others:
             found["phase_deg"] = (found["phase_deg"] - 360.0 * lead_s * own["rate_hz"]) % 360.0
         return found

@@ -202,12 +202,13 @@ def _search(even: Tensor, sample_rate: int, mono: bool) -> tuple[float, _Kind, i
 def _rooms(kind: _Kind) -> Rooms:
     def respond(decay_s: float, damping_hz: float) -> Tensor:
         """As it sounds at another rate, below 12 kHz: transfer functions are the same."""
-        knobs = [torch.tensor([value]) for value in (decay_s, damping_hz, kind.size)]
-        given = *knobs, kind.sample_rate, round(LENGTH_S * kind.sample_rate)
+        decay, damping, size = torch.tensor([[decay_s], [damping_hz], [kind.size]])
+        given = decay, damping, size, kind.sample_rate, round(LENGTH_S * kind.sample_rate)
         each = [freeverb_response(*given, room, kind.variant)[0] for room in kind.rooms]
         spectrum = torch.fft.rfft(torch.stack(each).mean(0))[: LENGTH // 2 + 1]
         spectrum = functional.pad(spectrum, (0, LENGTH // 2 + 1 - len(spectrum)))
-        return torch.fft.irfft(spectrum, LENGTH)
+        response: Tensor = torch.fft.irfft(spectrum, LENGTH)
+        return response
 
     grid = tuple((s, hz) for s in (0.3, 0.6, 1.2, 2.4, 4.8) for hz in (3000.0, 6000.0, 12000.0))
     lowest = (math.log(_DECAY.minimum), math.log(_DAMPING.minimum))

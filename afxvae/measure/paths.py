@@ -21,7 +21,7 @@ __all__ = ["PER_MS", "Picture", "along", "blurred", "path", "refine", "search"]
 
 PER_MS = SAMPLE_RATE / 1000.0
 
-_, _DEPTH, _DELAY, *_ = CHORUS.params  # what is searched ends a little outside of their ranges
+_DEPTH, _DELAY = CHORUS.params[1:3]  # what is searched ends a little outside of their ranges
 
 # the search
 _STEP = 6  # samples between the delays that are tried

@@ -12,6 +12,7 @@ from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
 from ..effects.base import Make
 from ..effects.modulation import CHORUS
+from ..effects.reverb import FREEVERB
 from .chorus import measure_chorus
 from .copies import consistency
 from .echo import Echo, echo_level, measure_echo
@@ -33,7 +34,9 @@ _FAINTEST_ECHO = 0.1
 _STRETCHES = 24
 _LEAST_CONSISTENCY = 0.03  # which four in five repetitions of content do not reach
 _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
-_LEAST_FREEVERB = 1.5
+_LEAST_FREEVERB, _LEAST_WITH_PRE_DELAY = 1.5, 2.0
+"""The same of Freeverb; that of JUCE has no pre-delay, so one takes more to believe."""
+_AT_ONCE_MS = 0.1
 _LEAST_CHORUS = 1.5
 
 
@@ -99,7 +102,8 @@ def _freeverb(
 ) -> Measured | None:
     """Freeverb, if the reference has it; an input that rings itself has nothing to get."""
     found = measure_freeverb(reference, sample_rate, mono, echo, _LEAST_FREEVERB)
-    if found.contrast <= _LEAST_FREEVERB:
+    late = found.make.effect is FREEVERB and found.pre_delay_ms > _AT_ONCE_MS
+    if found.contrast <= (_LEAST_WITH_PRE_DELAY if late else _LEAST_FREEVERB):
         return None
     own = measure_freeverb(audio, sample_rate, least_contrast=math.inf)
     rings = own.contrast < _LEAST_FREEVERB

@@ -1,4 +1,4 @@
-"""Print how far our clippers, crusher and delay are from those of ffmpeg, SoX and pedalboard.
+"""Print how far our clippers, crusher, delay and Freeverb are from ffmpeg, SoX and pedalboard.
 
 python -m tests.benchmarks.compare_drive
 
@@ -88,9 +88,45 @@ def compare_delays() -> None:
     row("delay, ffmpeg `aecho=1:1:250:0.5`", single, peer)
 
 
+def compare_reverberations() -> None:
+    """Their knobs set loops; ours are set to what decays and is damped as fast."""
+    white = noise(RATE)
+    size, room_scale = 0.6, 60.0
+    decayed, damped = 0.7 + 0.28 * size, 0.4 * 0.5
+    own = ours("freeverb", white, **knobs_of(decayed, damped, 1.0), mix=1.0)
+    peer = plugged(pedalboard.Reverb(size, 0.5, 1.0, 0.0, 1.0), white)
+    tails("freeverb, pedalboard `Reverb(0.6, 0.5, 1, 0)`", own * level_of(decayed, 3.0), peer)
+    least, most = math.log(1.0 - 0.3), math.log(1.0 - 0.98)  # of the feedback, at 0 and 100
+    decayed, damped = 1.0 - math.exp(least + 0.5 * (most - least)), 0.5 * 0.3 + 0.2
+    scale = 0.1 + 0.009 * room_scale
+    own = ours(
+        "sox_reverb", white, **knobs_of(decayed, damped, scale), room_scale=room_scale, mix=1.0
+    )
+    peer = sox(white, "reverb -w 50 50 60 100 0 0")[: len(white)]
+    tails("sox_reverb, SoX `reverb -w 50 50 60 100 0 0`", own * level_of(decayed, 1.0), peer)
+
+
+def tails(what: str, found: np.ndarray, peer: np.ndarray) -> None:
+    """With and without what comes after the end of our response."""
+    early = slice(0, round(1.4 * RATE))
+    row(what, found, peer)
+    row(f"{what}, first 1.4 s", found[early], peer[early])
+
+
+def knobs_of(feedback: float, damping: float, size: float) -> dict[str, float]:
+    decay_s = -3.0 * size * 1378.0 / 44100.0 / math.log10(feedback)
+    return {"decay_s": decay_s, "damping_hz": -math.log(damping) * RATE / (2.0 * math.pi)}
+
+
+def level_of(feedback: float, gain: float) -> float:
+    """Of a room whose input is scaled by .015, relative to unit energy."""
+    return 0.015 * gain * math.sqrt(8.0 / (1.0 - feedback**2) * (7.0 / 3.0) ** 4)
+
+
 if __name__ == "__main__":
     print("| effect and peer | null |\n|---|---|")
     compare_curves()
     compare_aliases()
     compare_crushers()
     compare_delays()
+    compare_reverberations()

@@ -50,6 +50,23 @@ def test_rate_depth_and_mean_delay_measured_at_the_output(rate_hz, depth_ms, rat
     assert lines.max() < 1e-6 * depth_ms
 
 
+@pytest.mark.parametrize("phase_deg", [30.0, 90.0, 200.0])
+def test_the_phase_is_where_the_swing_stands_at_the_start(phase_deg):
+    """As if the clock had started that share of a period before."""
+    knobs = {"rate_hz": 4.0, "depth_ms": 3.0}
+    earlier = round(phase_deg / 360.0 * RATE / 4.0)
+    plain, moved = (measured_delay_ms(0, **knobs, phase_deg=deg) for deg in (0.0, phase_deg))
+    np.testing.assert_allclose(
+        moved[RATE // 2 : -earlier], plain[RATE // 2 + earlier :], atol=0.005
+    )
+
+
+def test_a_whole_turn_is_none():
+    x = noise(1, 2, 4000)
+    torch.testing.assert_close(chorus(x, phase_deg=360.0), chorus(x, phase_deg=0.0))
+    torch.testing.assert_close(chorus(x, phase_deg=0.0), chorus(x), rtol=0, atol=0)
+
+
 def test_odd_channels_swing_a_quarter_period_later():
     knobs = {"rate_hz": 4.0, "depth_ms": 3.0}
     first, second = (measured_delay_ms(channel, **knobs) for channel in (0, 1))

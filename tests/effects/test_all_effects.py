@@ -23,7 +23,9 @@ KNOBS = [
     for effect in effects.EFFECTS
     for param in effect.params
 ]
-STAIRS = ("bit_crusher-bits", "bit_crusher-rate_hz")  # their gradients go straight through
+# their gradients go straight through
+STAIRS = ("bit_crusher-bits", "bit_crusher-rate_hz", "sox_reverb-room_scale")
+MIXING = ("freeverb", "sox_reverb")  # their rooms hear the mean of all channels
 RATES = [8000, 24000, 44100, 96000, 192000]
 WIDE_RATE = 44100  # has the bands of all equalisers
 
@@ -123,7 +125,7 @@ def test_batch_item_equals_single_item(effect, rate):
             assert float((alone - together[item : item + 1]).abs().max()) <= 1e-5 * scale
 
 
-@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("effect", [one for one in EFFECTS if one.id not in MIXING])
 def test_silent_channels_stay_silent(effect):
     """Channels do not leak; an effect on the stereo image acts on two channels, not on three."""
     audio = noise(1, 3, 8000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from afxvae.effects import Chain, Stream
+from afxvae.effects import CHORUS, FREEVERB, SOX_REVERB, Chain, Make, Stream
 from afxvae.params import Param
 from afxvae.types import UsageError
 from tests.effects.material import CHAIN, RATE, noise
@@ -192,3 +192,67 @@ def test_a_stream_gives_all_that_it_took_and_begins_anew():
         assert float((found - want).square().mean() / want.square().mean()) < 1e-12
     with pytest.raises(UsageError, match=r"\(2, time\)"):
         stream.process(audio[0, :1])
+
+
+# an effect in the place of another
+
+
+def alone(effect: str, **knobs: float):
+    """Settings of a batch of two with one effect, and its switch."""
+    given = {**CHAIN[effect].defaults(2), **{k: torch.full((2,), v) for k, v in knobs.items()}}
+    return {effect: given}, {effect: torch.ones(2, dtype=torch.bool)}
+
+
+def test_a_make_shares_the_knobs_that_both_have():
+    own = alone("reverb", decay_s=2.0, treble_ratio=0.3, pre_delay_ms=7.0, mix=0.4)[0]["reverb"]
+    others = {"damping_hz": 3000.0, "room_scale": 40.0}
+    for effect in (FREEVERB, SOX_REVERB):
+        settings = Make(effect, others).settings(own)
+        assert list(settings) == [param.name for param in effect.params]
+        for name, value in settings.items():
+            wanted = own[name] if name in own else torch.full((2,), others[name])
+            torch.testing.assert_close(value, wanted)
+
+
+@pytest.mark.parametrize(
+    ("effect", "others"),
+    [(FREEVERB, {"damping_hz": 3000.0}), (SOX_REVERB, {"damping_hz": 3000.0, "room_scale": 40.0})],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_make_runs_in_the_place_of_the_chains_effect(effect, others):
+    audio = noise(2, 1, 4000)
+    settings, on = alone("reverb", decay_s=0.5, mix=0.5)
+    make = Make(effect, others)
+    found = CHAIN.process(audio, settings, on, RATE, {"reverb": make})
+    wanted = effect.process(audio, make.settings(settings["reverb"]), RATE)
+    assert torch.equal(found, wanted)
+    off = {"reverb": torch.tensor([True, False])}
+    found = CHAIN.process(audio, settings, off, RATE, {"reverb": make})
+    torch.testing.assert_close(found[0], wanted[0])
+    assert torch.equal(found[1], audio[1])
+    elsewhere = CHAIN.process(audio, settings, on, RATE, {"delay": make})
+    assert torch.equal(elsewhere, CHAIN.process(audio, settings, on, RATE))
+
+
+def test_a_swing_stands_at_its_phase_where_the_recording_begins():
+    """What is heard before moves the phase at sample 0 back, by any number of turns."""
+    audio, lead = noise(2, 1, 4 * RATE), RATE
+    knobs = {"rate_hz": 1.3, "depth_ms": 2.0, "delay_ms": 12.0, "mix": 0.5}
+    settings, on = alone("chorus", **knobs)
+    makes = {"chorus": Make(CHORUS, {"phase_deg": 50.0})}
+    led = CHAIN.process(audio, settings, on, RATE, makes, lead_s=1.0)[..., lead:]
+    plain = CHAIN.process(audio[..., lead:], settings, on, RATE, makes)
+    known = RATE // 10  # from here on both have the same past
+    torch.testing.assert_close(led[..., known:], plain[..., known:], rtol=0, atol=1e-4)
+    assert not torch.allclose(plain, CHAIN.process(audio[..., lead:], settings, on, RATE))
+
+
+def test_an_effect_without_a_knob_is_that_with_the_knob_at_rest():
+    audio = noise(1, 2, 4000)
+    chain = CHAIN["chorus"]
+    assert {p.name for p in CHORUS.params} - {p.name for p in chain.params} == {"phase_deg"}
+    knobs = {**chain.defaults(1), "mix": torch.tensor([0.5])}
+    still = {**knobs, "phase_deg": torch.zeros(1)}
+    torch.testing.assert_close(
+        chain.process(audio, knobs, RATE), CHORUS.process(audio, still, RATE)
+    )

@@ -21,6 +21,7 @@ from afxvae.measure import (
     measure_settings,
     paths,
     reverb,
+    rooms,
 )
 from tests.measure.material import (
     CHAIN,
@@ -93,13 +94,13 @@ def test_level_does_not_matter(effect: str) -> None:
 @pytest.mark.parametrize("effect", MEASURED)
 def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effect: str) -> None:
     clip = everything()
-    for cached in (paths._grid, paths._rows, reverb._templates, reverb._frequencies):
+    for cached in (paths._grid, paths._rows, reverb._velvet, rooms._frequencies):
         cached.cache_clear()
     space._velvet_bands.cache_clear()
     with torch.inference_mode():
         inside = MEASURES[effect](clip)
     assert MEASURES[effect](clip) == inside
-    assert not any(part.is_inference() for part in reverb._templates())
+    assert not any(part.is_inference() for part in reverb._velvet().templates)
     assert not any(part.is_inference() for part in paths._grid(1.4)[:2])
 
 
