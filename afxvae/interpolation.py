@@ -27,10 +27,10 @@ __all__ = ["check_chain", "check_steps", "interpolate"]
 def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     """Presets from one to another, in equal steps of the knobs' positions.
 
-    Where an effect is on in both, all its knobs move from the one to the other. Where it is on in
-    one only, its amounts (gains, ratio, drive, mixes) move between there and doing nothing, and its
-    other knobs stay. What is off in both stays off, with the knobs of `a`. The input gain moves
-    in dB.
+    Where an effect is on in both, all its knobs move from the one to the other, a phase the shorter
+    way round. Where it is on in one only, its amounts (gains, ratio, drive, mixes) move between
+    there and doing nothing, and its other knobs stay. What is off in both stays off, with the knobs
+    of `a`. The input gain moves in dB.
 
     Args:
         a: The first, of effects of the default chain in its order, behind its reverb freeverb and
@@ -59,10 +59,14 @@ def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     }
     origin = (a.model, a.model_checksum)
     model, checksum = origin if origin == (b.model, b.model_checksum) else (None, None)
+    round_about = torch.tensor([param.name == "phase_deg" for _, param in chain.knobs])
+    way = end - start
+    way = torch.where(round_about, (way + 0.5) % 1.0 - 0.5, way)
     between = []
     for step in range(1, steps - 1):
         share = step / (steps - 1)
-        controls = (start + share * (end - start)).clamp(0.0, 1.0)
+        controls = start + share * way
+        controls = torch.where(round_about, controls % 1.0, controls).clamp(0.0, 1.0)
         between.append(
             Preset.from_tensors(
                 chain.to_settings(controls.unsqueeze(0)),

@@ -91,6 +91,12 @@ def test_what_came_in_the_place_of_the_reverb_fades_too(room: str) -> None:
     assert interpolate(a, a, 3)[1].settings[room] == pytest.approx(a.settings[room])
 
 
+def test_a_phase_goes_the_shorter_way_round() -> None:
+    first, last = (Preset().changed("chorus", {"mix": 0.3, "phase_deg": p}) for p in (340.0, 40.0))
+    phases = [one.settings["chorus"]["phase_deg"] for one in interpolate(first, last, 4)]
+    assert phases == pytest.approx([340.0, 0.0, 20.0, 40.0], abs=1e-3)
+
+
 def test_the_sound_has_no_leap_at_the_ends() -> None:
     """The nearer the step, the nearer the sound, also where an effect is switched on by it."""
     dry = sound(1, 1.0)
