@@ -22,9 +22,22 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["JUCE", "SOX", "Variant", "feedback", "freeverb", "freeverb_response", "sox_reverb"]
+__all__ = [
+    "JUCE",
+    "SOX",
+    "Variant",
+    "all_pass",
+    "damping_pole",
+    "feedback",
+    "freeverb",
+    "freeverb_response",
+    "size_of",
+    "sox_reverb",
+]
 
 _LENGTHS_RATE = 44100.0
+_COMBS = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)  # samples
+_ALL_PASSES = (225, 341, 441, 556)
 _ALL_PASS_GAIN = 0.5
 _KEPT_DECAYS = 1.2  # the response is kept until it has fallen by 72 dB
 _MOST_FEEDBACK = 0.995
@@ -47,12 +60,11 @@ class Variant:
 
     def combs(self, room: int, size: Tensor, sample_rate: int) -> list[Tensor]:
         """Lengths of the combs in samples, each ``(batch,)``; only these grow with the size."""
-        base = (1116, 1188, 1277, 1356, 1422, 1491, 1557, 1617)
-        return self._lengths(base, room, size, sample_rate)
+        return self._lengths(_COMBS, room, size, sample_rate)
 
     def all_passes(self, room: int, size: Tensor, sample_rate: int) -> list[Tensor]:
         """Lengths of the all-passes."""
-        return self._lengths((225, 341, 441, 556), room, torch.ones_like(size), sample_rate)
+        return self._lengths(_ALL_PASSES, room, torch.ones_like(size), sample_rate)
 
     def _lengths(
         self, base: tuple[int, ...], room: int, size: Tensor, sample_rate: int
@@ -73,8 +85,23 @@ SOX = Variant((12, -12), 0.5)
 
 def feedback(decay_s: Tensor, size: Tensor) -> Tensor:
     """Gain of the loops, ``(batch,)``, with which a comb of mean length falls by 60 dB in time."""
-    loop_s = size * (1378.0 / _LENGTHS_RATE)
+    loop_s = size * (sum(_COMBS) / len(_COMBS) / _LENGTHS_RATE)
     return (10.0 ** (-3.0 * loop_s / decay_s)).clamp_max(_MOST_FEEDBACK)
+
+
+def damping_pole(damping_hz: Tensor, sample_rate: int) -> Tensor:
+    """Pole ``(batch,)`` of the lowpass in the loops."""
+    return torch.exp(-2.0 * math.pi * damping_hz / sample_rate)
+
+
+def all_pass(late: Tensor) -> Tensor:
+    """Spectrum of an all-pass from that of its delay; it is Freeverb's, and only about one."""
+    return (-1.0 + (1.0 + _ALL_PASS_GAIN) * late) / (1.0 - _ALL_PASS_GAIN * late)
+
+
+def size_of(room_scale: Tensor) -> Tensor:
+    """Lengths of SoX's combs relative to Freeverb's, by its knob in per cent."""
+    return 0.1 + 0.009 * room_scale
 
 
 def freeverb_response(
@@ -108,7 +135,7 @@ def freeverb_response(
     radius = -math.log(_ALIASED) / n_fft  # its logarithm
     bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64, device=decay.device)
     back = torch.complex(torch.full_like(bins, -radius), -2.0 * math.pi / n_fft * bins)
-    pole = torch.exp(-2.0 * math.pi * damping / sample_rate).unsqueeze(1)
+    pole = damping_pole(damping, sample_rate).unsqueeze(1)
     gain = feedback(decay, scale)
     loop = gain.unsqueeze(1) * (1.0 - pole) / (1.0 - pole * torch.exp(back))
     combs = variant.combs(room, scale, sample_rate)
@@ -118,9 +145,7 @@ def freeverb_response(
         late = torch.exp(samples.unsqueeze(1) * back)
         spectrum = spectrum + late / (1.0 - loop * late)
     for samples in all_passes:
-        late = torch.exp(samples.unsqueeze(1) * back)
-        spectrum = spectrum * (-1.0 + (1.0 + _ALL_PASS_GAIN) * late)
-        spectrum = spectrum / (1.0 - _ALL_PASS_GAIN * late)
+        spectrum = spectrum * all_pass(torch.exp(samples.unsqueeze(1) * back))
     time = torch.arange(length, dtype=torch.float64, device=decay.device)
     response = torch.fft.irfft(spectrum, n_fft)[:, :length] * torch.exp(radius * time)
     # of a comb, and of an all-pass, whose taps are -1, 1, 1/2, 1/4, ...
@@ -181,7 +206,7 @@ def sox_reverb(
         sample_rate: In Hz.
         state: As returned with the block before; None at the start.
     """
-    size = 0.1 + 0.009 * room_scale
+    size = size_of(room_scale)
     channels = audio.shape[1]
     both, own = [(0, 1)], [(channel % 2,) for channel in range(channels)]
     rooms: Sequence[tuple[int, ...]] = both if channels == 1 else own

@@ -11,12 +11,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..dsp.features import SAMPLE_RATE
-from ..dsp.freeverb import JUCE, SOX, Variant, feedback, freeverb_response
+from ..dsp.freeverb import (
+    JUCE,
+    SOX,
+    Variant,
+    all_pass,
+    damping_pole,
+    feedback,
+    freeverb_response,
+    size_of,
+)
 from ..dsp.space import BAND_CENTRES_HZ
 from ..effects.base import Make
 from ..effects.reverb import FREEVERB, REVERB, SOX_REVERB
 from .echo import Echo
-from .rooms import LENGTH, LENGTH_S, Rooms, find_room, room_cepstrum
+from .rooms import LENGTH, LENGTH_S, Rooms, fit_room, room_cepstrum
 
 __all__ = ["Freeverb", "measure_freeverb"]
 
@@ -68,7 +77,7 @@ class _Kind:
 
     @property
     def size(self) -> float:
-        return 0.1 + 0.009 * self.scale
+        return float(size_of(torch.tensor(float(self.scale), dtype=torch.float64)))
 
     def loops(self, room: int) -> list[float]:
         """Lengths of the combs at 24 kHz."""
@@ -88,7 +97,7 @@ def measure_freeverb(
 
     Behind the all-passes, which are always the same, sixteen loops begin at known lengths. So the
     cepstrum is correlated with the response of the all-passes, and added up where loops come round,
-    for every size and pre-delay. What fits best is refined as any other room, see `find_room`.
+    for every size and pre-delay. What fits best is refined as any other room, see `fit_room`.
 
     Args:
         audio: ``(clip, 131072)`` mono at 24 kHz. Of a stereo recording, the mean of both channels:
@@ -105,8 +114,9 @@ def measure_freeverb(
     found = [_search(even, rate, mono) for rate in rates]
     contrast, kind, place = max(found, key=lambda one: one[0])
     if contrast <= least_contrast:
-        return Freeverb(_DECAY.default, 0.5, 0.0, 0.0, Make(FREEVERB, {}), contrast)
-    room = find_room(cepstrum, weights, _rooms(kind), place)
+        none = Make(FREEVERB, {"damping_hz": _DAMPING.default})
+        return Freeverb(_DECAY.default, 0.5, 0.0, 0.0, none, contrast)
+    room = fit_room(cepstrum, weights, _rooms(kind), place)
     others = {"damping_hz": room.second}
     make = Make(FREEVERB, others)
     if kind.variant is SOX:
@@ -165,7 +175,7 @@ def _all_passes(variant: Variant, room: int, sample_rate: int) -> Tensor:
     spectrum = torch.ones(_SEARCHED + 1, dtype=torch.complex128)
     for samples in variant.all_passes(room, one, sample_rate):
         late = torch.polar(torch.ones_like(angle), angle * samples * SAMPLE_RATE / sample_rate)
-        spectrum = spectrum * (-1.0 + 1.5 * late) / (1.0 - 0.5 * late)
+        spectrum = spectrum * all_pass(late)
     return spectrum.to(torch.complex64)
 
 
@@ -213,12 +223,12 @@ def _rooms(kind: _Kind) -> Rooms:
     grid = tuple((s, hz) for s in (0.3, 0.6, 1.2, 2.4, 4.8) for hz in (3000.0, 6000.0, 12000.0))
     lowest = (math.log(_DECAY.minimum), math.log(_DAMPING.minimum))
     highest = (math.log(_DECAY.maximum), math.log(_DAMPING.maximum))
-    return Rooms(respond, grid, (1, 4, 8, 10), lowest, highest)
+    return Rooms(respond, grid, lowest, highest)
 
 
 def _treble_ratio(kind: _Kind, decay_s: float, damping_hz: float) -> float:
     """RT60 at the centre of the reverb's high band relative to that of the bass."""
-    pole = math.exp(-2.0 * math.pi * damping_hz / kind.sample_rate)
+    pole = float(damping_pole(torch.tensor(damping_hz), kind.sample_rate))
     turn = 2.0 * math.pi * min(BAND_CENTRES_HZ[-1] / kind.sample_rate, 0.5)
     lowpass = (1.0 - pole) / abs(1.0 - pole * complex(math.cos(turn), -math.sin(turn)))
     gain = feedback(torch.tensor([decay_s]), torch.tensor([kind.size]))

@@ -69,4 +69,4 @@ def _velvet() -> Rooms:
     grid = tuple((s, ratio) for s in (0.25, 0.5, 1.0, 2.0, 4.0) for ratio in (0.25, 0.5, 0.9))
     lowest = (math.log(_DECAY.minimum), math.log(_RATIO.minimum))
     highest = (math.log(_DECAY.maximum), math.log(_RATIO.maximum))
-    return Rooms(respond, grid, (0, 4, 7, 11), lowest, highest)
+    return Rooms(respond, grid, lowest, highest, searched=(0, 4, 7, 11))

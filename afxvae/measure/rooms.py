@@ -19,7 +19,7 @@ from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..effects.reverb import REVERB
 from .echo import Echo
 
-__all__ = ["LENGTH", "LENGTH_S", "Found", "Rooms", "find_room", "room_cepstrum"]
+__all__ = ["LENGTH", "LENGTH_S", "Found", "Rooms", "find_room", "fit_room", "room_cepstrum"]
 
 LENGTH = 31_200
 """Samples of a response that are compared."""
@@ -43,16 +43,16 @@ class Rooms:
     Attributes:
         respond: From the knobs' values to the response at 24 kHz, ``(LENGTH,)``.
         grid: Values of both knobs at which responses are compared.
-        searched: Which of them for the pre-delay.
         lowest: Logarithms of the least values.
         highest: Of the largest.
+        searched: Which of the grid for the pre-delay, by `find_room`.
     """
 
     respond: Callable[[float, float], Tensor]
     grid: tuple[tuple[float, float], ...]
-    searched: tuple[int, ...]
     lowest: tuple[float, float]
     highest: tuple[float, float]
+    searched: tuple[int, ...] = ()
 
     def response(self, first: float, second: float) -> Tensor:
         """``(LENGTH,)``, less the share that a clip misses of what comes late."""
@@ -60,12 +60,19 @@ class Rooms:
 
     @functools.cached_property
     @torch.inference_mode(False)
-    def templates(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Responses of the grid, their energies, and the spectra of those searched, normalised."""
+    def responses(self) -> tuple[Tensor, Tensor]:
+        """Responses of the grid, and their energies."""
         responses = torch.stack([self.response(*settings) for settings in self.grid])
-        energies = responses.square().sum(1)
+        return responses, responses.square().sum(1)
+
+    @functools.cached_property
+    @torch.inference_mode(False)
+    def spectra(self) -> Tensor:
+        """Of the responses that are searched, normalised."""
+        responses, energies = self.responses
         normalised = (responses / energies.sqrt().unsqueeze(1))[list(self.searched)]
-        return responses, energies, torch.fft.rfft(normalised, _N_FFT)
+        spectra: Tensor = torch.fft.rfft(normalised, _N_FFT)
+        return spectra
 
     def cepstrum(self, knobs: Tensor) -> Tensor:
         """Of the direct sound with its room, for the logarithms of both knobs, pre-delay, mix."""
@@ -120,12 +127,7 @@ def room_cepstrum(audio: Tensor, echo: Echo | None = None) -> tuple[Tensor, Tens
 
 
 def find_room(
-    cepstrum: Tensor,
-    weights: Tensor,
-    rooms: Rooms,
-    place: int | None = None,
-    *,
-    least_contrast: float = 0.0,
+    cepstrum: Tensor, weights: Tensor, rooms: Rooms, least_contrast: float = 0.0
 ) -> Found:
     """The room of this kind that a cepstrum shows best.
 
@@ -133,30 +135,53 @@ def find_room(
         cepstrum: See `room_cepstrum`.
         weights: The same.
         rooms: Those that may be there.
-        place: The pre-delay in samples, if it is known.
         least_contrast: Below this the refinement is not worth its time and is left out.
     """
-    spread = float(cepstrum[_LONGEST_PRE_DELAY:].std())
-    cepstrum = weights * cepstrum.clamp(-3.0 * _CLIPPED * spread, 3.0 * _CLIPPED * spread)
-    clipped = cepstrum.clamp(-_CLIPPED * spread, _CLIPPED * spread)
-    responses, energies, spectra = rooms.templates
-    correlation = torch.fft.irfft(torch.fft.rfft(clipped, _N_FFT) * spectra.conj(), _N_FFT)
-    correlation = correlation[:, : _LONGEST_PRE_DELAY + 1]
-    best = int(correlation.amax(0).argmax()) if place is None else place
+    clipped = _clipped(cepstrum, weights, 1.0)
+    spectrum = torch.fft.rfft(clipped, _N_FFT) * rooms.spectra.conj()
+    correlation = torch.fft.irfft(spectrum, _N_FFT)[:, : _LONGEST_PRE_DELAY + 1]
+    best = int(correlation.amax(0).argmax())
     elsewhere = correlation.clone()
     elsewhere[:, max(0, best - _APART) : best + _APART + 1] = 0.0
     contrast = float(correlation[:, best].max() / elsewhere.max().clamp_min(1e-9))
-    kept = LENGTH - best
-    matches = responses[:, :kept] @ clipped[best:]
+    return fit_room(cepstrum, weights, rooms, best, contrast, contrast >= least_contrast)
+
+
+def fit_room(
+    cepstrum: Tensor,
+    weights: Tensor,
+    rooms: Rooms,
+    place: int,
+    contrast: float = 1.0,
+    refined: bool = True,
+) -> Found:
+    """The same where the pre-delay is known to a few samples.
+
+    Args:
+        cepstrum: See `room_cepstrum`.
+        weights: The same.
+        rooms: Those that may be there.
+        place: The pre-delay in samples.
+        contrast: What is known of that, for the result.
+        refined: Whether the nearest of the grid is refined.
+    """
+    responses, energies = rooms.responses
+    matches = responses[:, : LENGTH - place] @ _clipped(cepstrum, weights, 1.0)[place:]
     chosen = int((matches / energies.sqrt()).argmax())
     gain = max(float(matches[chosen] / energies[chosen]), 0.02)
-    start = [best * 1000.0 / SAMPLE_RATE, gain / (1.0 + gain)]
+    start = [place * 1000.0 / SAMPLE_RATE, gain / (1.0 + gain)]
     knobs = torch.tensor([*rooms.grid[chosen], *start])
     knobs[:2] = knobs[:2].log()
-    if contrast >= least_contrast:
-        knobs = _refine(rooms, knobs, cepstrum, weights)
+    if refined:
+        knobs = _refine(rooms, knobs, _clipped(cepstrum, weights, 3.0), weights)
     first, second = knobs[:2].exp().tolist()
     return Found(first, second, float(knobs[2]), float(knobs[3]), contrast)
+
+
+def _clipped(cepstrum: Tensor, weights: Tensor, times: float) -> Tensor:
+    """Without outliers, and without what does not count."""
+    most = times * _CLIPPED * float(cepstrum[_LONGEST_PRE_DELAY:].std())
+    return weights * cepstrum.clamp(-most, most)
 
 
 def _refine(rooms: Rooms, knobs: Tensor, cepstrum: Tensor, weights: Tensor) -> Tensor:

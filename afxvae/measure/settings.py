@@ -79,14 +79,14 @@ def measure_settings(
     place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
     own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
     echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo)
-    own_echo = echo if echoes else None
-    given = reference if mixed is None else mixed, sample_rate, mixed is None, own_echo
+    certain = echo if echoes else None
+    given = reference if mixed is None else mixed, sample_rate, mixed is None, certain
     freeverb = _freeverb(chain, audio, *given)
     level = max(echo.level, 0.0)
     delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
     found = {
         "delay": Measured(_controls(chain, "delay", delay), echoes),
-        "reverb": freeverb or _reverb(chain, audio, reference, own_echo),
+        "reverb": freeverb or _reverb(chain, audio, reference, certain),
     }
     chorus = measure_chorus(peel(chain, reference[:1], found, channel=0)[0])
     swings = chorus.contrast > _LEAST_CHORUS

@@ -106,6 +106,5 @@ def test_it_comes_in_the_place_of_the_reverb(room: str, knobs: dict[str, float])
     dry = treated(material("swelling noise", 1)).unsqueeze(0)
     found = measure_settings(CHAIN, dry, reference)["reverb"]
     assert found.found
-    assert found.make is not None
-    assert found.make.effect.name == room
+    assert found.make and found.make.effect.name == room  # noqa: PT018
     assert not measure_settings(CHAIN, own, reference)["reverb"].found

@@ -100,7 +100,8 @@ def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effe
     with torch.inference_mode():
         inside = MEASURES[effect](clip)
     assert MEASURES[effect](clip) == inside
-    assert not any(part.is_inference() for part in reverb._velvet().templates)
+    kept = (*reverb._velvet().responses, reverb._velvet().spectra)
+    assert not any(part.is_inference() for part in kept)
     assert not any(part.is_inference() for part in paths._grid(1.4)[:2])
 
 
