@@ -217,7 +217,7 @@ def match_recordings(
         # The channels of a stereo effect differ, and their mix is neither. What is shorter than a
         # clip is analysed repeated, and a repetition measures like an echo.
         mixed = theirs if reference.channels > 1 else None
-        where = reference.sample_rate, mixed, reference.start_s
+        where = reference.sample_rate, mixed, reference.start_s, source.sample_rate
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first, *where)
         if wishes.allows("ring_modulator"):
             ring = measure_ring(own[:, 0, RUN_IN:], first)

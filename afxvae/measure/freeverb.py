@@ -86,6 +86,16 @@ class _Kind:
         return [float(samples) * SAMPLE_RATE / self.sample_rate for samples in combs]
 
 
+@dataclass(frozen=True)
+class _Peak:
+    """What fits best of one variant: its height, contrast, and pre-delay in samples."""
+
+    height: float
+    contrast: float
+    kind: _Kind
+    place: int
+
+
 def measure_freeverb(
     audio: Tensor,
     sample_rate: int,
@@ -111,12 +121,15 @@ def measure_freeverb(
     cepstrum, weights = room_cepstrum(audio, echo)
     even = _evened(cepstrum * weights)
     rates = dict.fromkeys((sample_rate, *_USUAL_RATES))
-    found = [_search(even, rate, mono) for rate in rates]
-    contrast, kind, place = max(found, key=lambda one: one[0])
-    if contrast <= least_contrast:
+    found = [one for rate in rates for one in _search(even, rate, mono)]
+    # One variant has rooms of the other: of those that are there, the one that explains most is it.
+    there = [one for one in found if one.contrast > least_contrast]
+    best = max(there or found, key=lambda one: one.height if there else one.contrast)
+    contrast, kind = best.contrast, best.kind
+    if not there:
         none = Make(FREEVERB, {"damping_hz": _DAMPING.default})
         return Freeverb(_DECAY.default, 0.5, 0.0, 0.0, none, contrast)
-    room = fit_room(cepstrum, weights, _rooms(kind), place)
+    room = fit_room(cepstrum, weights, _rooms(kind), best.place)
     others = {"damping_hz": room.second}
     make = Make(FREEVERB, others)
     if kind.variant is SOX:
@@ -179,8 +192,8 @@ def _all_passes(variant: Variant, room: int, sample_rate: int) -> Tensor:
     return spectrum.to(torch.complex64)
 
 
-def _search(even: Tensor, sample_rate: int, mono: bool) -> tuple[float, _Kind, int]:
-    """Contrast, kind and pre-delay in samples of what fits best."""
+def _search(even: Tensor, sample_rate: int, mono: bool) -> list[_Peak]:
+    """What fits best of each variant."""
     kinds = _kinds(sample_rate, mono)
     heights = torch.zeros(len(kinds), _LONGEST_PRE_DELAY + 1)
     spectrum = torch.fft.rfft(even, 2 * _SEARCHED)
@@ -193,7 +206,7 @@ def _search(even: Tensor, sample_rate: int, mono: bool) -> tuple[float, _Kind, i
                 late = (where - whole).to(weight)
                 heights[row] += (weight * (1.0 - late)) @ windows[whole.long()]
                 heights[row] += (weight * late) @ windows[whole.long() + 1]
-    contrasts = []
+    peaks = []
     for variant in (SOX, JUCE):
         own = torch.tensor([kind.variant is variant for kind in kinds])
         rows, apart = heights[own], _SCALES_APART
@@ -202,10 +215,10 @@ def _search(even: Tensor, sample_rate: int, mono: bool) -> tuple[float, _Kind, i
         elsewhere[:, max(0, place - _APART) : place + _APART + 1] = 0.0
         if len(rows) > 1:
             elsewhere[max(0, row - apart) : row + apart + 1] = 0.0
-        contrast = float(rows[row, place] / elsewhere.max().clamp_min(1e-9))
+        height = float(rows[row, place])
         kind = [kind for kind in kinds if kind.variant is variant][row]
-        contrasts.append((contrast, kind, place))
-    return max(contrasts, key=lambda one: one[0])
+        peaks.append(_Peak(height, height / max(float(elsewhere.max()), 1e-9), kind, place))
+    return peaks
 
 
 @functools.lru_cache(maxsize=16)

@@ -64,6 +64,7 @@ def measure_settings(
     sample_rate: int = SAMPLE_RATE,
     mixed: Tensor | None = None,
     start_s: float = 0.0,
+    input_rate: int = SAMPLE_RATE,
 ) -> dict[str, Measured]:
     """Settings of the effects of `MEASURED` in a reference.
 
@@ -74,6 +75,7 @@ def measure_settings(
         sample_rate: Of the reference before it came to 24 kHz, Hz.
         mixed: Clips of the mean of all channels of the reference, if it has several.
         start_s: When its first clip begins.
+        input_rate: Of the input before it came to 24 kHz, Hz.
     """
     echo = measure_echo(reference)
     place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
@@ -81,7 +83,7 @@ def measure_settings(
     echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo)
     certain = echo if echoes else None
     given = reference if mixed is None else mixed, sample_rate, mixed is None, certain
-    freeverb = _freeverb(chain, audio, *given)
+    freeverb = _freeverb(chain, audio, input_rate, *given)
     level = max(echo.level, 0.0)
     delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
     found = {
@@ -98,14 +100,20 @@ def measure_settings(
 
 
 def _freeverb(
-    chain: Chain, audio: Tensor, reference: Tensor, sample_rate: int, mono: bool, echo: Echo | None
+    chain: Chain,
+    audio: Tensor,
+    input_rate: int,
+    reference: Tensor,
+    sample_rate: int,
+    mono: bool,
+    echo: Echo | None,
 ) -> Measured | None:
     """Freeverb, if the reference has it; an input that rings itself has nothing to get."""
     found = measure_freeverb(reference, sample_rate, mono, echo, _LEAST_FREEVERB)
     late = found.make.effect is FREEVERB and found.pre_delay_ms > _AT_ONCE_MS
     if found.contrast <= (_LEAST_WITH_PRE_DELAY if late else _LEAST_FREEVERB):
         return None
-    own = measure_freeverb(audio, sample_rate, least_contrast=math.inf)
+    own = measure_freeverb(audio, input_rate, least_contrast=math.inf)
     rings = own.contrast < _LEAST_FREEVERB
     controls = _controls(chain, "reverb", vars(found))
     return Measured(controls, rings, found.make, 1 if mono else 2)
