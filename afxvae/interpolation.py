@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .effects import Chain, default_chain
+from .effects.delay import DUAL_DELAY
 from .effects.modulation import CHORUS
 from .effects.reverb import FREEVERB, SOX_REVERB
 from .presets import Preset
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_chain", "check_steps", "interpolate"]
 
+_IN_ITS_PLACE = {"delay": (DUAL_DELAY,), "reverb": (FREEVERB, SOX_REVERB)}  # and behind it, here
+
 
 def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     """Presets from one to another, in equal steps of the knobs' positions.
@@ -33,8 +36,8 @@ def interpolate(a: Preset, b: Preset, steps: int = STEPS) -> list[Preset]:
     of `a`. The input gain moves in dB.
 
     Args:
-        a: The first, of effects of the default chain in its order, behind its reverb freeverb and
-            sox_reverb; some may be left out.
+        a: The first, of effects of the default chain in its order, behind its delay dual_delay,
+            behind its reverb freeverb and sox_reverb; some may be left out.
         b: The last, likewise.
         steps: How many presets, both ends included, 2 to 100.
 
@@ -103,11 +106,14 @@ def check_chain(preset: Preset, name: str) -> None:
 
 def _chain(*presets: Preset) -> Chain:
     """The default chain, with what `match` may put in the place of its effects."""
-    effects = [CHORUS if one.name == CHORUS.name else one for one in default_chain().effects]
-    place = default_chain().names.index("reverb") + 1
-    for one in (SOX_REVERB, FREEVERB):
-        if any(one.name in preset.settings for preset in presets):
-            effects.insert(place, one)
+    effects = []
+    for effect in default_chain().effects:
+        effects.append(CHORUS if effect.name == CHORUS.name else effect)
+        effects += [
+            other
+            for other in _IN_ITS_PLACE.get(effect.name, ())
+            if any(other.name in preset.settings for preset in presets)
+        ]
     return Chain(effects)
 
 

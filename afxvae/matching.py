@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from .candidates import Candidate
     from .decision import Decision
+    from .measure import Measured
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
@@ -221,9 +222,7 @@ def match_recordings(
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first, *where)
         if wishes.allows("ring_modulator"):
             ring = measure_ring(own[:, 0, RUN_IN:], first)
-    # of both what was measured: one channel, or their mean
-    one_channel = measured["reverb"].channels == 1 and any(measured[e].found for e in LINEAR)
-    mine, wanted = (own, first) if one_channel else (clips, theirs)
+    mine, wanted = (own, first) if _of_one_channel(measured) else (clips, theirs)
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
     given = mine, wanted, measured, wishes.effort, wishes.seed, allowed, others
@@ -250,8 +249,8 @@ def match_recordings(
         notes = made.notes + how
         alternatives.append(Alternative(preset=made.preset, notes=notes, **_opinion(other)))
     report = _report(clips[:, 0, RUN_IN:], after, theirs)
-    found = {"before": source.lufs, "after": chosen.lufs}  # as files: clips are of one channel
-    report["loudness_lu"] = {w: round(abs(v - reference.lufs), 4) for w, v in found.items()}
+    levels = {"before": source.lufs, "after": chosen.lufs}  # as files: clips are of one channel
+    report["loudness_lu"] = {w: round(abs(v - reference.lufs), 4) for w, v in levels.items()}
     refined, taken = decision.refined, decision.refinement_taken
     told = [refined.told(taken)] if refined else []
     seconds = time.perf_counter() - since
@@ -268,6 +267,12 @@ def match_recordings(
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
     )
+
+
+def _of_one_channel(measured: Mapping[str, Measured]) -> bool:
+    """Whether what was measured, and there is something, was measured in the first channel."""
+    found = [measured[effect] for effect in LINEAR if measured[effect].found]
+    return bool(found) and all(one.channels == 1 for one in found)
 
 
 def _references(mine: Recording, given: Any, sample_rate: int) -> list[tuple[Style, float]]:

@@ -282,6 +282,7 @@ PANELS: dict[str, Callable[[Axes, Effect], None]] = {
     "ring_modulator": partials,
     "delay": partial(echoes, channels=1),
     "ping_pong_delay": partial(echoes, channels=2),
+    "dual_delay": partial(echoes, channels=2),
     "reverb": lambda a, e: echogram(a, e, 3.0, *DECAYS),
     "room": lambda a, e: echogram(a, e, 3.0, *DECAYS),
     "freeverb": lambda a, e: echogram(a, e, 3.0, *DECAYS),

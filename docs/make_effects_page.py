@@ -22,7 +22,9 @@ FAMILIES = {
     "Modulation": (
         "chorus", "flanger", "phaser", "tremolo", "vibrato", "rotary", "ring_modulator",
     ),
-    "Echo and room": ("delay", "ping_pong_delay", "reverb", "room", "freeverb", "sox_reverb"),
+    "Echo and room": (
+        "delay", "ping_pong_delay", "dual_delay", "reverb", "room", "freeverb", "sox_reverb",
+    ),
     "Stereo and level": ("width", "pan", "gain"),
 }  # fmt: skip
 
@@ -52,6 +54,7 @@ EXAMPLES: dict[str, dict[str, float]] = {
     "ring_modulator": {"mix": 1},
     "delay": {"time_ms": 300, "feedback": 0.6, "mix": 0.5},
     "ping_pong_delay": {"time_ms": 300, "feedback": 0.7, "tone_hz": 3000, "mix": 0.5},
+    "dual_delay": {"left_ms": 300, "right_ms": 450, "feedback": 0.6, "tone_db": -9, "mix": 0.5},
     "reverb": {"decay_s": 2, "mix": 0.4},
     "room": {"decay_s": 2, "mix": 0.5},
     "freeverb": {"decay_s": 2, "mix": 0.5},

@@ -79,6 +79,15 @@ def test_effects_of_either_are_on_between_and_fade_by_their_amounts() -> None:
         assert step.settings["eq"]["peak1_hz"] == pytest.approx(100.0)
 
 
+def test_two_taps_come_behind_the_delay() -> None:
+    a = Preset().changed("dual_delay", {"left_ms": 200.0, "mix": 0.4}).changed("reverb", {})
+    b = Preset().changed("delay", {"mix": 0.2})
+    _, middle, _ = interpolate(a, b, 3)
+    assert [name for name, on in middle.switches.items() if on] == ["delay", "dual_delay", "reverb"]
+    assert middle.settings["dual_delay"]["mix"] == pytest.approx(0.2)
+    assert middle.settings["dual_delay"]["left_ms"] == pytest.approx(200.0)
+
+
 @pytest.mark.parametrize("room", ["freeverb", "sox_reverb"])
 def test_what_came_in_the_place_of_the_reverb_fades_too(room: str) -> None:
     a = Preset().changed("chorus", {"phase_deg": 40.0, "mix": 0.2}).changed(room, {"mix": 0.4})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .base import Chain, ChainSettings, ChainState, Effect, Make, Settings, State, Switches
-from .delay import DELAY, PING_PONG_DELAY
+from .delay import DELAY, DUAL_DELAY, PING_PONG_DELAY
 from .drive import AMPLIFIER, BIT_CRUSHER, DISTORTION, OVERDRIVE
 from .dynamics import COMPRESSOR, GATE, LIMITER, MULTIBAND_COMPRESSOR, TRANSIENT_SHAPER
 from .eq import BASS_BOOST, EQ, GRAPHIC_EQ, TILT
@@ -53,6 +53,7 @@ EFFECTS: tuple[Effect, ...] = (
     # delay
     DELAY,
     PING_PONG_DELAY,
+    DUAL_DELAY,
     # reverb
     REVERB,
     ROOM,

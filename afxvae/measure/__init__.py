@@ -15,6 +15,7 @@ from .peel import LINEAR, peel
 from .reverb import Reverb, measure_reverb
 from .ring import Ring, measure_ring
 from .settings import MEASURED, Measured, measure_settings, nothing_measured
+from .taps import Taps, measure_taps
 
 __all__ = [
     "LINEAR",
@@ -26,6 +27,7 @@ __all__ = [
     "Measured",
     "Reverb",
     "Ring",
+    "Taps",
     "measure_chorus",
     "measure_echo",
     "measure_equalizer",
@@ -33,6 +35,7 @@ __all__ = [
     "measure_reverb",
     "measure_ring",
     "measure_settings",
+    "measure_taps",
     "nothing_measured",
     "peel",
 ]

@@ -30,6 +30,11 @@ class Echo:
     level: float
     feedback: float
 
+    def places(self, longest: int) -> list[float]:
+        """Where its echoes come, in samples at 24 kHz, up to `longest`."""
+        step = self.time_ms * SAMPLE_RATE / 1000.0
+        return [multiple * step for multiple in range(1, int(longest / step) + 1)]
+
 
 def measure_echo(audio: Tensor, low_ms: float = 45.0, high_ms: float = 1000.0) -> Echo:
     """Find the strongest echo by the cepstrum and measure it.

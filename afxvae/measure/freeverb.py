@@ -26,6 +26,7 @@ from ..effects.base import Make
 from ..effects.reverb import FREEVERB, REVERB, SOX_REVERB
 from .echo import Echo
 from .rooms import LENGTH, LENGTH_S, Rooms, fit_room, room_cepstrum
+from .taps import Taps
 
 __all__ = ["Freeverb", "measure_freeverb"]
 
@@ -100,7 +101,7 @@ def measure_freeverb(
     audio: Tensor,
     sample_rate: int,
     mono: bool = True,
-    echo: Echo | None = None,
+    echo: Echo | Taps | None = None,
     least_contrast: float = 0.0,
 ) -> Freeverb:
     """Find the lengths of Freeverb in the cepstrum, and fit its settings.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .echo import Echo
+    from .taps import Taps
 
 __all__ = ["Reverb", "measure_reverb"]
 
@@ -44,7 +45,9 @@ class Reverb:
     contrast: float
 
 
-def measure_reverb(audio: Tensor, echo: Echo | None = None, least_contrast: float = 0.0) -> Reverb:
+def measure_reverb(
+    audio: Tensor, echo: Echo | Taps | None = None, least_contrast: float = 0.0
+) -> Reverb:
     """Find the response of `reverb_impulse_response` in the cepstrum and fit its settings.
 
     Its noise is known. Another room than this package's does not correlate and is not found.

@@ -18,6 +18,7 @@ from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..effects.reverb import REVERB
 from .echo import Echo
+from .taps import Taps
 
 __all__ = ["LENGTH", "LENGTH_S", "Found", "Rooms", "find_room", "fit_room", "room_cepstrum"]
 
@@ -110,7 +111,7 @@ class Found:
     contrast: float
 
 
-def room_cepstrum(audio: Tensor, echo: Echo | None = None) -> tuple[Tensor, Tensor]:
+def room_cepstrum(audio: Tensor, echo: Echo | Taps | None = None) -> tuple[Tensor, Tensor]:
     """Mean cepstrum of clips ``(clip, 131072)``, and 0 where it shows content or an echo.
 
     Returns:
@@ -120,9 +121,8 @@ def room_cepstrum(audio: Tensor, echo: Echo | None = None) -> tuple[Tensor, Tens
     weights = torch.ones(LENGTH)
     weights[: round(_SHORTEST_MS * SAMPLE_RATE / 1000.0)] = 0.0
     if echo is not None:
-        place = echo.time_ms * SAMPLE_RATE / 1000.0
-        for multiple in range(1, int(LENGTH / place) + 1):
-            weights[max(0, round(multiple * place) - 4) : round(multiple * place) + 5] = 0.0
+        for place in echo.places(LENGTH):
+            weights[max(0, round(place) - 4) : round(place) + 5] = 0.0
     return cepstrum, weights
 
 

@@ -11,6 +11,7 @@ import torch
 from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
 from ..effects.base import Make
+from ..effects.delay import DUAL_DELAY
 from ..effects.modulation import CHORUS
 from ..effects.reverb import FREEVERB
 from .chorus import measure_chorus
@@ -19,6 +20,7 @@ from .echo import Echo, echo_level, measure_echo
 from .freeverb import measure_freeverb
 from .peel import peel
 from .reverb import measure_reverb
+from .taps import Taps, measure_taps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +35,7 @@ MEASURED = ("chorus", "delay", "reverb")
 _FAINTEST_ECHO = 0.1
 _STRETCHES = 24
 _LEAST_CONSISTENCY = 0.03  # which four in five repetitions of content do not reach
+_MOST_ERROR = 0.4  # of two taps, against what the cepstrum has where they would be
 _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
 _LEAST_FREEVERB, _LEAST_WITH_PRE_DELAY = 1.5, 2.0
 """The same of Freeverb; that of JUCE has no pre-delay, so one takes more to believe."""
@@ -80,14 +83,14 @@ def measure_settings(
     echo = measure_echo(reference)
     place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
     own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
-    echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo)
-    certain = echo if echoes else None
-    given = reference if mixed is None else mixed, sample_rate, mixed is None, certain
+    echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo.time_ms)
+    whole = reference if mixed is None else mixed
+    taps = _taps(audio, whole, echo) if echoes else None
+    certain = taps or (echo if echoes else None)
+    given = whole, sample_rate, mixed is None, certain
     freeverb = _freeverb(chain, audio, input_rate, *given)
-    level = max(echo.level, 0.0)
-    delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
     found = {
-        "delay": Measured(_controls(chain, "delay", delay), echoes),
+        "delay": _delay(chain, echo, taps, echoes, mixed is None),
         "reverb": freeverb or _reverb(chain, audio, reference, certain),
     }
     chorus = measure_chorus(peel(chain, reference[:1], found, channel=0)[0])
@@ -99,6 +102,35 @@ def measure_settings(
     return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings, make), **found}
 
 
+def _taps(audio: Tensor, reference: Tensor, echo: Echo) -> Taps | None:
+    """Both taps, if the echo is one of two that the input lacks."""
+
+    def goes_on(time_ms: float) -> bool:
+        return _goes_on(reference[0], time_ms)
+
+    taps = measure_taps(reference, echo, goes_on)
+    if taps is None or taps.error > _MOST_ERROR:
+        return None
+    times = torch.tensor([taps.first_ms, taps.second_ms], dtype=torch.float64)
+    places = times * (SAMPLE_RATE / 1000.0)
+    own, theirs = (
+        echo_level(spectral.log_magnitude(one).mean(0), places) for one in (audio, reference)
+    )
+    return taps if bool((theirs > 2.0 * own).all()) else None
+
+
+def _delay(chain: Chain, echo: Echo, taps: Taps | None, found: bool, mono: bool) -> Measured:
+    """One echo, or two taps in its place; the echo is that of the left channel."""
+    level = max(echo.level, 0.0)
+    delay = {"time_ms": echo.time_ms, "feedback": echo.feedback, "mix": level / (1.0 + level)}
+    if taps is None:
+        return Measured(_controls(chain, "delay", delay), found)
+    left, right = sorted((taps.first_ms, taps.second_ms), key=lambda ms: abs(ms - echo.time_ms))
+    others = {"left_ms": left, "right_ms": right, "tone_db": taps.tone_db, "tone_hz": taps.tone_hz}
+    controls = _controls(chain, "delay", vars(taps) | {"time_ms": left})
+    return Measured(controls, found, Make(DUAL_DELAY, others), 1 if mono else 2)
+
+
 def _freeverb(
     chain: Chain,
     audio: Tensor,
@@ -106,7 +138,7 @@ def _freeverb(
     reference: Tensor,
     sample_rate: int,
     mono: bool,
-    echo: Echo | None,
+    echo: Echo | Taps | None,
 ) -> Measured | None:
     """Freeverb, if the reference has it; an input that rings itself has nothing to get."""
     found = measure_freeverb(reference, sample_rate, mono, echo, _LEAST_FREEVERB)
@@ -119,7 +151,7 @@ def _freeverb(
     return Measured(controls, rings, found.make, 1 if mono else 2)
 
 
-def _reverb(chain: Chain, audio: Tensor, reference: Tensor, echo: Echo | None) -> Measured:
+def _reverb(chain: Chain, audio: Tensor, reference: Tensor, echo: Echo | Taps | None) -> Measured:
     """This package's reverb."""
     reverb = measure_reverb(reference, echo, _LEAST_REVERB)
     rings = reverb.contrast > _LEAST_REVERB
@@ -128,9 +160,9 @@ def _reverb(chain: Chain, audio: Tensor, reference: Tensor, echo: Echo | None) -
     return Measured(_controls(chain, "reverb", vars(reverb)), rings)
 
 
-def _goes_on(audio: Tensor, echo: Echo) -> bool:
-    """Whether the echo follows all the time: content repeats itself here or there."""
-    lag = torch.tensor(echo.time_ms * SAMPLE_RATE / 1000.0)
+def _goes_on(audio: Tensor, time_ms: float) -> bool:
+    """Whether an echo follows all the time: content repeats itself here or there."""
+    lag = torch.tensor(time_ms * SAMPLE_RATE / 1000.0)
     place = torch.arange(int(lag) + 8, len(audio) - 8)
     white = spectral.whiten_frames(audio.cpu())
     return consistency(white, place, lag, _STRETCHES) > _LEAST_CONSISTENCY

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.signal import freqz, lfilter
 
-from afxvae.effects.delay import PING_PONG_DELAY
+from afxvae.effects.delay import DUAL_DELAY, PING_PONG_DELAY
 
 RATE = 24000
 KNOBS = {"time_ms": 100.0, "feedback": 0.5, "tone_hz": 4000.0, "ping_pong": 1.0, "mix": 1.0}
@@ -129,3 +129,52 @@ def test_gradient_leads_to_the_right_time():
         error = (PING_PONG_DELAY.process(x, knobs, RATE) - wanted).square().mean()
         (gradient,) = torch.autograd.grad(error, knobs["time_ms"])
         assert float(gradient) * sign > 0.0
+
+
+# two taps
+
+TAPS = {"left_ms": 100.0, "right_ms": 140.0, "feedback": 0.7, "tone_db": -9.0, "tone_hz": 1200.0,
+        "mix": 0.4}  # fmt: skip
+
+
+def run_taps(x: torch.Tensor, rate: int = RATE, **changes: float) -> torch.Tensor:
+    knobs = {name: torch.tensor([value], dtype=x.dtype) for name, value in (TAPS | changes).items()}
+    return DUAL_DELAY.process(x, knobs, rate)
+
+
+@pytest.mark.parametrize("rate", [8000, 48000])
+@pytest.mark.parametrize(("tone_db", "tone_hz"), [(-9.0, 1200.0), (3.0, 300.0)])
+def test_two_taps_equal_the_recursion(rate, tone_db, tone_hz):
+    """Shelf, line, both taps and their way back, sample after sample."""
+    x, length = noise(1, 2, rate), rate
+    k, treble = math.tan(math.pi * tone_hz / rate), 10.0 ** (tone_db / 20.0)
+    pole = (k - 1) / (1 + k)
+    shelf = [(k + treble) / (1 + k), (k - treble) / (1 + k)]
+    left, right = (round(ms * rate / 1000.0) for ms in (TAPS["left_ms"], TAPS["right_ms"]))
+    line, given = np.zeros(length), np.zeros((2, length))
+    for start in range(0, length, left):
+        passed = lfilter(shelf, [1.0, pole], line)
+        given = np.stack([np.pad(passed, (late, 0))[:length] for late in (left, right)])
+        part = slice(start, start + left)
+        line[part] = x[0].mean(0)[part].numpy() + 0.7 * given.mean(0)[part]
+    want = 0.6 * x[0].numpy() + 0.4 * given
+    found = run_taps(x, rate, tone_db=tone_db, tone_hz=tone_hz)[0].numpy()
+    assert 10.0 * math.log10(((found - want) ** 2).mean() / (want**2).mean()) < -110.0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_other_than_two_channels_hear_the_mean_of_both_taps(channels):
+    x = noise(1, 1, 9000)
+    both = run_taps(x.expand(-1, 2, -1), mix=1.0).mean(1)
+    alone = run_taps(x.expand(-1, channels, -1), mix=1.0)
+    torch.testing.assert_close(alone, both.expand_as(alone), rtol=0.0, atol=1e-12)
+
+
+def test_equal_taps_are_one_delay():
+    x = noise(1, 1, 12000)
+    knobs = {"left_ms": 100.0, "right_ms": 100.0, "tone_db": 0.0, "feedback": 0.5, "mix": 1.0}
+    want = torch.zeros_like(x)
+    for number in range(1, 5):
+        late = number * RATE // 10
+        want[..., late:] += 0.5 ** (number - 1) * x[..., : x.shape[-1] - late]
+    torch.testing.assert_close(run_taps(x, **knobs), want, rtol=0.0, atol=1e-9)

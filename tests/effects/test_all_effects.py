@@ -25,7 +25,7 @@ KNOBS = [
 ]
 # their gradients go straight through
 STAIRS = ("bit_crusher-bits", "bit_crusher-rate_hz", "sox_reverb-room_scale")
-MIXING = ("freeverb", "sox_reverb")  # their rooms hear the mean of all channels
+MIXING = ("freeverb", "sox_reverb", "dual_delay")  # every channel hears the mean of all
 RATES = [8000, 24000, 44100, 96000, 192000]
 WIDE_RATE = 44100  # has the bands of all equalisers
 
