@@ -1,0 +1,133 @@
+"""How often an effect is measured in references that have it, and in those that have not.
+
+python -m tests.benchmarks.found CORPUS/manifest.jsonl [--items 60] [--split valid] [--cell SoX]
+
+As in P1, a crop is cut in halves: what is looked for is in the second, and the first is the input.
+A row is one kind of reference; cells are the share of them in which an effect was found. Of chains
+of this package, rows are those that have the effect, and those that have not.
+
+Needs what `makers` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from afxvae import Chain, default_chain
+from afxvae.data.corpus import Recording, load_manifest
+from afxvae.data.crops import draw_crop
+from afxvae.data.treatments import random_treatments
+from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
+from afxvae.measure import MEASURED, measure_settings
+from afxvae.processes import spread
+
+from .makers import CELLS, CORRUPT
+
+EFFECTS = ("delay", "dual_delay", "reverb", "freeverb", "sox_reverb", "chorus")
+DRY, OURS = "nothing", "this package's chain"
+ROWS = (DRY, *(cell for cell in CELLS if cell != CORRUPT), OURS)
+_CHUNK = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    row: str
+    first: int
+    count: int
+    seed: int
+    recordings: tuple[Recording, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What was found in one, and which effects of this package's chain it has."""
+
+    row: str
+    found: frozenset[str]
+    has: frozenset[str]
+
+
+@torch.no_grad()
+def work(job: Job) -> list[Reference]:
+    """What is found in some references of a row."""
+    torch.set_num_threads(1)
+    chain, done = default_chain(), []
+    for index in range(job.first, job.first + job.count):
+        rng = np.random.default_rng([job.seed, ROWS.index(job.row), index])
+        while True:
+            halves = draw_crop(job.recordings[int(rng.integers(len(job.recordings)))], rng)
+            if halves is None:
+                continue
+            wet, has = _treated(chain, job.row, halves[1:], rng)
+            if bool(wet.isfinite().all()) and 1e-3 < float(wet.abs().max()) < 1e3:
+                break
+        measured = measure_settings(chain, halves[:1, 0, RUN_IN:], wet)
+        found = {name: measured[name] for name in MEASURED if measured[name].found}
+        names = {one.make.effect.name if one.make else name for name, one in found.items()}
+        done.append(Reference(job.row, frozenset(names), has))
+    return done
+
+
+def _treated(
+    chain: Chain, row: str, dry: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, frozenset[str]]:
+    """A clip ``(1, 131072)``, and which effects of the chain are in it."""
+    if row == OURS:
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        controls, switches = random_treatments(chain, 1, generator)
+        on = dict(zip(chain.names, switches.unbind(1), strict=True))
+        wet = chain.process(dry, chain.to_settings(controls), on, SAMPLE_RATE)[:, 0, RUN_IN:]
+        return wet, frozenset(name for name in MEASURED if bool(on[name]))
+    if row == DRY:
+        return dry[:, 0, RUN_IN:], frozenset()
+    made = CELLS[row](rng)(dry[0, 0].numpy().astype(float))[RUN_IN:]
+    return torch.from_numpy(made).float().unsqueeze(0), frozenset()
+
+
+def table(references: list[Reference]) -> str:
+    lines = [f"| references | items | {' | '.join(EFFECTS)} |", "|---" * (len(EFFECTS) + 2) + "|"]
+    for row in ROWS:
+        own = [reference for reference in references if reference.row == row]
+        if own and row != OURS:
+            lines.append(_line(row, str(len(own)), dict.fromkeys(EFFECTS, own)))
+        for name, wanted in (("with the effect", True), ("without it", False)):
+            if own and row == OURS:
+                groups = {e: [r for r in own if (e in r.has) is wanted] for e in EFFECTS}
+                counts = [str(len(groups[effect])) for effect in MEASURED]
+                lines.append(_line(f"{row}, {name}", "/".join(counts), groups))
+    return "\n".join(lines)
+
+
+def _line(name: str, items: str, groups: dict[str, list[Reference]]) -> str:
+    cells = []
+    for effect, group in groups.items():
+        share = sum(effect in one.found for one in group) / max(len(group), 1)
+        cells.append(f"{share:.0%}" if group else "")
+    return f"| {name} | {items} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--items", type=int, default=60)
+    parser.add_argument("--split", default="valid")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cell", action="append", help="start of a row's name; all if omitted")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    recordings = tuple(r for r in load_manifest(given.manifest) if r.split == given.split and r.dry)
+    rows = [name for name in ROWS if name.startswith(tuple(given.cell or [""]))]
+    jobs = [Job(row, first, min(_CHUNK, given.items - first), given.seed, recordings)
+            for row in rows for first in range(0, given.items, _CHUNK)]  # fmt: skip
+    references = [one for chunk in spread(work, jobs, given.workers) for one in chunk]
+    print(table(references))
+
+
+if __name__ == "__main__":
+    main()
