@@ -13,7 +13,9 @@ from ..dsp.features import SAMPLE_RATE
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Echo", "echo_level", "measure_echo"]
+__all__ = ["Echo", "echo_level", "measure_echo", "measure_echoes"]
+
+_NEAR = 720  # samples, within which content that repeats itself has several peaks
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,30 @@ def measure_echo(audio: Tensor, low_ms: float = 45.0, high_ms: float = 1000.0) -
         low_ms: Shortest time looked for.
         high_ms: Longest time looked for.
     """
+    return measure_echoes(audio, 1, low_ms, high_ms)[0]
+
+
+def measure_echoes(
+    audio: Tensor, count: int, low_ms: float = 45.0, high_ms: float = 1000.0
+) -> list[Echo]:
+    """The same of so many of the strongest, as content that repeats itself may be stronger.
+
+    They are 30 ms or more apart; the arguments are those of `measure_echo`.
+    """
     length = audio.shape[-1]
     log_magnitude = spectral.log_magnitude(audio).mean(0)
-    cepstrum = torch.fft.irfft(log_magnitude, length)
     low, high = (round(ms * SAMPLE_RATE / 1000.0) for ms in (low_ms, high_ms))
-    peak = low + int(cepstrum[low:high].argmax())
+    cepstrum = torch.fft.irfft(log_magnitude, length)[:high]
+    cepstrum[:low] = -torch.inf
+    found = []
+    for _ in range(count):
+        peak = int(cepstrum.argmax())
+        cepstrum[max(0, peak - _NEAR) : peak + _NEAR + 1] = -torch.inf
+        found.append(_measured(log_magnitude, peak))
+    return found
+
+
+def _measured(log_magnitude: Tensor, peak: int) -> Echo:
     places = peak + torch.linspace(-1.0, 1.0, 21, dtype=torch.float64)
     values = echo_level(log_magnitude, places)
     best = int(values.argmax())

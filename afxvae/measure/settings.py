@@ -16,7 +16,7 @@ from ..effects.modulation import CHORUS
 from ..effects.reverb import FREEVERB
 from .chorus import measure_chorus
 from .copies import consistency
-from .echo import Echo, echo_level, measure_echo
+from .echo import Echo, echo_level, measure_echoes
 from .freeverb import measure_freeverb
 from .peel import peel
 from .reverb import measure_reverb
@@ -33,6 +33,7 @@ MEASURED = ("chorus", "delay", "reverb")
 """Effects that leave a copy of the sound, which can be found."""
 
 _FAINTEST_ECHO = 0.1
+_ECHOES = 3  # that are looked at
 _STRETCHES = 24
 _LEAST_CONSISTENCY = 0.03  # which four in five repetitions of content do not reach
 _MOST_ERROR = 0.4  # of two taps, against what the cepstrum has where they would be
@@ -80,10 +81,7 @@ def measure_settings(
         start_s: When its first clip begins.
         input_rate: Of the input before it came to 24 kHz, Hz.
     """
-    echo = measure_echo(reference)
-    place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
-    own = float(echo_level(spectral.log_magnitude(audio).mean(0), place))
-    echoes = echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo.time_ms)
+    echo, echoes = _echo(audio, reference)
     whole = reference if mixed is None else mixed
     taps = _taps(audio, whole, echo) if echoes else None
     certain = taps or (echo if echoes else None)
@@ -100,6 +98,18 @@ def measure_settings(
     phase_deg = (chorus.phase_deg - 360.0 * chorus.rate_hz * start_s) % 360.0
     make = Make(CHORUS, {"phase_deg": phase_deg})
     return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings, make), **found}
+
+
+def _echo(audio: Tensor, reference: Tensor) -> tuple[Echo, bool]:
+    """The strongest that goes on and that the input lacks; the strongest if none does."""
+    found = measure_echoes(reference, _ECHOES)
+    log_magnitude = spectral.log_magnitude(audio).mean(0)
+    for echo in found:
+        place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
+        own = float(echo_level(log_magnitude, place))
+        if echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo.time_ms):
+            return echo, True
+    return found[0], False
 
 
 def _taps(audio: Tensor, reference: Tensor, echo: Echo) -> Taps | None:

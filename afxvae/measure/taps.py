@@ -25,7 +25,7 @@ __all__ = ["Taps", "measure_taps"]
 _SHORTEST, _LONGEST = 1080, 31_200  # samples to a tap
 _SHORTEST_APART = 480  # samples between two
 _PEAKS, _PAIRS = 4, 4  # that are looked at
-_NEAR = 12  # samples
+_NEAR, _NEAR_CONTENT = 12, 360  # samples around an echo, and around content that is none
 _LEAST_RATIO = 0.5  # of one tap's level to the other's
 _LEAST_LEVEL = 0.25  # of another peak, against the known one
 _BETTER = 0.7  # of what one tap leaves, two must leave less
@@ -91,8 +91,7 @@ def measure_taps(audio: Tensor, echo: Echo, goes_on: Callable[[float], bool]) ->
     cepstrum = spectral.real_cepstrum(audio).mean(0).double().cpu().numpy()[: _N_FFT // 2]
     known = round(echo.time_ms * SAMPLE_RATE / 1000.0)
     whole = cepstrum / _missed(len(cepstrum))
-    peaks = [place for place in _peaks(whole, known) if goes_on(_time_ms(whole, place))]
-    pairs = _pairs(whole, [known, *peaks])
+    pairs = _pairs(whole, [known, *_peaks(whole, known, goes_on)])
     if not pairs:
         return None
     where = _where(pairs)
@@ -106,15 +105,21 @@ def _missed(length: int) -> np.ndarray:
     return 1.0 - np.arange(length) / CLIP_SAMPLES
 
 
-def _peaks(whole: np.ndarray, known: int) -> list[int]:
-    """The strongest beside the known one."""
+def _peaks(whole: np.ndarray, known: int, goes_on: Callable[[float], bool]) -> list[int]:
+    """The strongest beside the known one that go on."""
     left = whole[:_LONGEST].copy()
     left[:_SHORTEST_APART] = 0.0
-    found: list[int] = [known]
+    left[known - _NEAR : known + _NEAR + 1] = 0.0
+    found: list[int] = []
     for _ in range(_PEAKS + 1):
-        left[max(0, found[-1] - _NEAR) : found[-1] + _NEAR + 1] = 0.0
-        found.append(int(left.argmax()))
-    return [place for place in found[1:] if whole[place] > _LEAST_LEVEL * whole[known]]
+        place = int(left.argmax())
+        if whole[place] < _LEAST_LEVEL * whole[known]:
+            break
+        echo = goes_on(_time_ms(whole, place))
+        found += [place] if echo else []
+        near = _NEAR if echo else _NEAR_CONTENT
+        left[max(0, place - near) : place + near + 1] = 0.0
+    return found
 
 
 def _time_ms(whole: np.ndarray, place: int) -> float:

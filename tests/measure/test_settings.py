@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from afxvae.dsp import space
+from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
 from afxvae.measure import (
     MEASURED,
     Measured,
@@ -23,6 +24,7 @@ from afxvae.measure import (
     reverb,
     rooms,
 )
+from afxvae.measure.echo import measure_echoes
 from tests.measure.material import (
     CHAIN,
     MATERIALS,
@@ -126,6 +128,21 @@ def test_nothing_is_found_in_untreated_material(name: str) -> None:
         if name == "phrases":  # whose notes repeat
             answer -= {"delay"}
         assert answer == set()
+
+
+def test_a_faint_echo_is_found_behind_content_that_repeats_itself_louder() -> None:
+    """A bar that comes three times is a copy here and there, not all the time."""
+    dry = material("noise", 3)
+    bar, after = 18000, RUN_IN + 20000
+    for number in (1, 2):
+        dry[after + number * bar : after + (number + 1) * bar] = dry[after : after + bar]
+    wet = treated(dry, delay={"time_ms": 230.0, "feedback": 0.0, "mix": 0.13})
+    first, second = measure_echoes(wet.unsqueeze(0), 2)
+    assert first.time_ms == pytest.approx(1000.0 * bar / SAMPLE_RATE, abs=0.1)
+    assert second.time_ms == pytest.approx(230.0, abs=0.1)
+    found = measured(treated(material("noise", 4)), wet)["delay"]
+    assert found.found
+    assert settings("delay", found.controls)["time_ms"] == pytest.approx(230.0, abs=0.1)
 
 
 @pytest.mark.parametrize("name", NOISES)
