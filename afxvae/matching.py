@@ -17,7 +17,7 @@ from .analysis import Cutter, as_audio
 from .decision import decide
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import render, through
-from .measure import LINEAR, measure_ring, measure_settings, nothing_measured
+from .measure import measure_ring, measure_settings, nothing_measured, of_one_channel
 from .presets import Preset
 from .recordings import Recording, Spool
 from .steering import steer
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from .candidates import Candidate
     from .decision import Decision
-    from .measure import Measured
     from .models.style_vae import AFXStyleVAE
     from .models.vae import Posterior
 
@@ -222,7 +221,7 @@ def match_recordings(
         measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first, *where)
         if wishes.allows("ring_modulator"):
             ring = measure_ring(own[:, 0, RUN_IN:], first)
-    mine, wanted = (own, first) if _of_one_channel(measured) else (clips, theirs)
+    mine, wanted = (own, first) if of_one_channel(measured) else (clips, theirs)
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
     given = mine, wanted, measured, wishes.effort, wishes.seed, allowed, others
@@ -267,12 +266,6 @@ def match_recordings(
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
     )
-
-
-def _of_one_channel(measured: Mapping[str, Measured]) -> bool:
-    """Whether what was measured, and there is something, was measured in the first channel."""
-    found = [measured[effect] for effect in LINEAR if measured[effect].found]
-    return bool(found) and all(one.channels == 1 for one in found)
 
 
 def _references(mine: Recording, given: Any, sample_rate: int) -> list[tuple[Style, float]]:

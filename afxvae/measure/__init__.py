@@ -11,7 +11,7 @@ from .chorus import Chorus, measure_chorus
 from .echo import Echo, measure_echo
 from .equalizer import EqualizerFit, measure_equalizer
 from .freeverb import Freeverb, measure_freeverb
-from .peel import LINEAR, peel
+from .peel import LINEAR, of_one_channel, peel
 from .reverb import Reverb, measure_reverb
 from .ring import Ring, measure_ring
 from .settings import MEASURED, Measured, measure_settings, nothing_measured
@@ -37,5 +37,6 @@ __all__ = [
     "measure_settings",
     "measure_taps",
     "nothing_measured",
+    "of_one_channel",
     "peel",
 ]

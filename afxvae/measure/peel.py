@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from ..effects import Chain
     from .settings import Measured
 
-__all__ = ["LINEAR", "peel"]
+__all__ = ["LINEAR", "of_one_channel", "peel"]
 
 LINEAR = ("delay", "reverb")
 """Measured effects that are a fixed filter, which can be undone."""
 
 _FLOOR = 1e-2  # of the mean power of the response; what lies below is not raised
+
+
+def of_one_channel(measured: Mapping[str, Measured]) -> bool:
+    """Whether delay or reverb were found, and only in the first channel."""
+    found = [measured[effect] for effect in LINEAR if measured[effect].found]
+    return bool(found) and all(one.channels == 1 for one in found)
 
 
 def peel(
