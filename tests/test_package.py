@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -97,6 +98,19 @@ def test_readme_names_every_command_of_the_command_line() -> None:
     assert named
     for command in named:
         assert re.search(rf"\b{command}\b", process.stdout), f"README names {command}"
+
+
+def test_what_modules_import_is_installed_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = {re.split(r"[^\w-]", line, maxsplit=1)[0] for line in project["dependencies"]}
+    own = {*sys.stdlib_module_names, *installed, "afxvae"}
+    for path in sorted(ROOT.glob("afxvae/**/*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # at once, not when needed
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            foreign = {name.split(".", maxsplit=1)[0] for name in names} - own
+            assert foreign == set(), f"{path.name} needs {foreign}"
 
 
 def test_modules_stay_short() -> None:

@@ -8,10 +8,12 @@ from .base import Effect, run_of
 
 __all__ = ["DELAY", "DUAL_DELAY", "PING_PONG_DELAY"]
 
+_MIX = Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the echoes.", True)
+
 _DELAY = (
     Param("time_ms", "ms", 20.0, 1000.0, 250.0, "log", "Time from one echo to the next."),
     Param("feedback", "", 0.0, 0.9, 0.3, "linear", "Level of an echo relative to the one before."),
-    Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the echoes.", True),
+    _MIX,
 )
 DELAY = Effect("delay", _DELAY, run_of(delay.echo), "Echoes with feedback.")
 
@@ -20,7 +22,7 @@ _PING_PONG_DELAY = (
     Param("feedback", "", 0.0, 0.9, 0.4, "linear", "Level of an echo relative to the one before."),
     Param("tone_hz", "Hz", 500.0, 20000.0, 6000.0, "log", "Each echo loses treble above it."),
     Param("ping_pong", "", 0.0, 1.0, 1.0, "linear", "0 echoes stay on their side, 1 they change."),
-    Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the echoes.", True),
+    _MIX,
 )
 PING_PONG_DELAY = Effect(
     "ping_pong_delay",
@@ -35,7 +37,7 @@ _DUAL_DELAY = (
     Param("feedback", "", 0.0, 0.9, 0.3, "linear", "Share of both taps that comes round again."),
     Param("tone_db", "dB", -36.0, 6.0, 0.0, "linear", "Gain of an echo's treble over its bass."),
     Param("tone_hz", "Hz", 150.0, 12000.0, 2000.0, "log", "Corner of the bass for that."),
-    Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the echoes.", True),
+    _MIX,
 )
 DUAL_DELAY = Effect(
     "dual_delay",

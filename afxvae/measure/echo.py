@@ -13,7 +13,7 @@ from ..dsp.features import SAMPLE_RATE
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Echo", "echo_level", "measure_echo", "measure_echoes"]
+__all__ = ["Echo", "echo_at", "echo_level", "measure_echo", "measure_echoes"]
 
 _NEAR = 720  # samples, within which content that repeats itself has several peaks
 
@@ -69,11 +69,17 @@ def measure_echoes(
     for _ in range(count):
         peak = int(cepstrum.argmax())
         cepstrum[max(0, peak - _NEAR) : peak + _NEAR + 1] = -torch.inf
-        found.append(_measured(log_magnitude, peak))
+        found.append(echo_at(log_magnitude, peak))
     return found
 
 
-def _measured(log_magnitude: Tensor, peak: int) -> Echo:
+def echo_at(log_magnitude: Tensor, peak: int) -> Echo:
+    """The echo whose peak in the cepstrum is within a sample of `peak`.
+
+    Args:
+        log_magnitude: ``(bin,)`` of a whole clip.
+        peak: In samples.
+    """
     places = peak + torch.linspace(-1.0, 1.0, 21, dtype=torch.float64)
     values = echo_level(log_magnitude, places)
     best = int(values.argmax())

@@ -1,8 +1,7 @@
 """Rooms whose response is known but for some knobs, found in a cepstrum and fitted to it.
 
-A response that follows the direct sound adds itself, in the first order, to the cepstrum. So the
-cepstrum is correlated with responses over the pre-delay (a matched filter), and Gauss-Newton on the
-whole cepstrum then refines the knobs, pre-delay and mix.
+The cepstrum is correlated with responses over the pre-delay (a matched filter), and least squares
+on the whole cepstrum then refine the knobs, pre-delay and mix.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from torch import Tensor
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..effects.reverb import REVERB
+from .cepstra import N_FFT, cepstrum_of, delayed, refine
 from .echo import Echo
 from .taps import Taps
 
@@ -26,12 +26,11 @@ LENGTH = 31_200
 """Samples of a response that are compared."""
 LENGTH_S = LENGTH / SAMPLE_RATE
 _SHORTEST_MS = 3.0  # below this quefrency a cepstrum shows the content
-_N_FFT = 65_536
 _CLIPPED = 12.0  # outliers, in standard deviations
 _APART = 24  # samples between a peak and what it is compared with
 _ROUNDS = 5
-_STEPS = (0.05, 0.1, 0.004, 0.01)
-_LARGEST_STEP = (0.5, 0.5, 0.02, 0.1)
+_STEPS = torch.tensor([0.05, 0.1, 0.004, 0.01])
+_LARGEST_STEP = torch.tensor([0.5, 0.5, 0.02, 0.1])
 _PRE_DELAY = next(param for param in REVERB.params if param.name == "pre_delay_ms")
 _LONGEST_PRE_DELAY = round(_PRE_DELAY.maximum * SAMPLE_RATE / 1000.0)
 _LEAST_MIX, _MOST_MIX = 0.01, 0.8
@@ -72,23 +71,14 @@ class Rooms:
         """Of the responses that are searched, normalised."""
         responses, energies = self.responses
         normalised = (responses / energies.sqrt().unsqueeze(1))[list(self.searched)]
-        spectra: Tensor = torch.fft.rfft(normalised, _N_FFT)
+        spectra: Tensor = torch.fft.rfft(normalised, N_FFT)
         return spectra
 
     def cepstrum(self, knobs: Tensor) -> Tensor:
         """Of the direct sound with its room, for the logarithms of both knobs, pre-delay, mix."""
-        spectrum = torch.fft.rfft(self.response(*knobs[:2].exp().tolist()), _N_FFT)
-        angle = -_frequencies() * (float(knobs[2]) * SAMPLE_RATE / 1000.0)
-        spectrum = spectrum * torch.polar(torch.ones_like(angle), angle).to(spectrum)
-        magnitude = (1.0 - knobs[3] + knobs[3] * spectrum).abs()
-        cepstrum: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + 1e-4), _N_FFT)[:LENGTH]
-        return cepstrum
-
-
-@functools.lru_cache(maxsize=1)
-@torch.inference_mode(False)
-def _frequencies() -> Tensor:
-    return 2.0 * torch.pi * torch.arange(_N_FFT // 2 + 1, dtype=torch.float64) / _N_FFT
+        spectrum = torch.fft.rfft(self.response(*knobs[:2].exp().tolist()), N_FFT)
+        late = delayed(float(knobs[2]) * SAMPLE_RATE / 1000.0).to(spectrum)
+        return cepstrum_of(spectrum * late, knobs[3])[:LENGTH]
 
 
 @dataclass(frozen=True)
@@ -138,8 +128,8 @@ def find_room(
         least_contrast: Below this the refinement is not worth its time and is left out.
     """
     clipped = _clipped(cepstrum, weights, 1.0)
-    spectrum = torch.fft.rfft(clipped, _N_FFT) * rooms.spectra.conj()
-    correlation = torch.fft.irfft(spectrum, _N_FFT)[:, : _LONGEST_PRE_DELAY + 1]
+    spectrum = torch.fft.rfft(clipped, N_FFT) * rooms.spectra.conj()
+    correlation = torch.fft.irfft(spectrum, N_FFT)[:, : _LONGEST_PRE_DELAY + 1]
     best = int(correlation.amax(0).argmax())
     elsewhere = correlation.clone()
     elsewhere[:, max(0, best - _APART) : best + _APART + 1] = 0.0
@@ -173,7 +163,15 @@ def fit_room(
     knobs = torch.tensor([*rooms.grid[chosen], *start])
     knobs[:2] = knobs[:2].log()
     if refined:
-        knobs = _refine(rooms, knobs, _clipped(cepstrum, weights, 3.0), weights)
+        low = torch.tensor([*rooms.lowest, _PRE_DELAY.minimum, _LEAST_MIX])
+        high = torch.tensor([*rooms.highest, _PRE_DELAY.maximum, _MOST_MIX])
+
+        def model(knobs: Tensor) -> Tensor:
+            return weights * rooms.cepstrum(knobs)
+
+        observed = _clipped(cepstrum, weights, 3.0)
+        given = (low, high), _STEPS, _LARGEST_STEP, _ROUNDS
+        knobs, _ = refine(model, knobs, observed, *given)
     first, second = knobs[:2].exp().tolist()
     return Found(first, second, float(knobs[2]), float(knobs[3]), contrast)
 
@@ -182,33 +180,3 @@ def _clipped(cepstrum: Tensor, weights: Tensor, times: float) -> Tensor:
     """Without outliers, and without what does not count."""
     most = times * _CLIPPED * float(cepstrum[_LONGEST_PRE_DELAY:].std())
     return weights * cepstrum.clamp(-most, most)
-
-
-def _refine(rooms: Rooms, knobs: Tensor, cepstrum: Tensor, weights: Tensor) -> Tensor:
-    """Levenberg-Marquardt on the cepstrum."""
-    steps, largest = torch.tensor(_STEPS), torch.tensor(_LARGEST_STEP)
-    low = torch.tensor([*rooms.lowest, _PRE_DELAY.minimum, _LEAST_MIX])
-    high = torch.tensor([*rooms.highest, _PRE_DELAY.maximum, _MOST_MIX])
-    damping, knobs = 1e-3, knobs.clamp(low, high)
-    model = weights * rooms.cepstrum(knobs)
-    error = float((cepstrum - model).square().sum())
-    for _ in range(_ROUNDS):
-        moved = [weights * rooms.cepstrum(knobs + step) for step in torch.diag(steps)]
-        slopes = torch.stack([(m - model) / s for m, s in zip(moved, steps, strict=True)], dim=1)
-        curvature, descent = slopes.mT @ slopes, slopes.mT @ (cepstrum - model)
-        for _ in range(3):
-            damped = curvature + damping * torch.diag(curvature.diag() + 1e-6)
-            step = torch.linalg.solve(damped, descent).clamp(-largest, largest)
-            there = (knobs + step).clamp(low, high)
-            tried = weights * rooms.cepstrum(there)
-            reached = float((cepstrum - tried).square().sum())
-            if reached < error:
-                break
-            damping *= 10.0
-        else:
-            return knobs
-        finished = (error - reached) < 1e-4 * error
-        knobs, model, error, damping = there, tried, reached, damping / 5.0
-        if finished:
-            break
-    return knobs

@@ -23,6 +23,8 @@ from .reverb import measure_reverb
 from .taps import Taps, measure_taps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from ..effects import Chain
@@ -103,30 +105,31 @@ def measure_settings(
 def _echo(audio: Tensor, reference: Tensor) -> tuple[Echo, bool]:
     """The strongest that goes on and that the input lacks; the strongest if none does."""
     found = measure_echoes(reference, _ECHOES)
-    log_magnitude = spectral.log_magnitude(audio).mean(0)
-    for echo in found:
-        place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
-        own = float(echo_level(log_magnitude, place))
-        if echo.level > max(_FAINTEST_ECHO, 2.0 * own) and _goes_on(reference[0], echo.time_ms):
-            return echo, True
+    loud = [echo for echo in found if echo.level > _FAINTEST_ECHO]
+    if loud:
+        goes_on = _following(reference[0])
+        own = _levels(audio, [echo.time_ms for echo in loud])
+        for echo, level in zip(loud, own, strict=True):
+            if echo.level > 2.0 * level and goes_on(echo.time_ms):
+                return echo, True
     return found[0], False
 
 
 def _taps(audio: Tensor, reference: Tensor, echo: Echo) -> Taps | None:
     """Both taps, if the echo is one of two that the input lacks."""
-
-    def goes_on(time_ms: float) -> bool:
-        return _goes_on(reference[0], time_ms)
-
-    taps = measure_taps(reference, echo, goes_on)
+    taps = measure_taps(reference, echo, _following(reference[0]))
     if taps is None or taps.error > _MOST_ERROR:
         return None
-    times = torch.tensor([taps.first_ms, taps.second_ms], dtype=torch.float64)
-    places = times * (SAMPLE_RATE / 1000.0)
-    own, theirs = (
-        echo_level(spectral.log_magnitude(one).mean(0), places) for one in (audio, reference)
-    )
-    return taps if bool((theirs > 2.0 * own).all()) else None
+    times = [taps.first_ms, taps.second_ms]
+    levels = zip(_levels(audio, times), _levels(reference, times), strict=True)
+    return taps if all(theirs > 2.0 * own for own, theirs in levels) else None
+
+
+def _levels(audio: Tensor, times_ms: list[float]) -> list[float]:
+    """Of echoes at these times, whether they are there or not."""
+    places = torch.tensor(times_ms, dtype=torch.float64) * (SAMPLE_RATE / 1000.0)
+    levels: list[float] = echo_level(spectral.log_magnitude(audio).mean(0), places).tolist()
+    return levels
 
 
 def _delay(chain: Chain, echo: Echo, taps: Taps | None, found: bool, mono: bool) -> Measured:
@@ -170,12 +173,19 @@ def _reverb(chain: Chain, audio: Tensor, reference: Tensor, echo: Echo | Taps | 
     return Measured(_controls(chain, "reverb", vars(reverb)), rings)
 
 
-def _goes_on(audio: Tensor, time_ms: float) -> bool:
-    """Whether an echo follows all the time: content repeats itself here or there."""
-    lag = torch.tensor(time_ms * SAMPLE_RATE / 1000.0)
-    place = torch.arange(int(lag) + 8, len(audio) - 8)
+def _following(audio: Tensor) -> Callable[[float], bool]:
+    """Tells of a time in ms whether an echo follows all the time.
+
+    Content repeats itself here or there.
+    """
     white = spectral.whiten_frames(audio.cpu())
-    return consistency(white, place, lag, _STRETCHES) > _LEAST_CONSISTENCY
+
+    def goes_on(time_ms: float) -> bool:
+        lag = torch.tensor(time_ms * SAMPLE_RATE / 1000.0)
+        place = torch.arange(int(lag) + 8, len(white) - 8)
+        return consistency(white, place, lag, _STRETCHES) > _LEAST_CONSISTENCY
+
+    return goes_on
 
 
 def nothing_measured(chain: Chain) -> dict[str, Measured]:

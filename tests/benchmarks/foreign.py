@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ import numpy as np
 import torch
 
 from afxvae import AFXStyleVAE
-from afxvae.data.corpus import Recording, load_manifest
+from afxvae.data.corpus import load_manifest
 from afxvae.data.crops import draw_crop
 from afxvae.dsp.features import ANALYSIS_LUFS, RUN_IN, SAMPLE_RATE
 from afxvae.evaluation.metrics import (
@@ -41,23 +40,12 @@ from afxvae.evaluation.summary import TOLERANCE, paired_p_value
 from afxvae.loudness import normalize_loudness
 from afxvae.processes import spread
 
+from .jobs import Job, jobs_of, usable
 from .makers import CELLS, CORRUPT, corrupted
 
 PEERS = (MATCHERING,) if matchering_installed() else ()
 BASELINES = ("input", "loudness only", "spectrum only", "rule-based", *PEERS)
 ROWS = (*BASELINES, "ours (fast)", "ours (normal)")
-_CHUNK = 5
-
-
-@dataclass(frozen=True)
-class Job:
-    cell: str
-    first: int
-    count: int
-    seed: int
-    recordings: tuple[Recording, ...]
-
-
 _model: AFXStyleVAE | None = None
 
 
@@ -82,8 +70,7 @@ def work(job: Job) -> list[dict[str, Any]]:
                 given = _levelled(corrupted(rng)(given[0, 0].numpy().astype(float)))
             wet = np.stack([treatment(half.numpy().astype(float)) for half in halves[:, 0]])
             wet = wet[:, RUN_IN:]
-            peaks = np.abs(wet).max(1)  # not those of a plug-in that begins with stray memory
-            if np.isfinite(wet).all() and (peaks > 1e-3).all() and (peaks < 1e3).all():
+            if usable(wet):
                 break
         truth, reference = torch.from_numpy(wet).float().split(1)
         none = _model.chain.default_controls(), torch.zeros(len(_model.chain.names)).bool()
@@ -157,8 +144,7 @@ def main() -> None:
         print("without matchering, which needs pip install -e .[bench]", file=sys.stderr)
     recordings = tuple(r for r in load_manifest(given.manifest) if r.split == given.split and r.dry)
     cells = [name for name in CELLS if name.startswith(tuple(given.cell or [""]))]
-    jobs = [Job(cell, first, min(_CHUNK, given.items - first), given.seed, recordings)
-            for cell in cells for first in range(0, given.items, _CHUNK)]  # fmt: skip
+    jobs = jobs_of(cells, given.items, given.seed, recordings)
     items: list[dict[str, Any]] = []
     for chunk in spread(work, jobs, given.workers):
         items += chunk

@@ -20,28 +20,19 @@ import numpy as np
 import torch
 
 from afxvae import Chain, default_chain
-from afxvae.data.corpus import Recording, load_manifest
+from afxvae.data.corpus import load_manifest
 from afxvae.data.crops import draw_crop
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
 from afxvae.measure import MEASURED, measure_settings
 from afxvae.processes import spread
 
+from .jobs import Job, jobs_of, usable
 from .makers import CELLS, CORRUPT
 
 EFFECTS = ("delay", "dual_delay", "reverb", "freeverb", "sox_reverb", "chorus")
 DRY, OURS = "nothing", "this package's chain"
 ROWS = (DRY, *(cell for cell in CELLS if cell != CORRUPT), OURS)
-_CHUNK = 5
-
-
-@dataclass(frozen=True)
-class Job:
-    row: str
-    first: int
-    count: int
-    seed: int
-    recordings: tuple[Recording, ...]
 
 
 @dataclass(frozen=True)
@@ -59,18 +50,18 @@ def work(job: Job) -> list[Reference]:
     torch.set_num_threads(1)
     chain, done = default_chain(), []
     for index in range(job.first, job.first + job.count):
-        rng = np.random.default_rng([job.seed, ROWS.index(job.row), index])
+        rng = np.random.default_rng([job.seed, ROWS.index(job.cell), index])
         while True:
             halves = draw_crop(job.recordings[int(rng.integers(len(job.recordings)))], rng)
             if halves is None:
                 continue
-            wet, has = _treated(chain, job.row, halves[1:], rng)
-            if bool(wet.isfinite().all()) and 1e-3 < float(wet.abs().max()) < 1e3:
+            wet, has = _treated(chain, job.cell, halves[1:], rng)
+            if usable(wet.numpy()):
                 break
         measured = measure_settings(chain, halves[:1, 0, RUN_IN:], wet)
         found = {name: measured[name] for name in MEASURED if measured[name].found}
         names = {one.make.effect.name if one.make else name for name, one in found.items()}
-        done.append(Reference(job.row, frozenset(names), has))
+        done.append(Reference(job.cell, frozenset(names), has))
     return done
 
 
@@ -123,8 +114,7 @@ def main() -> None:
     given = parser.parse_args()
     recordings = tuple(r for r in load_manifest(given.manifest) if r.split == given.split and r.dry)
     rows = [name for name in ROWS if name.startswith(tuple(given.cell or [""]))]
-    jobs = [Job(row, first, min(_CHUNK, given.items - first), given.seed, recordings)
-            for row in rows for first in range(0, given.items, _CHUNK)]  # fmt: skip
+    jobs = jobs_of(rows, given.items, given.seed, recordings)
     references = [one for chunk in spread(work, jobs, given.workers) for one in chunk]
     print(table(references))
 

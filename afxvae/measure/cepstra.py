@@ -1,0 +1,103 @@
+"""Responses fitted to the cepstrum of a recording: what rooms and delays have in common.
+
+A response that follows the direct sound adds itself, in the first order, to the cepstrum (Bogert,
+Healy and Tukey, 1963).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+__all__ = ["N_FFT", "cepstrum_of", "delayed", "frequencies", "refine"]
+
+N_FFT = 65_536
+"""Of the transforms."""
+_FLOOR = 1e-4
+
+
+@functools.lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def frequencies() -> Tensor:
+    """Of the bins, ``(bin,)`` in radians per sample, double precision."""
+    return 2.0 * math.pi * torch.arange(N_FFT // 2 + 1, dtype=torch.float64) / N_FFT
+
+
+def delayed(samples: float) -> Tensor:
+    """Spectrum of a delay, ``(bin,)``."""
+    angle = -frequencies() * samples
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def cepstrum_of(spectrum: Tensor, mix: Tensor | float) -> Tensor:
+    """Of the direct sound with a share `mix` of a response, as `spectral.real_cepstrum` has it.
+
+    Args:
+        spectrum: Of the response, ``(bin,)``.
+        mix: In [0, 1].
+
+    Returns:
+        ``(N_FFT,)``
+    """
+    magnitude = (1.0 - mix + mix * spectrum).abs()
+    cepstrum: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + _FLOOR), N_FFT)
+    return cepstrum
+
+
+def refine(
+    model: Callable[[Tensor], Tensor],
+    knobs: Tensor,
+    observed: Tensor,
+    limits: tuple[Tensor, Tensor],
+    steps: Tensor,
+    largest: Tensor,
+    rounds: int,
+    tries: int = 3,
+) -> tuple[Tensor, float]:
+    """Least squares by Levenberg-Marquardt, with derivatives from differences.
+
+    Args:
+        model: From knobs ``(knob,)`` to what is to be observed, ``(number,)``.
+        knobs: Where to start.
+        observed: What was.
+        limits: The least and the largest values of the knobs.
+        steps: Of the differences, ``(knob,)``.
+        largest: Steps that are taken at most.
+        rounds: Steps that are taken at most.
+        tries: Of the damping, each ten times the one before, until a step is better.
+
+    Returns:
+        Knobs, and the sum of squares that they leave.
+    """
+    low, high = limits
+    damping, knobs = 1e-3, knobs.clamp(low, high)
+    made = model(knobs)
+    error = float((observed - made).square().sum())
+    for _ in range(rounds):
+        moved = [model(knobs + step) for step in torch.diag(steps)]
+        slopes = torch.stack([(m - made) / s for m, s in zip(moved, steps, strict=True)], dim=1)
+        curvature, descent = slopes.mT @ slopes, slopes.mT @ (observed - made)
+        for _ in range(tries):
+            damped = curvature + damping * torch.diag(curvature.diag() + 1e-6)
+            step = torch.linalg.solve(damped, descent).clamp(-largest, largest)
+            there = (knobs + step).clamp(low, high)
+            tried = model(there)
+            reached = float((observed - tried).square().sum())
+            if reached < error:
+                break
+            damping *= 10.0
+        else:
+            return knobs, error
+        finished = (error - reached) < 1e-4 * error
+        knobs, made, error, damping = there, tried, reached, damping / 5.0
+        if finished:
+            break
+    return knobs, error
