@@ -46,7 +46,7 @@ class Candidate:
             model's probability of each estimated effect, and which effects were measured.
         advantage: What the critic expects it to gain, in MR-STFT; 0 for doing nothing.
         spread: The critic's scale of doubt about that.
-        sure: Whether it is what was measured and nothing else; no echo, which content can feign.
+        sure: Whether it is what was measured and nothing else.
         likely: Whether it is the posterior mean, some of whose effects are almost certainly on.
         ring: A ring modulator that comes after the chain, if one was measured.
         makes: What comes in the place of effects of the chain, as it was measured; the same for all

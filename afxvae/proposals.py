@@ -274,10 +274,10 @@ def _finished(
 ) -> list[Candidate]:
     """Those that differ in what is allowed, with all that was measured, marked where they are sure.
 
-    Sure is what was measured and nothing else, `known`, but no echo: content may repeat itself.
+    Sure is what was measured and nothing else, `known`.
     """
     known = known & allowed
-    sure = bool(known.any()) and not known[model.chain.names.index("delay")]
+    sure = bool(known.any())
     makes = {name: one.make for name, one in measured.items() if one.found and one.make}
     cut = [
         replace(c, switches=c.switches & allowed, evidence=evidence, makes=makes)

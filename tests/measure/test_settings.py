@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from afxvae.dsp import space
-from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
+from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.measure import (
     MEASURED,
     Measured,
+    cepstra,
     measure_chorus,
     measure_echo,
     measure_reverb,
     measure_settings,
     paths,
     reverb,
-    rooms,
 )
 from afxvae.measure.echo import measure_echoes
 from tests.measure.material import (
@@ -96,7 +96,7 @@ def test_level_does_not_matter(effect: str) -> None:
 @pytest.mark.parametrize("effect", MEASURED)
 def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effect: str) -> None:
     clip = everything()
-    for cached in (paths._grid, paths._rows, reverb._velvet, rooms._frequencies):
+    for cached in (paths._grid, paths._rows, reverb._velvet, cepstra.frequencies):
         cached.cache_clear()
     space._velvet_bands.cache_clear()
     with torch.inference_mode():
@@ -143,6 +143,24 @@ def test_a_faint_echo_is_found_behind_content_that_repeats_itself_louder() -> No
     found = measured(treated(material("noise", 4)), wet)["delay"]
     assert found.found
     assert settings("delay", found.controls)["time_ms"] == pytest.approx(230.0, abs=0.1)
+
+
+def programmed(seed: int) -> torch.Tensor:
+    """A bar of drums, played again and again: ``(1, 131072)``."""
+    generator = torch.Generator().manual_seed(seed)
+    bar = torch.zeros(12_000)
+    for start in range(0, len(bar), 1500):
+        hit = torch.randn(1500, generator=generator) * torch.exp(-torch.arange(1500.0) / 250.0)
+        bar[start : start + 1500] = hit * torch.rand(1, generator=generator)
+    whole = bar.repeat(CLIP_SAMPLES // len(bar) + 1)[:CLIP_SAMPLES]
+    return (0.1 * whole + 1e-3 * torch.randn(CLIP_SAMPLES, generator=generator)).unsqueeze(0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_music_that_is_played_again_is_no_echo(seed: int) -> None:
+    reference = programmed(seed)
+    assert measure_echo(reference).level > 0.2
+    assert not measured(treated(material("noise", seed)), reference[0])["delay"].found
 
 
 @pytest.mark.parametrize("name", NOISES)
