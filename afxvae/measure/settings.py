@@ -44,7 +44,6 @@ _LEAST_REVERB = 1.7  # contrasts that material without the effect does not reach
 _LEAST_FREEVERB, _LEAST_WITH_PRE_DELAY = 1.5, 2.0
 """The same of Freeverb; that of JUCE has no pre-delay, so one takes more to believe."""
 _AT_ONCE_MS = 0.1
-_LEAST_CHORUS = 1.5
 
 
 class _Followed:
@@ -116,9 +115,7 @@ def measure_settings(
         "reverb": freeverb or _reverb(chain, audio, reference, certain),
     }
     chorus = measure_chorus(peel(chain, reference[:1], found, channel=0)[0])
-    swings = chorus.contrast > _LEAST_CHORUS
-    if swings:  # does the input swing too?
-        swings = measure_chorus(audio[0]).contrast < _LEAST_CHORUS
+    swings = chorus.swings and not measure_chorus(audio[0]).swings
     phase_deg = (chorus.phase_deg - 360.0 * chorus.rate_hz * start_s) % 360.0
     make = Make(CHORUS, {"phase_deg": phase_deg})
     return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings, make), **found}

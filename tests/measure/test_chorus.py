@@ -92,10 +92,17 @@ def test_untreated_noise_has_no_contrast(name: str) -> None:
         assert contrast(treated(material(name, seed))) < 0.4 * FOUND
 
 
-def test_few_melodies_look_like_a_voice() -> None:
+def test_no_melody_has_a_chorus() -> None:
     """The pitches of notes are combs too, but none draws a sine all the way."""
-    contrasts = [contrast(treated(material("phrases", seed))) for seed in range(8)]
-    assert sum(one > FOUND for one in contrasts) <= 1
+    assert not any(measure_chorus(treated(material("phrases", seed))).swings for seed in range(6))
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "contrast", "swings"),
+    [(1.0, 2.0, True), (1.0, 1.0, False), (0.2, 2.0, False), (0.2, 9.0, True)],
+)
+def test_what_hardly_moves_needs_more(rate_hz: float, contrast: float, swings: bool) -> None:
+    assert Chorus(rate_hz, 0.4, 12.0, 0.3, 0.0, contrast).swings == swings
 
 
 @pytest.mark.parametrize("name", NOISES)
