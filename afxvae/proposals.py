@@ -45,10 +45,10 @@ _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
 _CERTAIN = 8.0  # log odds
 _DOUBTFUL = 4.0  # log odds below which an effect is worth trying the other way
-_COPIES = ("chorus", "reverb")
-_SOUGHT, _UNSOUGHT = 0.999, 0.9
-"""Least probabilities of these, if they were looked for in vain and if they were not: a copy of the
-sound that is nearly right is further from the truth than none."""
+_SOUGHT = {"chorus": 0.999, "reverb": 0.9}
+_UNSOUGHT = {"chorus": 0.9, "reverb": 0.9}
+"""Least probabilities of these, if they were looked for in vain and if they were not. A voice that
+is nearly right is further from the truth than none; a room is better than none."""
 _FIT_ROUNDS = 4
 _FIT_DAMPING = 1.0
 
@@ -206,7 +206,7 @@ def propose(
     found = [nothing(model.chain)]
     posterior = inferred.posterior
     sure = {effect: effect in measured and measured[effect].found for effect in MEASURED}
-    on_above = {e: _SOUGHT if e in measured else _UNSOUGHT for e in _COPIES} | _on_above(inferred)
+    on_above = (_SOUGHT if measured else _UNSOUGHT) | _on_above(inferred)
 
     estimate = model.refine(posterior.mean, embedded, inferred.pair)
     controls, logits = with_measured(model, estimate, measured)

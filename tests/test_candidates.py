@@ -153,12 +153,17 @@ def test_the_refiner_has_its_say() -> None:
     assert not torch.equal(plain.controls, refined.controls)
 
 
-@pytest.mark.parametrize("effect", ["chorus", "reverb"])
-def test_copies_that_were_looked_for_in_vain_are_only_tried(effect: str) -> None:
+def test_a_chorus_that_was_looked_for_in_vain_is_only_tried() -> None:
     """However sure the network is, short of a tenth of a percent."""
-    found = proposed(believing(eq=4.5, **{effect: 6.0}))
+    found = proposed(believing(eq=4.5, chorus=6.0))
     assert on(found["posterior mean"]) == {"eq"}
-    assert on(found[f"posterior mean, {effect} toggled"]) == {"eq", effect}
+    assert on(found["posterior mean, chorus toggled"]) == {"eq", "chorus"}
+
+
+@pytest.mark.parametrize(("odds", "expected"), [(2.0, {"eq"}), (2.4, {"eq", "reverb"})])
+def test_a_room_that_was_not_found_must_be_nearly_certain(odds: float, expected: set[str]) -> None:
+    """Log odds of 2 are 88 %, of 2.4 are 92 %."""
+    assert on(proposed(believing(eq=4.5, reverb=odds))["posterior mean"]) == expected
 
 
 @pytest.mark.parametrize("effect", ["chorus", "reverb"])
@@ -209,10 +214,10 @@ def test_nothing_found_is_no_candidate() -> None:
 
 
 def test_without_measurements_the_estimate_has_its_say_on_everything() -> None:
-    model = believing(delay=6.0, reverb=6.0)
+    model = believing(delay=6.0, chorus=6.0)
     candidates = proposed(model, {})
     assert "measured effects only" not in candidates
-    assert on(candidates["posterior mean"]) == {"delay", "reverb"}
+    assert on(candidates["posterior mean"]) == {"delay", "chorus"}
     assert "posterior mean" not in proposed(model)  # it is nothing
 
 

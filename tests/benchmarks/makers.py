@@ -188,3 +188,30 @@ def _sox_production(rng: np.random.Generator) -> Treatment:
 
 
 CELLS[CORRUPT] = _sox_production
+
+
+# rooms of noise, as measured ones sound
+
+
+def _noise_room(rng: np.random.Generator) -> Treatment:
+    """A diffuse room: noise that dies away exponentially, its treble sooner."""
+    from scipy import signal
+
+    seconds, mix = _log(rng, 0.3, 3), rng.uniform(0.08, 0.5)
+    time = np.arange(round(1.2 * seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    noise = rng.standard_normal(len(time))
+    bass = signal.lfilter(*signal.butter(1, 2500.0, fs=SAMPLE_RATE), noise)
+    response = bass * 10 ** (-3 * time / seconds)
+    response += (noise - bass) * 10 ** (-3 * time / (seconds * rng.uniform(0.3, 0.9)))
+    late = round(rng.uniform(0, 0.04) * SAMPLE_RATE)
+    response = np.pad(response / np.linalg.norm(response), (late, 0))
+
+    def treat(audio: np.ndarray) -> np.ndarray:
+        wet = signal.fftconvolve(audio, response)[: len(audio)]
+        done: np.ndarray = (1 - mix) * audio + mix * wet
+        return done
+
+    return treat
+
+
+CELLS["rooms of noise"] = _noise_room
