@@ -15,6 +15,7 @@ from afxvae.dsp import space
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.measure import (
     MEASURED,
+    Chorus,
     Measured,
     cepstra,
     measure_chorus,
@@ -64,6 +65,13 @@ def found(audio: torch.Tensor, reference: torch.Tensor) -> set[str]:
     return {effect for effect, one in measured(audio, reference).items() if one.found}
 
 
+@pytest.fixture
+def no_chorus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test is of something else, the search for one, which takes longest, is left out."""
+    nothing = Chorus(1.0, 1.0, 12.0, 0.0, 0.0, 0.0)
+    monkeypatch.setattr("afxvae.measure.settings.measure_chorus", lambda clip: nothing)
+
+
 @functools.cache
 def everything(seed: int = 2) -> torch.Tensor:
     """Noise with chorus, delay and reverb."""
@@ -107,11 +115,14 @@ def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effe
     assert not any(part.is_inference() for part in paths._grid(1.4)[:2])
 
 
+@pytest.mark.usefixtures("no_chorus")
 @pytest.mark.parametrize("name", extremes())
 def test_knobs_are_finite_and_nothing_is_found_where_there_is_nothing(name: str) -> None:
     clip = extremes()[name]
-    for effect in MEASURED:
-        assert all(math.isfinite(value) for value in asdict(MEASURES[effect](clip)).values())
+    answers = {effect: MEASURES[effect](clip) for effect in MEASURED}
+    for answer in answers.values():
+        assert all(math.isfinite(value) for value in asdict(answer).values())
+    assert not answers["chorus"].swings
     for one in measured(treated(material("noise", 1)), clip).values():
         assert not one.found
         assert bool(((one.controls >= 0.0) & (one.controls <= 1.0)).all())
@@ -130,6 +141,7 @@ def test_nothing_is_found_in_untreated_material(name: str) -> None:
         assert answer == set()
 
 
+@pytest.mark.usefixtures("no_chorus")
 def test_a_faint_echo_is_found_behind_content_that_repeats_itself_louder() -> None:
     """A bar that comes three times is a copy here and there, not all the time."""
     dry = material("noise", 3)
@@ -156,6 +168,7 @@ def programmed(seed: int) -> torch.Tensor:
     return (0.1 * whole + 1e-3 * torch.randn(CLIP_SAMPLES, generator=generator)).unsqueeze(0)
 
 
+@pytest.mark.usefixtures("no_chorus")
 @pytest.mark.parametrize("seed", range(3))
 def test_music_that_is_played_again_is_no_echo(seed: int) -> None:
     reference = programmed(seed)
@@ -203,6 +216,7 @@ def test_what_the_input_lacks_is_found_beside_what_it_has(effect: str) -> None:
     assert found(audio, everything()) == set(MEASURED) - {effect}
 
 
+@pytest.mark.usefixtures("no_chorus")
 @pytest.mark.parametrize(
     ("time_ms", "mix", "is_found"), [(200.0, 0.3, True), (330.0, 0.1, True), (330.0, 0.2, False)]
 )
@@ -215,6 +229,7 @@ def test_an_echo_of_the_input_counts_at_the_same_time_and_from_half_the_level(
     assert ("delay" in found(audio, reference)) == is_found
 
 
+@pytest.mark.usefixtures("no_chorus")
 def test_controls_stay_on_the_knobs_and_stand_in_their_order() -> None:
     """Beyond a range a knob stands at its end; the order is that of the Params."""
     at_ends = {
