@@ -30,9 +30,9 @@ __all__ = ["Inference", "fit_eq", "propose", "with_measured"]
 _ON_ABOVE = {"eq": (0.85, 0.77), "compressor": (0.96, 0.8), "overdrive": (0.9, 0.6)}
 """Probabilities above which an effect is on, else even odds, if the reference is of another voice
 or instrument, and if it is of the same; at these switching it on pays on validation recordings."""
-_COMPRESSED = 0.6
-"""Share of an estimated compressor's amount that is applied: one that is too strong, or at the
-wrong moments, costs more than one that is too weak."""
+_APPLIED = {"compressor": 0.6, "reverb": 0.75}
+"""Shares of estimated amounts that are applied: a compressor that is too strong, or acts at the
+wrong moments, costs more than one that is too weak, and so does another room than the right one."""
 _NOTHING = (0.01, 0.03)
 """Probability that no effect is on, from which on none is proposed, unless one was measured; if the
 reference is of another source, and if it is of the same."""
@@ -120,12 +120,13 @@ def with_measured(
     """Controls and logits of an estimate (batch 1), with what was measured in place of its own.
 
     An echo that is not found is not there. Other reverbs and choruses than this package's may be
-    there without being found; for those the estimate keeps its say. Of a compressor less than is
-    estimated is applied.
+    there without being found; for those the estimate keeps its say. Of a compressor and of a room
+    less than is estimated is applied.
     """
     chain, controls = model.chain, estimate.controls[0].cpu().clone()
     logits = estimate.logits[0].cpu().clone()
-    controls = chain.scaled(controls, _COMPRESSED, but=set(chain.names) - {"compressor"})
+    for effect, share in _APPLIED.items():
+        controls = chain.scaled(controls, share, but=set(chain.names) - {effect})
     for effect, setting in measured.items():
         if setting.found or effect == "delay":
             controls[chain.knobs_of(effect)] = setting.controls
