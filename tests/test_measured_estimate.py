@@ -21,9 +21,12 @@ def estimate(log_odds: float) -> Estimate:
 
 
 def applied(guess: Estimate) -> torch.Tensor:
-    """The controls of an estimate with three fifths of its compressor."""
-    others = [name for name in CHAIN.names if name != "compressor"]
-    return CHAIN.scaled(guess.controls[0], 0.6, but=others)
+    """The controls of an estimate with parts of its compressor and its room."""
+    controls = guess.controls[0]
+    for effect, share in {"compressor": 0.6, "reverb": 0.75}.items():
+        others = [name for name in CHAIN.names if name != effect]
+        controls = CHAIN.scaled(controls, share, but=others)
+    return controls
 
 
 @pytest.mark.parametrize("effect", MEASURED)
