@@ -203,7 +203,10 @@ def test_what_is_measured_is_proposed_by_itself_and_in_every_estimate(
         assert not any(f"{effect} toggled" in name for effect in found)
 
 
-@pytest.mark.parametrize("found", [{"chorus"}, {"delay", "reverb"}, {"delay"}, set()])
+@pytest.mark.parametrize(
+    "found",
+    [{"chorus"}, {"reverb"}, {"chorus", "reverb"}, {"delay"}, {"delay", "reverb"}, set()],
+)
 def test_what_was_measured_stands_where_nothing_passes(found: set[str]) -> None:
     listed = [*proposed(believing(eq=4.0), measured(*found)).values()]
     assert on(listed[choose(listed, 1.0)]) == found
@@ -288,7 +291,12 @@ def test_what_is_left_of_the_mean_stands_only_where_it_is_almost_certain() -> No
 def test_what_was_measured_and_is_allowed_is_sure() -> None:
     found = measured("delay", "reverb")
     both = {"delay", "reverb"}
-    for allowed, sure in ((None, both), ({"eq", "reverb"}, {"reverb"}), ({"eq"}, set())):
+    for allowed, sure in (
+        (None, both),
+        ({"eq", "reverb"}, {"reverb"}),
+        ({"delay"}, {"delay"}),
+        ({"eq"}, set()),
+    ):
         listed = proposed(believing(eq=5.0), found, allowed=allowed).values()
         assert {name for one in listed if one.sure for name in on(one)} == sure
 

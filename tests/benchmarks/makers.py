@@ -190,7 +190,7 @@ def _sox_production(rng: np.random.Generator) -> Treatment:
 CELLS[CORRUPT] = _sox_production
 
 
-# rooms of noise, as measured ones sound
+# rooms
 
 
 def _noise_room(rng: np.random.Generator) -> Treatment:

@@ -115,11 +115,12 @@ def test_the_number_of_processes_changes_nothing(
     said: list[str] = []
     options = {"rows": ("random", "ours (fast)"), "untouched": 1, "log": said.append}
     alone, shared = (
-        evaluate_items(bold, recordings, "P2", 1, 2, workers=workers, **options)
+        evaluate_items(bold, recordings, "P2", 2, 2, workers=workers, **options)
         for workers in (1, 2)
     )
     assert alone == shared
-    assert said[:2] == said[2:] == [f"P2: {done} of 2 items" for done in (1, 2)]
+    assert said[:3] == said[3:] == [f"P2: {done} of 3 items" for done in (1, 2, 3)]
+    assert len({item.distances["input"]["mr_stft"] for item in alone.items}) == 2
     other = evaluate_items(bold, recordings, "P2", 1, 3, **options)
     assert other.items[0] != alone.items[0]
 

@@ -115,7 +115,6 @@ def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effe
     assert not any(part.is_inference() for part in paths._grid(1.4)[:2])
 
 
-@pytest.mark.usefixtures("no_chorus")
 @pytest.mark.parametrize("name", extremes())
 def test_knobs_are_finite_and_nothing_is_found_where_there_is_nothing(name: str) -> None:
     clip = extremes()[name]
@@ -229,7 +228,6 @@ def test_an_echo_of_the_input_counts_at_the_same_time_and_from_half_the_level(
     assert ("delay" in found(audio, reference)) == is_found
 
 
-@pytest.mark.usefixtures("no_chorus")
 def test_controls_stay_on_the_knobs_and_stand_in_their_order() -> None:
     """Beyond a range a knob stands at its end; the order is that of the Params."""
     at_ends = {
