@@ -198,7 +198,7 @@ def _moving(picture: Picture, standing_s: float) -> Picture:
     step = float(picture.time[1] - picture.time[0])
     half = min(round(0.5 * standing_s / step), len(values) // 2)
     values = values - _standing(values, half)
-    spread = blurred(values.square().mean(0, keepdim=True), 20.0)[0].sqrt()
+    spread = blurred(values.square().mean(0, keepdim=True), 20.0)[0].clamp_min(0.0).sqrt()
     spread = spread + 0.2 * spread[100:].mean() + 1e-6
     return Picture((values / spread).clamp(-_CLIPPED, _CLIPPED), picture.time)
 

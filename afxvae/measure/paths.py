@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from ..dsp.features import SAMPLE_RATE
+from ..dsp.units import fast_length
 from ..effects.modulation import CHORUS
 
 if TYPE_CHECKING:
@@ -57,10 +58,21 @@ class Picture:
 def blurred(values: Tensor, width: float) -> Tensor:
     """Gaussian blur of ``(frame, lag)`` over the lags; `width` is the deviation in samples."""
     reach = int(3 * width) + 1
+    lags = values.shape[1]
+    n_fft = fast_length(lags + reach)
+    spectrum = torch.fft.rfft(values, n_fft) * _gaussian(width, reach, n_fft)
+    result: Tensor = torch.fft.irfft(spectrum, n_fft)[:, :lags]
+    return result
+
+
+@functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _gaussian(width: float, reach: int, n_fft: int) -> Tensor:
+    """Spectrum of a Gaussian in the middle of a circle; real, as it is even."""
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width).square())
-    kernel = (kernel / kernel.sum()).view(1, 1, -1)
-    result: Tensor = functional.conv1d(values.unsqueeze(1), kernel, padding=reach)
-    return result.squeeze(1)
+    circle = functional.pad(kernel / kernel.sum(), (0, n_fft - len(kernel))).roll(-reach)
+    spectrum: Tensor = torch.fft.rfft(circle).real
+    return spectrum
 
 
 def path(knobs: Tensor, time: Tensor) -> Tensor:
@@ -91,17 +103,31 @@ def _grid(depth: float) -> tuple[Tensor, Tensor, int]:
     return rates, coarse, max(4, int(math.pi * depth / _TOLERANCE_MS))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=128)
 @torch.inference_mode(False)
-def _rows(depth: float, times: tuple[float, ...], first: int) -> Tensor:
-    """Row of the table of shifted frames that each path takes at each frame of a part."""
+def _rows(depth: float, frames: int, hop_s: float) -> Tensor:
+    """Row of a part's table of shifted frames that each path takes at each frame of it."""
     _, coarse, turns = _grid(depth)
-    time = torch.tensor(times) - sum(times) / len(times)
+    time = hop_s * (torch.arange(frames) - 0.5 * (frames - 1))
     phase = 2.0 * math.pi * torch.arange(turns) / turns
     angle = 2.0 * math.pi * coarse[:, None, None] * time + phase[:, None]
-    shift = (depth * torch.sin(angle) * (PER_MS / _STEP)).round().long() + _REACH
-    frame = first + torch.arange(len(times))
-    return (shift + frame * (2 * _REACH + 1)).flatten(0, 1)
+    shift = (depth * torch.sin(angle) * (PER_MS / _STEP)).round().int() + _REACH
+    return (shift + torch.arange(frames).int() * (2 * _REACH + 1)).flatten(0, 1)
+
+
+@functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _joined(depth: float, middles: tuple[float, ...]) -> Tensor:
+    """Rows of the sums of all parts, one after the other, that each path is made of.
+
+    They are those of the phases that its rate has reached in the middles of the parts.
+    """
+    rates, coarse, turns = _grid(depth)
+    reached = (rates.unsqueeze(1) * torch.tensor(middles) * turns).round().long()
+    turn = (torch.arange(turns).view(-1, 1) + reached.unsqueeze(1)) % turns  # (rate, phase, part)
+    nearest = (torch.arange(len(rates)) // _PARTS).view(-1, 1, 1)
+    row = (torch.arange(_PARTS) * len(coarse) + nearest) * turns + turn
+    return row.int().flatten(0, 1)
 
 
 def _scores(table: Tensor, time: Tensor, depth: float) -> Tensor:
@@ -109,21 +135,23 @@ def _scores(table: Tensor, time: Tensor, depth: float) -> Tensor:
 
     Parts of the clip are summed along paths of every eighth rate first, and then put together with
     the phases that each rate has reached in them.
+
+    Args:
+        table: Shifted frames, ``(frame, shift, delay)``.
+        time: Middles of the frames in seconds from the middle of the clip, ``(frame,)``.
+        depth: In ms.
     """
-    rates, coarse, turns = _grid(depth)
+    rates, _, turns = _grid(depth)
+    hop_s = round(float(time[-1] - time[0]) / (len(time) - 1), 6)
     edges = torch.linspace(0, len(time), _PARTS + 1).round().long().tolist()
     parts, middles = [], []
     for first, last in itertools.pairwise(edges):
-        times = tuple(time[first:last].tolist())
-        middles.append(sum(times) / len(times))
-        parts.append(functional.embedding_bag(_rows(depth, times, first), table, mode="sum"))
-    reached = (rates.unsqueeze(1) * torch.tensor(middles) * turns).round().long()
-    turn = (torch.arange(turns).view(-1, 1) + reached.unsqueeze(1)) % turns  # (rate, phase, part)
-    nearest = (torch.arange(len(rates)) // _PARTS).view(-1, 1, 1)
-    row = (torch.arange(_PARTS) * len(coarse) + nearest) * turns + turn
-    sums = functional.embedding_bag(row.flatten(0, 1), torch.cat(parts), mode="sum")
+        middles.append(sum(time[first:last].tolist()) / (last - first))
+        rows = _rows(depth, last - first, hop_s)
+        parts.append(functional.embedding_bag(rows, table[first:last].flatten(0, 1), mode="sum"))
+    sums = functional.embedding_bag(_joined(depth, tuple(middles)), torch.cat(parts), mode="sum")
     scores = sums.view(len(rates), turns, -1)
-    return scores - scores.mean(dim=1, keepdim=True)  # what all phases share is content
+    return scores.sub_(scores.mean(dim=1, keepdim=True))  # what all phases share is content
 
 
 def search(picture: Picture, count: int) -> Tensor:
@@ -133,17 +161,18 @@ def search(picture: Picture, count: int) -> Tensor:
     width = _LAST - _FIRST
     padded = functional.pad(coarse, (_REACH, _REACH + width))
     shifts = [padded[:, _FIRST + s : _FIRST + s + width] for s in range(2 * _REACH + 1)]
-    table = torch.stack(shifts, dim=1).flatten(0, 1)
+    table = torch.stack(shifts, dim=1)
     heights, found = [], []
     for depth in _DEPTHS_MS:
         rates, _, turns = _grid(depth)
-        height, place = _scores(table, time, depth).flatten(0, 1).max(dim=1)
-        height, best = height.topk(_KEPT)
+        scores = _scores(table, time, depth).flatten(0, 1)
+        height, best = scores.amax(dim=1).topk(_KEPT)
+        place = scores[best].argmax(dim=1)
         knobs = torch.stack(
             [
                 rates[best // turns].log(),
                 torch.full_like(height, depth),
-                (place[best] + _FIRST) * (_STEP / PER_MS),
+                (place + _FIRST) * (_STEP / PER_MS),
                 2.0 * math.pi * (best % turns) / turns,
             ],
             dim=1,

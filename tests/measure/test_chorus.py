@@ -11,6 +11,7 @@ from afxvae.dsp.convolution import continued
 from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
 from afxvae.dsp.moving import read_line
 from afxvae.measure import Chorus, measure_chorus
+from afxvae.measure.paths import blurred
 from tests.measure.material import MATERIALS, NOISES, in_another_room, material, treated
 
 FOUND = 1.5  # contrast
@@ -29,6 +30,16 @@ def assert_same_path(found: Chorus, knobs: dict[str, float]) -> None:
     assert found.rate_hz == pytest.approx(knobs["rate_hz"], rel=0.01)
     assert found.depth_ms == pytest.approx(knobs["depth_ms"], abs=0.02)
     assert found.delay_ms == pytest.approx(knobs["delay_ms"], abs=0.02)
+
+
+@pytest.mark.parametrize("width", [1.0, 5.0, 20.0])
+def test_a_picture_is_blurred_over_its_lags_by_a_gaussian(width: float) -> None:
+    values = torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
+    place = torch.arange(200.0)
+    bell = torch.exp(-0.5 * ((place - place.unsqueeze(1)) / width).square())
+    bell = bell.where((place - place.unsqueeze(1)).abs() <= int(3 * width) + 1, 0.0)
+    expected = values @ (bell / bell[100].sum())
+    torch.testing.assert_close(blurred(values, width), expected, atol=1e-5, rtol=0.0)
 
 
 VOICES = [

@@ -104,7 +104,8 @@ def test_level_does_not_matter(effect: str) -> None:
 @pytest.mark.parametrize("effect", MEASURED)
 def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effect: str) -> None:
     clip = everything()
-    for cached in (paths._grid, paths._rows, reverb._velvet, cepstra.frequencies):
+    caches = (paths._grid, paths._rows, paths._joined, paths._gaussian)
+    for cached in (*caches, reverb._velvet, cepstra.frequencies):
         cached.cache_clear()
     space._velvet_bands.cache_clear()
     with torch.inference_mode():
