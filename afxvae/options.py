@@ -336,3 +336,7 @@ Projection = Annotated[
     Plane, typer.Option("--projection", help="Of embeddings; umap needs umap-learn.")
 ]
 WhichSplit = Annotated[Split, typer.Option("--split", help="Of the corpus.")]
+WhichKind = Annotated[
+    str | None,
+    typer.Option("--kind", help="Of the corpus, mix for songs.", show_default="all but mixes"),
+]

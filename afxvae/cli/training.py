@@ -33,6 +33,7 @@ def evaluate(
     protocol: opt.Protocols = None,
     row: opt.Rows = None,
     split: opt.WhichSplit = opt.Split.test,
+    kind: opt.WhichKind = None,
     out: opt.ReportFolder = None,
     pool: opt.PoolFolder = None,
     model: opt.Model = None,
@@ -57,6 +58,7 @@ def evaluate(
         log=log(quiet),
         pool=pool,
         split=split.value,
+        kind=kind,
     )
     markdown = results.pop("markdown")
     if as_json:

@@ -77,8 +77,8 @@ def _render(plan: ShardPlan, index: int) -> Path:
 
 
 def _render_recordings(plan: ShardPlan, index: int, seed: int) -> dict[str, Tensor]:
-    """What is made of the dry recordings of a split."""
-    recordings = [r for r in load_manifest(plan.manifest) if r.split == plan.split and r.dry]
+    """What is made of the recordings of a split, songs too: what those had is no treatment."""
+    recordings = [r for r in load_manifest(plan.manifest) if r.split == plan.split]
     if plan.what == "pool":
         return render_pool(recordings, default_chain(), seed, plan.size, plan.treatments)
     if plan.what == "changes":

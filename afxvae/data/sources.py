@@ -278,11 +278,15 @@ def _excerpts(
 ) -> Iterator[Signal]:
     rate = int(settings["sample_rate"])
     length = int(float(settings["seconds"]) * rate)
+    shortest = float(settings["min_seconds"]) * rate
     for path in files:
         track = read_mono(path, rate)
-        if len(track) >= float(settings["min_seconds"]) * rate:
-            starts = np.linspace(0.1, 0.9, 9) * max(0, len(track) - length)
-            cuts = [track[int(start) :][:length] for start in starts]
+        count = max(1, min(int(source.get("count", 1)), len(track) // length))
+        for part in np.array_split(track, count):
+            if len(part) < shortest:
+                continue
+            starts = np.linspace(0.1, 0.9, 9) * max(0, len(part) - length)
+            cuts = [part[int(start) :][:length] for start in starts]
             quiet = [np.quantile(clips.frame_levels_db(cut, rate), 0.2) for cut in cuts]
             yield clips.fade(cuts[int(np.argmax(quiet))], rate, 0.01, 0.01)
 

@@ -49,6 +49,7 @@ def run(
     *,
     pool: Path | None = None,
     split: Split | None = "test",
+    kind: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model; the same weights, data and arguments give the same result.
 
@@ -67,6 +68,7 @@ def run(
         pool: Folder of pool shards: held-out ones for the figures of the latent, and training ones
             for the row `nearest preset`.
         split: Of the recordings; None for all.
+        kind: Of the recordings, finished mixes among them; None for all that are dry.
 
     Returns:
         What `evaluation.json` holds, and under `markdown` what `evaluation.md` does.
@@ -79,10 +81,10 @@ def run(
     say = log or (lambda line: None)
     paired = _paired(protocols)
     known = _known_recordings(data)
-    recordings = _dry_recordings(data, known, split)
+    recordings = _chosen(data, known, split, kind)
     for protocol in paired:
         usable_recordings(recordings, protocol)
-    every = _dry_recordings(data, known, None)
+    every = _chosen(data, known, None, kind)
     if PROBES in protocols:
         probe_recordings(every, split or "test")
     if MATCHERING not in chosen_rows(rows, pool is not None) and rows is None:
@@ -135,17 +137,20 @@ def run(
     return {**result, "markdown": markdown}
 
 
-def find_recordings(data: Path, split: Split | None = "test") -> list[Recording]:
-    """Dry recordings of a manifest, of the folder of one, or of any folder of audio.
+def find_recordings(
+    data: Path, split: Split | None = "test", kind: str | None = None
+) -> list[Recording]:
+    """Recordings of a manifest, of the folder of one, or of any folder of audio.
 
     Args:
         data: The file or folder.
         split: Which split, None for all.
+        kind: Which kind, dry or not; None for all that are dry.
 
     Raises:
         UsageError: there is no such file or folder, or it has no such recordings.
     """
-    return _dry_recordings(data, _known_recordings(data), split)
+    return _chosen(data, _known_recordings(data), split, kind)
 
 
 def _known_recordings(data: Path) -> list[Recording]:
@@ -160,10 +165,14 @@ def _known_recordings(data: Path) -> list[Recording]:
         raise UsageError(str(error)) from error
 
 
-def _dry_recordings(data: Path, known: Sequence[Recording], split: Split | None) -> list[Recording]:
-    found = [r for r in known if r.dry and (split is None or r.split == split)]
+def _chosen(
+    data: Path, known: Sequence[Recording], split: Split | None, kind: str | None
+) -> list[Recording]:
+    found = [r for r in known if (r.dry if kind is None else r.kind == kind)]
+    found = [r for r in found if split is None or r.split == split]
     if not found:
-        which = "dry recording" if split is None else f"dry recording in its {split} split"
+        which = "dry recording" if kind is None else f"recording of the kind {kind!r}"
+        which += "" if split is None else f" in its {split} split"
         raise UsageError(f"{data} has no {which} among {len(known)} recordings.")
     return found
 

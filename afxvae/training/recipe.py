@@ -210,13 +210,13 @@ def run(
         manifest = data
         if not data.is_file():
             manifest = write_manifest(folder_corpus(data), out / "manifest.jsonl")
-        recordings = [recording for recording in load_manifest(manifest) if recording.dry]
+        recordings = load_manifest(manifest)
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     known, held_out = ([r for r in recordings if r.split == s] for s in ("train", "valid"))
     if missing := [s for s, found in (("train", known), ("valid", held_out)) if not found]:
         raise UsageError(
-            f"{data} has no dry recording in its {' and no in its '.join(missing)} split: about "
+            f"{data} has no recording in its {' and no in its '.join(missing)} split: about "
             "one group in ten is for validation, so more recordings are needed."
         )
     shards = out / "shards"

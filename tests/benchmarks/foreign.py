@@ -1,7 +1,7 @@
 """P1 with treatments by effects we did not write: SoX, pedalboard and the mda plug-ins.
 
-python -m tests.benchmarks.foreign CORPUS/manifest.jsonl [--items 100] [--split test] [--cell SoX]
-    [--out ITEMS.jsonl] [--also EARLIER.jsonl]
+python -m tests.benchmarks.foreign CORPUS/manifest.jsonl [--items 100] [--split test] [--kind mix]
+    [--cell SoX] [--out ITEMS.jsonl] [--also EARLIER.jsonl]
 
 Each cell is one effect with random settings, or chains of two to four of one maker's. As in P1, the
 reference is treatment(B) and the truth treatment(A) of two halves of a crop, rendered with a second
@@ -25,7 +25,6 @@ import numpy as np
 import torch
 
 from afxvae import AFXStyleVAE
-from afxvae.data.corpus import load_manifest
 from afxvae.data.crops import draw_crop
 from afxvae.dsp.features import ANALYSIS_LUFS, RUN_IN, SAMPLE_RATE
 from afxvae.evaluation.metrics import (
@@ -35,6 +34,7 @@ from afxvae.evaluation.metrics import (
     share_worse,
 )
 from afxvae.evaluation.peers import matchering_installed
+from afxvae.evaluation.report import find_recordings
 from afxvae.evaluation.rows import MATCHERING, Item, render_rows
 from afxvae.evaluation.summary import TOLERANCE, paired_p_value
 from afxvae.loudness import normalize_loudness
@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--split", default="test")
+    parser.add_argument("--kind", help="of the recordings, mix for songs; all but those if omitted")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell", action="append", help="start of a cell's name; all if omitted")
     parser.add_argument("--out", type=Path, help="gets a line of JSON for every item")
@@ -142,7 +143,7 @@ def main() -> None:
     given = parser.parse_args()
     if not PEERS:
         print("without matchering, which needs pip install -e .[bench]", file=sys.stderr)
-    recordings = tuple(r for r in load_manifest(given.manifest) if r.split == given.split and r.dry)
+    recordings = tuple(find_recordings(given.manifest, given.split, given.kind))
     cells = [name for name in CELLS if name.startswith(tuple(given.cell or [""]))]
     jobs = jobs_of(cells, given.items, given.seed, recordings)
     items: list[dict[str, Any]] = []

@@ -224,6 +224,21 @@ def test_trim_and_level() -> None:
     assert len(clips.trim(np.zeros(RATE), RATE)) == 0
 
 
+def test_excerpts_come_from_different_parts_of_a_long_file(tmp_path: Path) -> None:
+    song = np.concatenate([tone(hz, 4.0) for hz in (200, 400, 800, 1600)])
+    write(tmp_path / "song.wav", song)
+    settings = {"sample_rate": RATE, "seconds": 4.0, "min_seconds": 3.0}
+
+    def cut(count: int) -> list[clips.Signal]:
+        source = {"method": "excerpts", "count": count}
+        rng = np.random.default_rng(0)
+        return list(sources.signals(source, [tmp_path / "song.wav"], settings, rng))
+
+    assert [len(cut(count)) for count in (1, 2, 4, 9)] == [1, 2, 4, 4]
+    pitches = [np.abs(np.fft.rfft(part)).argmax() / len(part) * RATE for part in cut(4)]
+    assert pitches == pytest.approx([200, 400, 800, 1600], abs=1)
+
+
 def test_midi_file_is_well_formed() -> None:
     data = phrases.midi_file([phrases.Event(0.5, 1.0, 60, 0.5)], program=24)
     assert data[:4] == b"MThd"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,11 @@ def test_recordings_are_found_or_an_error_says_why(
     assert report.find_recordings(manifest(recordings)) == recordings
     stems = [recording.path.stem for recording in recordings]
     assert [r.group for r in report.find_recordings(folder, None)] == stems
+    songs = [replace(recordings[0], kind="mix", dry=False), recordings[1]]
+    assert report.find_recordings(manifest(songs)) == songs[1:]
+    assert report.find_recordings(manifest(songs), kind="mix") == songs[:1]
+    with pytest.raises(UsageError, match="of the kind 'choir' in its test split among 2"):
+        report.find_recordings(manifest(songs), kind="choir")
     with pytest.raises(UsageError, match="no manifest and no folder"):
         report.find_recordings(tmp_path / "missing")
     with pytest.raises(UsageError, match="valid split among 2 recordings"):

@@ -295,7 +295,7 @@ def test_data_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No readable audio"):
         training.run(data=tmp_path, out=tmp_path / "out")
     recording(tmp_path, 0)  # one recording is in one split
-    with pytest.raises(UsageError, match="no dry recording in its valid split"):
+    with pytest.raises(UsageError, match="no recording in its valid split"):
         training.run(data=tmp_path, out=tmp_path / "out")
 
 
