@@ -40,6 +40,9 @@ _CAUTION = 2.5
 """Doubts of the critic that are taken off its expectations where the reference is of another voice
 or instrument. Fewer would gain a little more, and touch many more recordings that need nothing."""
 
+_TOLD = 0.97
+"""What a verifier's probability becomes at least if a person says that there is one source."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -129,6 +132,7 @@ def decide(
     allowed: Tensor | None = None,
     others: Sequence[tuple[Tensor, float]] = (),
     ring: Ring | None = None,
+    same_source: bool | None = None,
 ) -> Decision:
     """Propose treatments and let the critic choose.
 
@@ -144,6 +148,7 @@ def decide(
             that of the first.
         ring: What `measure_ring` found, if it was looked for. Where there is one, it is all that is
             proposed.
+        same_source: Whether both are of one source, where that is known.
     """
     clips = levelled(clips)
     wanted = levelled(wanted.unsqueeze(1)).squeeze(1)
@@ -154,6 +159,8 @@ def decide(
     styles = [(model.embed_clips(one).mean(0, keepdim=True), weight) for one, weight in others]
     target = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
     inferred = infer(model, heard, embedded, (wanted, theirs), measured, styles)
+    if same_source is not None:
+        inferred = _told(inferred, same_source)
     if ring is not None and ring.found:
         found = [nothing(model.chain), replace(nothing(model.chain), name=RING_ONLY, ring=ring)]
         same = inferred.same_source
@@ -161,7 +168,9 @@ def decide(
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
-    same = _same_source(model, clips[: _CRITIC_CLIPS[effort]], theirs, found, inferred)
+    same = inferred.same_source
+    if same_source is None:
+        same = _same_source(model, clips[: _CRITIC_CLIPS[effort]], theirs, found, inferred)
     index = choose(found, float(model.critic.margin), _caution(same))
     decision = Decision(found, index, inferred.posterior, inferred, embedded, measured, same)
     if effort == "high" and inferred.same_source >= LEAST_SAME:
@@ -224,6 +233,14 @@ def infer(
     pair = Pair(alike, fitted, model.verify(heard.log_mel, theirs.log_mel), style)
     same = one_source(model, posterior.mean, embedded, pair)
     return Inference(bare, posterior, pair, same)
+
+
+def _told(inferred: Inference, same_source: bool) -> Inference:
+    """With what a person knows of the sources in the place of what the model believes."""
+    believed = inferred.pair.verified
+    verified = max(believed, _TOLD) if same_source else min(believed, 1.0 - _TOLD)
+    pair = replace(inferred.pair, verified=verified)
+    return replace(inferred, pair=pair, same_source=float(same_source))
 
 
 def _caution(same_source: float) -> float:

@@ -118,6 +118,7 @@ def match(
     amount: float = 1.0,
     alternatives: int = 0,
     move: Mapping[str, float] | None = None,
+    same_source: bool | None = None,
 ) -> Match:
     """Make `audio` sound as if it had gone through the production of `reference`.
 
@@ -142,6 +143,7 @@ def match(
             critic's opinion; the input is rendered with each, for its loudness.
         move: By name of an attribute, how far to go on from what was found, in standard deviations
             of what random treatments do: ``{"brightness": 0.5}``; see `afxvae.steering.LEVERS`.
+        same_source: Whether both are of one voice or instrument; judged by their sound if None.
 
     Raises:
         AudioError: A recording is silent, shorter than 0.1 s, or not finite.
@@ -159,6 +161,7 @@ def match(
         amount=amount,
         alternatives=alternatives,
         move=move or {},
+        same_source=same_source,
     )
     mine = Recording.of_array(audio, sample_rate, "The input")
     theirs = _references(mine, reference, reference_rate or sample_rate)
@@ -225,7 +228,7 @@ def match_recordings(
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
     given = mine, wanted, measured, wishes.effort, wishes.seed, allowed, others
-    decision = decide(model, *given, ring=ring)
+    decision = decide(model, *given, ring=ring, same_source=wishes.same_source)
     reference = with_mean_levels(reference, also)
 
     def moved(candidate: Candidate) -> tuple[Candidate, list[str]]:

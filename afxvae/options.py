@@ -255,6 +255,14 @@ Amount = Annotated[
         help=f"How much of what is found to do, 0 to {100.0 * MOST:g}.",
     ),
 ]
+SameSource = Annotated[
+    bool | None,
+    typer.Option(
+        "--same-source/--other-source",
+        help="Whether both are of one voice or instrument.",
+        show_default="judged by their sound",
+    ),
+]
 Move = Annotated[
     list[str] | None,
     typer.Option(

@@ -39,6 +39,8 @@ class Wishes:
         alternatives: How many presets to make of the best candidates that were not chosen.
         move: By name of an attribute, how far to go on from what was found, -3 to 3 standard
             deviations of what random treatments do to it; see `afxvae.steering.LEVERS`.
+        same_source: Whether both recordings are of one voice or instrument, in one place; judged
+            by how they sound if None.
 
     Raises:
         UsageError: An unknown effort, loudness or effect, an amount, a number or a move out of
@@ -53,6 +55,7 @@ class Wishes:
     amount: float = 1.0
     alternatives: int = 0
     move: Mapping[str, float] = field(default_factory=dict)
+    same_source: bool | None = None
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:

@@ -80,6 +80,7 @@ def test_match_passes_its_options_on(
     command += ["--preset", "out/p.json", "--effort", "fast", "--loudness", "-16.5", "--seed", "7"]
     command += ["--only", "eq, compressor", "--only", "gain", "--without", "reverb"]
     command += ["--amount", "50", "--move", "brightness=+0.5, decay=-0.3", "--move", "boominess=1"]
+    command += ["--same-source"]
     assert main([*command, "--revision", "v1", "--device", "cpu", "--quiet"]) == 0
     assert listing(files.folder / "out") == ["p.json", "take.flac"]
     assert quick_model.asked == {
@@ -96,6 +97,7 @@ def test_match_passes_its_options_on(
         "amount": 0.5,
         "alternatives": 0,
         "move": {"brightness": 0.5, "decay": -0.3, "boominess": 1.0},
+        "same_source": True,
         "also": [],
     }
     assert capsys.readouterr() == ("", "")

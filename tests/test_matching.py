@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from afxvae import Preset
-from afxvae.decision import RING_ONLY
-from afxvae.dsp.features import SAMPLE_RATE
+from afxvae.decision import RING_ONLY, decide
+from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.effects import default_chain
 from afxvae.loudness import true_peak
 from afxvae.matching import Match
@@ -212,6 +212,31 @@ def test_a_critic_that_expects_harm_refuses() -> None:
         careful = untrained(expectation)
         match = careful.match(audio, 0.2 * style, sample_rate=SAMPLE_RATE, effort="fast")
         assert match.decision.startswith(name)
+
+
+# what is known of the sources
+
+
+def test_what_a_person_knows_of_the_sources_is_believed() -> None:
+    model = untrained()
+    model.verifier.offset.data -= 5.0  # of a verifier that doubts
+    clips = sound(1, 7.0)[None, :, : RUN_IN + CLIP_SAMPLES]
+    wanted = sound(6, 6.0)[:, :CLIP_SAMPLES]
+    judged, same, other = (
+        decide(model, clips, wanted, {}, same_source=known) for known in (None, True, False)
+    )
+    assert 0.0 < judged.same_source < 1.0
+    assert (same.same_source, other.same_source) == (1.0, 0.0)
+    assert same.caution == 0.0 < judged.caution < other.caution
+    assert other.inferred.pair.verified < judged.inferred.pair.verified
+    assert judged.inferred.pair.verified < same.inferred.pair.verified
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_match_is_told_of_the_sources(known: bool, bold: AFXStyleVAE) -> None:
+    given = {"sample_rate": SAMPLE_RATE, "effort": "fast", "same_source": known}
+    match = bold.match(sound(1, 3.0), 0.5 * sound(5, 3.0), **given)
+    assert torch.equal(match.preset.apply(sound(1, 3.0), SAMPLE_RATE), match.audio)
 
 
 # what may be used

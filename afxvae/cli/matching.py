@@ -28,6 +28,7 @@ def match(
     without: opt.Without = None,
     amount: opt.Amount = 100.0,
     move: opt.Move = None,
+    same_source: opt.SameSource = None,
     alternatives: opt.Alternatives = 0,
     ab: opt.Comparison = False,
     report: opt.Report = None,
@@ -53,6 +54,7 @@ def match(
             amount=amount / 100.0,
             alternatives=alternatives,
             move=jobs.parse_moves(move or ()),
+            same_source=same_source,
         )
         matched = jobs.match_files(
             input_path,

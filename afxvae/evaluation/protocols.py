@@ -177,6 +177,7 @@ class _Bench:
                 pairs.truth[index],
                 controls[index],
                 switches[index],
+                len(set(pairs.groups[index])) == 1,
             )
             results.append(self._evaluate(item, kind, rows, generator))
         return results

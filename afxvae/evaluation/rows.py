@@ -34,6 +34,7 @@ __all__ = [
     "NORMAL",
     "OURS",
     "ROWS",
+    "TOLD",
     "Item",
     "PresetTable",
     "Rendering",
@@ -49,7 +50,13 @@ NETWORK_ONLY = "ours, nothing measured"
 """As `match` at effort normal, but delay, reverb and chorus are estimated like the rest."""
 NORMAL = "ours (normal)"
 """What `match` does by default."""
-OURS = {NETWORK_ONLY: "normal", **{f"ours ({effort})": effort for effort in EFFORTS}}
+TOLD = "ours (told the source)"
+"""As `match` at effort normal when it is told whether both recordings are of one source."""
+OURS = {
+    NETWORK_ONLY: "normal",
+    TOLD: "normal",
+    **{f"ours ({effort})": effort for effort in EFFORTS},
+}
 """The rows of the model, and the effort of `match` that each is."""
 ROWS = (
     "input",
@@ -86,6 +93,7 @@ class Item:
         truth: ``(1, 131072)``.
         controls: ``(control,)``, of the true treatment.
         switches: ``(effect,)``, of the true treatment.
+        same_source: Whether both recordings are of one source.
     """
 
     audio: Tensor
@@ -93,6 +101,7 @@ class Item:
     truth: Tensor
     controls: Tensor
     switches: Tensor
+    same_source: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,7 +183,7 @@ def render_rows(
 ) -> tuple[dict[str, Rendering], dict[str, Decision]]:
     """What every row makes of an item, and the decisions of the model's rows.
 
-    Only `oracle` sees the true settings.
+    Only `oracle` sees the true settings, and only `TOLD` whether there are two sources.
 
     Args:
         model: Estimates, chooses, and has the chain.
@@ -195,7 +204,9 @@ def render_rows(
         if row in OURS:
             known = {} if row == NETWORK_ONLY else measured
             given = item.audio, item.reference, known, OURS[row], seed
-            decision = decide(model, *given, ring=None if row == NETWORK_ONLY else ring)
+            told = item.same_source if row == TOLD else None
+            heard = None if row == NETWORK_ONLY else ring
+            decision = decide(model, *given, ring=heard, same_source=told)
             out = render_candidates(model, item.audio, [decision.best])
             renderings[row] = Rendering(out, _levelled(out, item.reference, decision.best))
             decisions[row] = decision
