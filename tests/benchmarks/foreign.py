@@ -35,7 +35,7 @@ from afxvae.evaluation.metrics import (
 )
 from afxvae.evaluation.peers import matchering_installed
 from afxvae.evaluation.report import find_recordings
-from afxvae.evaluation.rows import MATCHERING, Item, render_rows
+from afxvae.evaluation.rows import MATCHERING, TOLD, Item, render_rows
 from afxvae.evaluation.summary import TOLERANCE, paired_p_value
 from afxvae.loudness import normalize_loudness
 from afxvae.processes import spread
@@ -46,6 +46,8 @@ from .makers import CELLS, CORRUPT, corrupted
 PEERS = (MATCHERING,) if matchering_installed() else ()
 BASELINES = ("input", "loudness only", "spectrum only", "rule-based", *PEERS)
 ROWS = (*BASELINES, "ours (fast)", "ours (normal)")
+TOLD_OF = (CORRUPT,)
+"""Cells with a row that knows of the one source: inputs there have a colour of their own."""
 _model: AFXStyleVAE | None = None
 
 
@@ -75,7 +77,8 @@ def work(job: Job) -> list[dict[str, Any]]:
         truth, reference = torch.from_numpy(wet).float().split(1)
         none = _model.chain.default_controls(), torch.zeros(len(_model.chain.names)).bool()
         item = Item(given, reference, truth, *none)
-        renderings, decisions = render_rows(_model, item, ROWS)
+        wanted = (*ROWS, TOLD) if job.cell in TOLD_OF else ROWS
+        renderings, decisions = render_rows(_model, item, wanted)
         best = decisions["ours (normal)"].best
         on = [n for n, s in zip(_model.chain.names, best.switches.tolist(), strict=True) if s]
         rows = {
@@ -128,6 +131,20 @@ def table(items: list[dict[str, Any]], groups: dict[str, list[str]]) -> str:
     return "\n".join(lines)
 
 
+def told(items: list[dict[str, Any]]) -> str:
+    """The same of the row that knows of the one source, cell by cell."""
+    lines = []
+    for cell in TOLD_OF:
+        own = [item for item in items if item["cell"] == cell and TOLD in item]
+        if own:
+            found, before = (np.array([item[row] for item in own]) for row in (TOLD, "input"))
+            low, high = bootstrap_interval(found, before)
+            worse = share_worse(found, before + TOLERANCE)
+            lines.append(f"{cell}, {TOLD}: {closure(found, before):.2f} ({low:.2f} to {high:.2f}), "
+                         f"{worse:.0%} worse, {len(own)} items")  # fmt: skip
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("manifest", type=Path)
@@ -157,6 +174,8 @@ def main() -> None:
     print(table(items, {cell: [cell] for cell in CELLS}))
     print()
     print(table(items, GROUPS))
+    print()
+    print(told(items))
 
 
 if __name__ == "__main__":
