@@ -261,7 +261,7 @@ def match_recordings(
         report=report,
         decision=_name(decision, best, chosen.end),
         candidates=_rows(decision),
-        notes=told + chosen.notes + moves + _about(wishes, len(alternatives)),
+        notes=told + chosen.notes + moves + _about(wishes, decision, len(alternatives)),
         alternatives=alternatives,
         intervals=decision.intervals(model),
         refinement=refined.report(model, taken) if refined else None,
@@ -305,9 +305,13 @@ def _about_moves(wishes: Wishes, reached: Mapping[str, float]) -> str:
     return f"Moved from what was found{whole}: {', '.join(said)}."
 
 
-def _about(wishes: Wishes, alternatives: int) -> list[str]:
+def _about(wishes: Wishes, decision: Decision, alternatives: int) -> list[str]:
     """What else there is to say of how it was made."""
     notes = []
+    if decision.index == 0 and wishes.same_source is None and decision.same_source < 0.9:
+        notes.append(
+            "If both are of one voice or instrument, say so (--same-source): more is done then."
+        )
     if wishes.amount != 1.0:
         notes.append(f"{100.0 * wishes.amount:g} % of it applied.")
     if alternatives < wishes.alternatives:

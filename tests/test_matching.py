@@ -232,10 +232,14 @@ def test_what_a_person_knows_of_the_sources_is_believed() -> None:
     assert judged.inferred.pair.verified < same.inferred.pair.verified
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_match_is_told_of_the_sources(known: bool, bold: AFXStyleVAE) -> None:
+@pytest.mark.parametrize("known", [None, True, False])
+def test_a_recording_that_was_left_alone_asks_about_the_sources(known: bool | None) -> None:
+    careful = untrained(-1.0)
+    careful.verifier.offset.data -= 5.0
     given = {"sample_rate": SAMPLE_RATE, "effort": "fast", "same_source": known}
-    match = bold.match(sound(1, 3.0), 0.5 * sound(5, 3.0), **given)
+    match = careful.match(sound(1, 3.0), 0.5 * sound(5, 3.0), **given)
+    assert match.decision == ("posterior mean" if known else "loudness only")
+    assert any("--same-source" in note for note in match.notes) == (known is None)
     assert torch.equal(match.preset.apply(sound(1, 3.0), SAMPLE_RATE), match.audio)
 
 
