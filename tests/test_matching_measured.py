@@ -115,6 +115,26 @@ def test_a_room_is_heard_in_the_reference_and_has_its_knobs_in_the_preset(channe
     assert match.preset.settings["reverb"] == pytest.approx(knobs, rel=0.15)
 
 
+def test_a_flanger_is_heard_in_the_reference_and_comes_in_the_place_of_the_chorus() -> None:
+    model = untrained(expectation=1.0)
+    last = model.vae.head.last
+    torch.nn.init.constant_(last.bias[-len(ESTIMATED) :], -6.0)  # nothing but what is measured
+    generator = torch.Generator().manual_seed(1)
+    audio, dry = 0.1 * torch.randn(2, 1, 6 * SAMPLE_RATE, generator=generator)
+    knobs = {"rate_hz": 0.6, "depth_ms": 1.2, "delay_ms": 1.5, "feedback": 0.0, "mix": 0.4}
+    knobs |= {"stereo_phase_deg": 0.0, "phase_deg": 40.0}
+    settings = {name: torch.tensor([value]) for name, value in knobs.items()}
+    wet = Chain(EFFECTS)["flanger"].process(dry.unsqueeze(0), settings, SAMPLE_RATE)[0]
+    match = model.match(audio, wet, sample_rate=SAMPLE_RATE, effort="fast", loudness="keep")
+    assert match.preset.switches["flanger"]
+    assert "chorus" not in match.preset.settings
+    found = match.preset.settings["flanger"]
+    assert found == pytest.approx(knobs, rel=0.1, abs=0.05)
+    assert torch.equal(match.preset.apply(audio, SAMPLE_RATE), match.audio)
+    refused = model.match(audio, wet, sample_rate=SAMPLE_RATE, effort="fast", without=["chorus"])
+    assert not refused.preset.switches.get("flanger", False)
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(
     ("room", "others"),

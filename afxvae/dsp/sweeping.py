@@ -38,13 +38,15 @@ def flanger(
     feedback: Tensor,
     stereo_phase_deg: Tensor,
     mix: Tensor,
+    phase_deg: Tensor | None = None,
+    *,
     sample_rate: int,
     state: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """A voice whose delay against the dry sound swings, also through zero.
 
-    With ``d(t) = delay + depth sin(2 pi rate t)`` the voice is ``v(t) = u(t - d(t))``, where
-    ``u(t) = x(t) + feedback u(t - |d(t)|)``. So that d can be negative, all is late by
+    With ``d(t) = delay + depth sin(2 pi rate t + phase)`` the voice is ``v(t) = u(t - d(t))``,
+    where ``u(t) = x(t) + feedback u(t - |d(t)|)``. So that d can be negative, all is late by
     `flanger_latency`: where `depth_ms` is above `delay_ms`, the voice overtakes the dry sound as
     the second tape machine did. In the feedback, delays below .5 ms count as .5 ms (a loop must
     have some length), so resonances rise up to 2 kHz and stay there while d passes through zero.
@@ -57,6 +59,7 @@ def flanger(
         feedback: ``(batch,)`` between -1 and 1.
         stereo_phase_deg: ``(batch,)`` by which the swing of odd channels is late.
         mix: ``(batch,)`` share of the voice in [0, 1].
+        phase_deg: ``(batch,)`` where the swing stands at sample 0; 0 if omitted.
         sample_rate: In Hz.
         state: As returned with the block before; None at the start.
 
@@ -70,6 +73,8 @@ def flanger(
     angle = lag_odd_channels(
         phase(rate_hz, clock - late, late + length, sample_rate), stereo_phase_deg, channels
     )
+    if phase_deg is not None:
+        angle = angle + per_item(phase_deg).double() * (math.pi / 180.0)
     mean, depth = (
         per_item(knob).double() * (sample_rate / 1000.0) for knob in (delay_ms, depth_ms)
     )

@@ -111,7 +111,7 @@ class Make:
 
     Attributes:
         effect: What runs.
-        others: Settings of the knobs that the chain's effect has not, in units.
+        others: Settings of knobs that the chain's effect has not, or that are to differ, in units.
     """
 
     effect: Effect
@@ -126,7 +126,9 @@ class Make:
         """
         like = next(iter(own.values()))
         found = {
-            p.name: own[p.name] if p.name in own else torch.full_like(like, self.others[p.name])
+            p.name: own[p.name]
+            if p.name not in self.others
+            else torch.full_like(like, self.others[p.name])
             for p in self.effect.params
         }
         if "phase_deg" in self.others:

@@ -14,6 +14,8 @@ def _stereo(default: float) -> Param:
                  "How late the right channel swings.")  # fmt: skip
 
 
+_PHASE = Param("phase_deg", "°", 0.0, 360.0, 0.0, "linear", "Where the swing stands at the start.")
+
 CHORUS = Effect(
     "chorus",
     (
@@ -21,7 +23,7 @@ CHORUS = Effect(
         Param("depth_ms", "ms", 0.1, 6.0, 2.0, "log", "Largest deviation of the delay."),
         Param("delay_ms", "ms", 4.0, 30.0, 12.0, "log", "Mean delay of the voice."),
         Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the voice.", True),
-        Param("phase_deg", "°", 0.0, 360.0, 0.0, "linear", "Where the swing stands at the start."),
+        _PHASE,
     ),
     run_of(modulation.chorus),
     "One voice with a swinging delay.",
@@ -37,6 +39,7 @@ FLANGER = Effect(
         Param("feedback", "", -0.95, 0.95, 0.3, "linear", "Share of the voice that goes in again."),
         _stereo(90.0),
         Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the voice; deepest at 0.5.", True),
+        _PHASE,
     ),
     run_of(sweeping.flanger),
     "One voice with a short swinging delay and feedback, also through zero.",

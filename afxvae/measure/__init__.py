@@ -1,4 +1,4 @@
-"""Settings that signal processing reads off a recording: delay, reverb and chorus.
+"""Settings that signal processing reads off a recording: delay, reverb, chorus, flanger.
 
 These effects copy the sound in time, and a copy leaves a trace in the cepstrum that no content has.
 Where the trace is there, it is more exact than any network; where it is not, nothing is claimed.
@@ -10,6 +10,7 @@ All assume 24 kHz clips of 131,072 samples, as the rest of the analysis does.
 from .chorus import Chorus, measure_chorus
 from .echo import Echo, measure_echo
 from .equalizer import EqualizerFit, measure_equalizer
+from .flanger import Flanger, measure_flanger
 from .freeverb import Freeverb, measure_freeverb
 from .peel import LINEAR, of_one_channel, peel
 from .reverb import Reverb, measure_reverb
@@ -23,6 +24,7 @@ __all__ = [
     "Chorus",
     "Echo",
     "EqualizerFit",
+    "Flanger",
     "Freeverb",
     "Measured",
     "Reverb",
@@ -31,6 +33,7 @@ __all__ = [
     "measure_chorus",
     "measure_echo",
     "measure_equalizer",
+    "measure_flanger",
     "measure_freeverb",
     "measure_reverb",
     "measure_ring",

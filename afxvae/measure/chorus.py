@@ -7,22 +7,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional
 
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..dsp.units import fast_length
 from ..effects.modulation import CHORUS
 from .copies import consistency, earlier
-from .paths import PER_MS, Picture, along, blurred, path, refine, search
+from .paths import PER_MS, Picture, Region, along, blurred, path, refine, search, sharpen, standing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Chorus", "measure_chorus"]
 
+_DEPTH, _DELAY = CHORUS.params[1:3]
+_REGION = Region(
+    step=6,
+    blur=5.0,
+    delays=(18, 104),
+    depths_ms=(0.2, 0.45, 0.75, 1.05, 1.4, 1.8, 2.25, 2.75, 3.3, 4.0, 4.8, 5.7),
+    tolerance_ms=0.22,
+    alike_ms=0.3,
+    blurs=(4.0, 3.0, 3.0, 2.0, 1.5, 1.0, 1.0),
+    spread_ms=0.18,
+    spread_turn_ms=0.25,
+    depth_ms=(0.5 * _DEPTH.minimum, _DEPTH.maximum),  # a little outside of their ranges
+    delay_ms=(_DELAY.minimum - 0.5, _DELAY.maximum),
+)
 _LAGS = 880  # samples into the past that are looked at
-_SHORTEST = int(CHORUS.params[2].minimum * PER_MS)
+_SHORTEST = int(_DELAY.minimum * PER_MS)
 _CLIPPED = 4.0  # outliers, in standard deviations
 _CONTENT = 14.0  # width in samples of what is content
 _STANDING_S = (1.0, 12.0)  # what has stood still for so long is content
@@ -36,9 +49,7 @@ _SWEPT = (256, 256)  # of those with a past that runs at another speed
 _SLOPES = tuple(0.008 * step for step in range(-9, 10))  # of the lag, samples per sample
 _MARGIN = 80  # samples that such a past may reach farther at either end
 
-# following a path sample by sample
-_SPARSE = (15, 15, 15, 15, 5, 5, 5, 5)  # samples between those that are compared, by round
-_DRAWN, _ELITE = 32, 7
+_SPARSE = 5  # samples between those that are compared
 _STRETCHES = 48  # of the clip
 _USUAL = 0.01  # consistency that one recording without chorus in fifty reaches
 _LEAST_CONTRAST = 1.5
@@ -102,12 +113,14 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     for picture in (_cepstra(audio), correlations, _swept(white)):
         for standing_s in _STANDING_S:
             moving = _moving(picture, standing_s)
-            found.append(refine(moving, search(moving, _SURVIVORS), generator))
+            starts = search(_REGION, moving, _SURVIVORS)
+            found.append(refine(_REGION, moving, starts, generator))
     knobs = torch.cat(found)
     heights, best = _agreement(correlations, knobs).topk(_FINALISTS)
     worth = heights > max(_FAINT, _COMPARABLE * float(heights[0]))
-    finalists = [_sharpen(white, knobs[index], generator) for index in best[worth]]
-    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, _SPARSE[-1])
+    within = (2.0, float(_LAGS))
+    finalists = [sharpen(white, knobs[index], within, generator) for index in best[worth]]
+    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, _SPARSE)
     contrasts = [
         consistency(white, place, _lag(finalist.unsqueeze(0), place)[0], _STRETCHES)
         for finalist in finalists
@@ -196,19 +209,10 @@ def _moving(picture: Picture, standing_s: float) -> Picture:
     values[:, :_SHORTEST] = 0.0
     values = values.clamp(-0.4, 0.4)
     step = float(picture.time[1] - picture.time[0])
-    half = min(round(0.5 * standing_s / step), len(values) // 2)
-    values = values - _standing(values, half)
+    values = values - standing(values, round(0.5 * standing_s / step))
     spread = blurred(values.square().mean(0, keepdim=True), 20.0)[0].clamp_min(0.0).sqrt()
     spread = spread + 0.2 * spread[100:].mean() + 1e-6
     return Picture((values / spread).clamp(-_CLIPPED, _CLIPPED), picture.time)
-
-
-def _standing(values: Tensor, half: int) -> Tensor:
-    """Mean of ``(frame, lag)`` over `half` frames to either side, as far as there are."""
-    sums = functional.pad(values.cumsum(0), (0, 0, 1, 0))
-    frame = torch.arange(len(values))
-    first, last = (frame - half).clamp_min(0), (frame + half + 1).clamp_max(len(values))
-    return (sums[last] - sums[first]) / (last - first).unsqueeze(1)
 
 
 def _agreement(correlations: Picture, knobs: Tensor) -> Tensor:
@@ -229,27 +233,9 @@ def _lag(knobs: Tensor, place: Tensor, offset: float = 0.0) -> Tensor:
     return (path(knobs, time) * PER_MS + offset).clamp(2.0, _LAGS)
 
 
-def _sharpen(white: Tensor, knobs: Tensor, generator: torch.Generator) -> Tensor:
-    """Better knobs ``(4,)`` of a path that is right to a few samples."""
-    swing = 2.0 * math.pi * float(knobs[0].exp()) * float(knobs[1]) * PER_MS
-    spread = torch.tensor(
-        [min(0.8 / (2.0 * swing), 0.1), 0.06, 0.04, min(1.0 / (float(knobs[1]) * PER_MS), 0.3)]
-    )
-    for sparse in _SPARSE:
-        place = torch.arange(_LAGS + 8, CLIP_SAMPLES, sparse)
-        now = white[place]
-        drawn = knobs + spread * torch.randn(_DRAWN, 4, generator=generator)
-        drawn[0] = knobs
-        voice = earlier(white, place, _lag(drawn, place))
-        correlation = (now * voice).mean(1) / voice.square().mean(1).clamp_min(1e-20).sqrt()
-        best = correlation.topk(_ELITE).indices
-        knobs, spread = drawn[best].mean(0), 1.3 * drawn[best].std(0).clamp_min(1e-5)
-    return knobs
-
-
 def _level(white: Tensor, knobs: Tensor) -> float:
     """Correlation along a path ``(4,)``, less what the content does by itself beside it."""
-    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, _SPARSE[-1])
+    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, _SPARSE)
     now = white[place]
 
     def correlation(offset: float) -> float:

@@ -12,11 +12,12 @@ from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
 from ..effects.base import Make
 from ..effects.delay import DUAL_DELAY
-from ..effects.modulation import CHORUS
+from ..effects.modulation import CHORUS, FLANGER
 from ..effects.reverb import FREEVERB
 from .chorus import measure_chorus
 from .copies import consistency, one_way
 from .echo import Echo, echo_level, measure_echoes
+from .flanger import measure_flanger
 from .freeverb import measure_freeverb
 from .peel import peel
 from .reverb import measure_reverb
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..effects import Chain
+    from .chorus import Chorus
+    from .flanger import Flanger
 
 __all__ = ["MEASURED", "Measured", "measure_settings", "nothing_measured"]
 
@@ -114,11 +117,26 @@ def measure_settings(
         "delay": _delay(chain, echo, taps, echoes, mixed is None),
         "reverb": freeverb or _reverb(chain, audio, reference, certain),
     }
-    chorus = measure_chorus(peel(chain, reference[:1], found, channel=0)[0])
-    swings = chorus.swings and not measure_chorus(audio[0]).swings
-    phase_deg = (chorus.phase_deg - 360.0 * chorus.rate_hz * start_s) % 360.0
-    make = Make(CHORUS, {"phase_deg": phase_deg})
-    return {"chorus": Measured(_controls(chain, "chorus", vars(chorus)), swings, make), **found}
+    bare = peel(chain, reference[:1], found, channel=0)[0]
+    return {"chorus": _swing(chain, audio[0], bare, start_s), **found}
+
+
+def _swing(chain: Chain, audio: Tensor, reference: Tensor, start_s: float) -> Measured:
+    """A chorus, or a flanger in its place, of clips ``(131072,)``."""
+
+    def at_start(found: Chorus | Flanger) -> dict[str, float]:
+        return {"phase_deg": (found.phase_deg - 360.0 * found.rate_hz * start_s) % 360.0}
+
+    chorus = measure_chorus(reference)
+    if not chorus.swings:
+        flanger = measure_flanger(reference)
+        if flanger.swings and not measure_flanger(audio).swings:
+            knobs = {"delay_ms": flanger.delay_ms, "feedback": flanger.feedback}
+            make = Make(FLANGER, {**knobs, "stereo_phase_deg": 0.0, **at_start(flanger)})
+            return Measured(_controls(chain, "chorus", vars(flanger)), True, make)
+    swings = chorus.swings and not measure_chorus(audio).swings
+    make = Make(CHORUS, at_start(chorus))
+    return Measured(_controls(chain, "chorus", vars(chorus)), swings, make)
 
 
 def _echo(audio: Tensor, reference: Tensor) -> tuple[Echo, bool]:

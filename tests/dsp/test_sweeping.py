@@ -62,6 +62,13 @@ def test_odd_channels_swing_later():
     np.testing.assert_allclose(second[lag:], first[:-lag], atol=1e-3)
 
 
+def test_the_swing_stands_at_its_phase_at_the_start():
+    knobs = {"rate_hz": 4.0, "depth_ms": 1.0, "delay_ms": 3.0, "feedback": 0.0, "mix": 1.0}
+    plain, moved = (delay_ms(FLANGER, phase_deg=phase, **knobs) for phase in (0.0, 90.0))
+    lead = RATE // 16  # a quarter of a swing
+    np.testing.assert_allclose(moved[:-lead], plain[lead:], atol=1e-3)
+
+
 def still(probe: torch.Tensor, **knobs: float) -> np.ndarray:
     """The flanger at rest: depth 0, which no knob allows, so that it has a frequency response."""
     settings = {"rate_hz": 1.0, "depth_ms": 0.0, "stereo_phase_deg": 0.0} | knobs

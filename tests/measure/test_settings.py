@@ -113,7 +113,7 @@ def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effe
     assert MEASURES[effect](clip) == inside
     kept = (*reverb._velvet().responses, reverb._velvet().spectra)
     assert not any(part.is_inference() for part in kept)
-    assert not any(part.is_inference() for part in paths._grid(1.4)[:2])
+    assert not any(part.is_inference() for part in paths._grid(1.4, 0.22)[:2])
 
 
 @pytest.mark.parametrize("name", extremes())
