@@ -24,15 +24,16 @@ from afxvae.data.corpus import load_manifest
 from afxvae.data.crops import draw_crop
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
+from afxvae.effects.modulation import FLANGER
 from afxvae.measure import MEASURED, measure_settings
 from afxvae.processes import spread
 
 from .jobs import Job, jobs_of, usable
 from .makers import CELLS, CORRUPT
 
-EFFECTS = ("delay", "dual_delay", "reverb", "freeverb", "sox_reverb", "chorus")
-DRY, OURS = "nothing", "this package's chain"
-ROWS = (DRY, *(cell for cell in CELLS if cell != CORRUPT), OURS)
+EFFECTS = ("delay", "dual_delay", "reverb", "freeverb", "sox_reverb", "chorus", "flanger")
+DRY, OURS, FLANGED = "nothing", "this package's chain", "this package's flanger"
+ROWS = (DRY, *(cell for cell in CELLS if cell != CORRUPT), OURS, FLANGED)
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,26 @@ def _treated(
         return wet, frozenset(name for name in MEASURED if bool(on[name]))
     if row == DRY:
         return dry[:, 0, RUN_IN:], frozenset()
+    if row == FLANGED:
+        wet = FLANGER.process(dry, _flanger(rng), SAMPLE_RATE)[:, 0, RUN_IN:]
+        return wet, frozenset()
     made = CELLS[row](rng)(dry[0, 0].numpy().astype(float))[RUN_IN:]
     return torch.from_numpy(made).float().unsqueeze(0), frozenset()
+
+
+def _flanger(rng: np.random.Generator) -> dict[str, torch.Tensor]:
+    """Random settings, of a voice that follows in most cases and has feedback in half of them."""
+    depth_ms = rng.uniform(0.3, 2.5)
+    knobs = {
+        "rate_hz": 0.1 * 30.0 ** rng.uniform(),
+        "depth_ms": depth_ms,
+        "delay_ms": max(0.0, depth_ms + rng.uniform(-0.3, 1.5)),
+        "feedback": rng.choice([0.0, 0.0, 0.0, 0.3, 0.6, -0.5]),
+        "stereo_phase_deg": 0.0,
+        "mix": rng.uniform(0.2, 0.5),
+        "phase_deg": rng.uniform(0.0, 360.0),
+    }
+    return {name: torch.tensor([float(value)]) for name, value in knobs.items()}
 
 
 def table(references: list[Reference]) -> str:
