@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Alternative", "Finding", "Match", "match", "match_recordings"]
 
 _SHORT = 0.1  # standard deviations, by which a move may miss its wish and nothing is said
+_SURE = 0.9  # probability of one source, above which there is no question
+_QUESTION = "If both are of one voice or instrument, say so (--same-source): more is done then."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,11 +309,8 @@ def _about_moves(wishes: Wishes, reached: Mapping[str, float]) -> str:
 
 def _about(wishes: Wishes, decision: Decision, alternatives: int) -> list[str]:
     """What else there is to say of how it was made."""
-    notes = []
-    if decision.index == 0 and wishes.same_source is None and decision.same_source < 0.9:
-        notes.append(
-            "If both are of one voice or instrument, say so (--same-source): more is done then."
-        )
+    unsure = wishes.same_source is None and decision.same_source < _SURE
+    notes = [_QUESTION] if decision.index == 0 and unsure else []
     if wishes.amount != 1.0:
         notes.append(f"{100.0 * wishes.amount:g} % of it applied.")
     if alternatives < wishes.alternatives:
