@@ -13,7 +13,21 @@ from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..dsp.units import fast_length
 from ..effects.modulation import CHORUS
 from .copies import consistency, earlier
-from .paths import PER_MS, Picture, Region, along, blurred, path, refine, search, sharpen, standing
+from .paths import (
+    PER_MS,
+    Picture,
+    Region,
+    along,
+    blurred,
+    cepstra,
+    frame_times,
+    moving,
+    path,
+    phase_at_start_deg,
+    refine,
+    search,
+    sharpen,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +50,7 @@ _REGION = Region(
 )
 _LAGS = 880  # samples into the past that are looked at
 _SHORTEST = int(_DELAY.minimum * PER_MS)
-_CLIPPED = 4.0  # outliers, in standard deviations
+_MOST, _WIDTH = 0.4, 20.0  # of what a voice can be, and of its surroundings
 _CONTENT = 14.0  # width in samples of what is content
 _STANDING_S = (1.0, 12.0)  # what has stood still for so long is content
 _SURVIVORS = 8  # paths of each search
@@ -112,9 +126,8 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     found = []
     for picture in (_cepstra(audio), correlations, _swept(white)):
         for standing_s in _STANDING_S:
-            moving = _moving(picture, standing_s)
-            starts = search(_REGION, moving, _SURVIVORS)
-            found.append(refine(_REGION, moving, starts, generator))
+            seen = moving(picture, standing_s, _SHORTEST, _MOST, _WIDTH)
+            found.append(refine(_REGION, seen, search(_REGION, seen, _SURVIVORS), generator))
     knobs = torch.cat(found)
     heights, best = _agreement(correlations, knobs).topk(_FINALISTS)
     worth = heights > max(_FAINT, _COMPARABLE * float(heights[0]))
@@ -134,24 +147,14 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
 
 def _chorus(knobs: Tensor, mix: float, contrast: float) -> Chorus:
     """Of a path ``(4,)``, whose phase is that of the middle of the clip."""
-    rate_hz = float(knobs[0].exp())
-    turns = float(knobs[3]) / (2.0 * math.pi) - rate_hz * 0.5 * CLIP_SAMPLES / SAMPLE_RATE
-    return Chorus(rate_hz, float(knobs[1]), float(knobs[2]), mix, 360.0 * (turns % 1.0), contrast)
-
-
-def _times(frames: int, hop: int, middle: float) -> Tensor:
-    """Seconds from the middle of the clip, of frames whose first has its middle at a sample."""
-    return (torch.arange(frames) * hop + middle - CLIP_SAMPLES / 2) / SAMPLE_RATE
+    rate_hz, phase_deg = float(knobs[0].exp()), phase_at_start_deg(knobs)
+    return Chorus(rate_hz, float(knobs[1]), float(knobs[2]), mix, phase_deg, contrast)
 
 
 def _cepstra(audio: Tensor) -> Picture:
     """Cepstra of frames, less what is as wide as content."""
-    window, hop = _SLOW
-    frames = audio.unfold(0, window, hop) * torch.hann_window(window)
-    magnitude = torch.fft.rfft(frames, 2 * window).abs()
-    floor = 1e-2 * magnitude.mean(dim=1, keepdim=True) + 1e-7
-    cepstra: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + floor))[:, :_LAGS]
-    return Picture(cepstra - blurred(cepstra, _CONTENT), _times(len(cepstra), hop, window / 2))
+    seen = cepstra(audio, *_SLOW, _LAGS)
+    return Picture(seen.values - blurred(seen.values, _CONTENT), seen.time)
 
 
 def _correlations(white: Tensor) -> Picture:
@@ -163,7 +166,9 @@ def _correlations(white: Tensor) -> Picture:
     spectrum = torch.fft.rfft(frames, n_fft) * torch.fft.rfft(now, n_fft).conj()
     past: Tensor = torch.fft.irfft(spectrum, n_fft)[:, 1 : _LAGS + 1].flip(1)
     values = past / (now.square().sum(1, keepdim=True) + 1e-9)
-    return Picture(values - blurred(values, _CONTENT), _times(len(values), hop, _LAGS + window / 2))
+    return Picture(
+        values - blurred(values, _CONTENT), frame_times(len(values), hop, _LAGS + window / 2)
+    )
 
 
 def _swept(white: Tensor) -> Picture:
@@ -191,7 +196,7 @@ def _swept(white: Tensor) -> Picture:
         between = (1.0 - share) * found.gather(1, whole) + share * found.gather(1, whole + 1)
         highest = torch.maximum(highest, between)
     values = highest / (now.square().sum(1, keepdim=True) + 1e-9)
-    time = _times(len(values), hop, _LAGS + _MARGIN + window / 2)
+    time = frame_times(len(values), hop, _LAGS + _MARGIN + window / 2)
     return Picture(values - blurred(values, _CONTENT), time)
 
 
@@ -201,18 +206,6 @@ def _at_speed(sound: Tensor, speed: float) -> Tensor:
     whole = place.long()
     share = (place - whole).float()
     return (1.0 - share) * sound[whole] + share * sound[whole + 1]
-
-
-def _moving(picture: Picture, standing_s: float) -> Picture:
-    """A picture less what stands still for so long, with unit spread."""
-    values = picture.values.clone()
-    values[:, :_SHORTEST] = 0.0
-    values = values.clamp(-0.4, 0.4)
-    step = float(picture.time[1] - picture.time[0])
-    values = values - standing(values, round(0.5 * standing_s / step))
-    spread = blurred(values.square().mean(0, keepdim=True), 20.0)[0].clamp_min(0.0).sqrt()
-    spread = spread + 0.2 * spread[100:].mean() + 1e-6
-    return Picture((values / spread).clamp(-_CLIPPED, _CLIPPED), picture.time)
 
 
 def _agreement(correlations: Picture, knobs: Tensor) -> Tensor:

@@ -12,7 +12,19 @@ from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..effects.modulation import FLANGER
 from .copies import consistency, earlier
-from .paths import PER_MS, Picture, Region, blurred, path, refine, search, sharpen, standing
+from .paths import (
+    PER_MS,
+    Picture,
+    Region,
+    blurred,
+    cepstra,
+    moving,
+    path,
+    phase_at_start_deg,
+    refine,
+    search,
+    sharpen,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +47,7 @@ _REGION = Region(
 )
 _LAGS = 200  # samples into the past that are looked at
 _SHORTEST = 8  # samples: nearer to now, everything resembles itself
+_MOST, _WIDTH = 0.6, 4.0  # of what a voice can be, and of its surroundings
 _SEARCHED = (768, 256)  # window and hop of the cepstra in which paths are searched
 _WEIGHED = (512, 256)  # of those that tell how loud the voice is
 _STANDING_S = (1.0, 12.0)  # what has stood still for so long is content
@@ -100,12 +113,11 @@ def measure_flanger(audio: Tensor, seed: int = 0) -> Flanger:
     audio = audio.cpu()
     generator = torch.Generator().manual_seed(seed)
     white = spectral.whiten_frames(audio)
-    picture = _cepstra(audio, *_SEARCHED)
+    picture = cepstra(audio, *_SEARCHED, _LAGS)
     found = []
     for standing_s in _STANDING_S:
-        moving = _moving(picture, standing_s)
-        starts = search(_REGION, moving, _SURVIVORS)
-        found.append(refine(_REGION, moving, starts, generator))
+        seen = moving(picture, standing_s, _SHORTEST, _MOST, _WIDTH)
+        found.append(refine(_REGION, seen, search(_REGION, seen, _SURVIVORS), generator))
     paths = torch.cat(found)
     heights, best = torch.tensor([_contrast(white, knobs) for knobs in paths]).topk(_FINALISTS)
     within = (float(_SHORTEST), float(_LAGS))
@@ -115,38 +127,15 @@ def measure_flanger(audio: Tensor, seed: int = 0) -> Flanger:
     contrast = max(contrasts, default=0.0)
     knobs = finalists[contrasts.index(contrast)] if finalists else paths[best[0]]
     level, feedback = _voice(audio, knobs) if contrast > 0.0 else (0.0, 0.0)
-    rate_hz = float(knobs[0].exp())
-    turns = float(knobs[3]) / (2.0 * math.pi) - rate_hz * 0.5 * CLIP_SAMPLES / SAMPLE_RATE
     return Flanger(
-        rate_hz,
+        float(knobs[0].exp()),
         float(knobs[1]),
         float(knobs[2]),
         feedback,
         level / (1.0 + level),
-        360.0 * (turns % 1.0),
+        phase_at_start_deg(knobs),
         contrast,
     )
-
-
-def _cepstra(audio: Tensor, window: int, hop: int) -> Picture:
-    frames = audio.unfold(0, window, hop) * torch.hann_window(window)
-    magnitude = torch.fft.rfft(frames, 2 * window).abs()
-    floor = 1e-2 * magnitude.mean(dim=1, keepdim=True) + 1e-7
-    cepstra: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + floor))[:, :_LAGS]
-    middle = torch.arange(len(cepstra)) * hop + (window - CLIP_SAMPLES) / 2
-    return Picture(cepstra, middle / SAMPLE_RATE)
-
-
-def _moving(picture: Picture, standing_s: float) -> Picture:
-    """A picture less what stands still for so long, with unit spread."""
-    values = picture.values.clamp(-0.6, 0.6)
-    step = float(picture.time[1] - picture.time[0])
-    values = values - standing(values, round(0.5 * standing_s / step))
-    spread = blurred(values.square().mean(0, keepdim=True), 4.0)[0].clamp_min(0.0).sqrt()
-    spread = spread + 0.2 * spread[20:].mean() + 1e-6
-    values = (values / spread).clamp(-4.0, 4.0)
-    values[:, :_SHORTEST] = 0.0
-    return Picture(values, picture.time)
 
 
 def _contrast(white: Tensor, knobs: Tensor) -> float:
@@ -162,14 +151,14 @@ def _contrast(white: Tensor, knobs: Tensor) -> float:
 
 def _voice(audio: Tensor, knobs: Tensor) -> tuple[float, float]:
     """Level of the voice against the dry sound, and its feedback, along a path ``(4,)``."""
-    heights = _heights(_cepstra(audio, *_WEIGHED), knobs)
+    heights = _heights(cepstra(audio, *_WEIGHED, _LAGS), knobs)
     later = knobs + torch.tensor([0.0, 0.0, 0.0, math.pi])
     place = torch.arange(CLIP_SAMPLES)
     time = (place - CLIP_SAMPLES / 2) / SAMPLE_RATE
     lag = (path(later.unsqueeze(0), time)[0] * PER_MS).clamp_min(0.0)
     past = torch.nn.functional.pad(audio, (2 * _LAGS, 0))
     tried = audio + _TRIED * earlier(past, place + 2 * _LAGS, lag)
-    seen = [_heights(_cepstra(sound, *_WEIGHED), later) for sound in (tried, audio)]
+    seen = [_heights(cepstra(sound, *_WEIGHED, _LAGS), later) for sound in (tried, audio)]
     first, second = (seen[0] - seen[1]) / torch.tensor([_TRIED, -0.5 * _TRIED**2])
     level = float(heights[0] / first.clamp_min(_LEAST_SEEN))
     if level <= 0.0:

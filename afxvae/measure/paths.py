@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from ..dsp.features import SAMPLE_RATE
+from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..dsp.units import fast_length
 from .copies import earlier
 
@@ -24,15 +24,19 @@ __all__ = [
     "Region",
     "along",
     "blurred",
+    "cepstra",
+    "frame_times",
+    "moving",
     "path",
+    "phase_at_start_deg",
     "refine",
     "search",
     "sharpen",
-    "standing",
 ]
 
 PER_MS = SAMPLE_RATE / 1000.0
 
+_CLIPPED = 4.0  # outliers, in standard deviations
 _SLOWEST_HZ, _FASTEST_HZ = 0.08, 5.3
 _PARTS = 8  # of the clip, each of which needs only every eighth rate
 _KEPT = 40  # of each depth
@@ -111,7 +115,50 @@ def _gaussian(width: float, reach: int, n_fft: int) -> Tensor:
     return spectrum
 
 
-def standing(values: Tensor, half: int) -> Tensor:
+def cepstra(audio: Tensor, window: int, hop: int, lags: int) -> Picture:
+    """Cepstra of the frames of a clip ``(131072,)``, in which a copy of level r rises by r."""
+    frames = audio.unfold(0, window, hop) * torch.hann_window(window)
+    magnitude = torch.fft.rfft(frames, 2 * window).abs()
+    floor = 1e-2 * magnitude.mean(dim=1, keepdim=True) + 1e-7
+    values: Tensor = 2.0 * torch.fft.irfft(torch.log(magnitude + floor))[:, :lags]
+    return Picture(values, frame_times(len(values), hop, window / 2))
+
+
+def frame_times(frames: int, hop: int, middle: float) -> Tensor:
+    """Seconds from the middle of the clip, of frames whose first has its middle at a sample."""
+    return (torch.arange(frames) * hop + middle - CLIP_SAMPLES / 2) / SAMPLE_RATE
+
+
+def moving(
+    picture: Picture, standing_s: float, shortest: int, most: float, width: float
+) -> Picture:
+    """A picture less what stands still for so long, with unit spread.
+
+    Args:
+        picture: To look at.
+        standing_s: In which what is content does not move.
+        shortest: Lag below which everything resembles itself.
+        most: Value above which there is no copy.
+        width: Of the blur of the spread, in samples.
+    """
+    values = picture.values.clone()
+    values[:, :shortest] = 0.0
+    values = values.clamp(-most, most)
+    step = float(picture.time[1] - picture.time[0])
+    values = values - _standing(values, round(0.5 * standing_s / step))
+    spread = blurred(values.square().mean(0, keepdim=True), width)[0].clamp_min(0.0).sqrt()
+    spread = spread + 0.2 * spread[int(5 * width) :].mean() + 1e-6
+    return Picture((values / spread).clamp(-_CLIPPED, _CLIPPED), picture.time)
+
+
+def phase_at_start_deg(knobs: Tensor) -> float:
+    """Where the swing of a path ``(4,)`` stands when the clip begins."""
+    turns = float(knobs[3]) / (2.0 * math.pi)
+    turns -= float(knobs[0].exp()) * 0.5 * CLIP_SAMPLES / SAMPLE_RATE
+    return 360.0 * (turns % 1.0)
+
+
+def _standing(values: Tensor, half: int) -> Tensor:
     """Mean of ``(frame, lag)`` over `half` frames to either side, as far as there are."""
     half = min(half, len(values) // 2)
     sums = functional.pad(values.cumsum(0), (0, 0, 1, 0))
