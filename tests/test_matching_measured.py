@@ -122,7 +122,7 @@ def test_a_flanger_is_heard_in_the_reference_and_comes_in_the_place_of_the_choru
     generator = torch.Generator().manual_seed(1)
     audio, dry = 0.1 * torch.randn(2, 1, 6 * SAMPLE_RATE, generator=generator)
     knobs = {"rate_hz": 0.6, "depth_ms": 1.2, "delay_ms": 1.5, "feedback": 0.0, "mix": 0.4}
-    knobs |= {"stereo_phase_deg": 0.0, "phase_deg": 40.0}
+    knobs |= {"stereo_phase_deg": 0.0, "phase_deg": 40.0, "step_us": 0.0}
     settings = {name: torch.tensor([value]) for name, value in knobs.items()}
     wet = Chain(EFFECTS)["flanger"].process(dry.unsqueeze(0), settings, SAMPLE_RATE)[0]
     match = model.match(audio, wet, sample_rate=SAMPLE_RATE, effort="fast", loudness="keep")

@@ -39,6 +39,7 @@ def flanger(
     stereo_phase_deg: Tensor,
     mix: Tensor,
     phase_deg: Tensor | None = None,
+    step_us: Tensor | None = None,
     *,
     sample_rate: int,
     state: tuple[Tensor, ...] | None = None,
@@ -60,6 +61,8 @@ def flanger(
         stereo_phase_deg: ``(batch,)`` by which the swing of odd channels is late.
         mix: ``(batch,)`` share of the voice in [0, 1].
         phase_deg: ``(batch,)`` where the swing stands at sample 0; 0 if omitted.
+        step_us: ``(batch,)`` steps in which the delay moves, without a gradient to its knobs; it
+            moves smoothly at 0 and if omitted.
         sample_rate: In Hz.
         state: As returned with the block before; None at the start.
 
@@ -79,6 +82,9 @@ def flanger(
         per_item(knob).double() * (sample_rate / 1000.0) for knob in (delay_ms, depth_ms)
     )
     delay = mean + depth * torch.sin(angle)  # from the time of the first output to the last input
+    if step_us is not None:
+        step = per_item(step_us).double() * (sample_rate * 1e-6)
+        delay = torch.where(step > 0.0, step * (delay / step.clamp_min(1e-9)).round(), delay)
     reach = late + math.ceil(float((mean + depth).detach().max())) + NEIGHBOURS
     shortest = max(SHORTEST_LOOP, _SHORTEST_LOOP_MS * sample_rate / 1000.0)
     loop = delay[..., late:].abs().clamp_min(shortest)

@@ -40,6 +40,8 @@ FLANGER = Effect(
         _stereo(90.0),
         Param("mix", "", 0.0, 1.0, 0.0, "linear", "Share of the voice; deepest at 0.5.", True),
         _PHASE,
+        Param("step_us", "µs", 0.0, 100.0, 0.0, "linear",
+              "Steps in which the delay moves, as in early digital units; 0 moves smoothly."),
     ),
     run_of(sweeping.flanger),
     "One voice with a short swinging delay and feedback, also through zero.",

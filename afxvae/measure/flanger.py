@@ -61,6 +61,10 @@ _LEAST_CONTRAST = 0.02
 _STANDING_MS_S, _LEAST_STANDING = 0.8, 0.06
 """What moves more slowly than this needs so much contrast: harmonics that stand still have combs
 that hardly move."""
+_FINER = 8  # times as many samples as there are, between which the voice is read
+_FOLLOWED = 3  # samples between those that are followed to the end
+_ROUNDS, _DRAWN, _ELITE = 8, 24, 6
+_CLEARLY = 1.002  # times as alike have to be what moves in steps
 _TRIED = 0.6  # level of the voice that tells how much of one is seen
 _LEAST_SEEN = 0.3
 _LEAST_FEEDBACK, _MOST_FEEDBACK = 0.15, 0.9
@@ -77,6 +81,7 @@ class Flanger:
         feedback: Share of the voice that goes in again; 0 where there is little.
         mix: Share of the voice, below one half: it can not be told from the dry sound.
         phase_deg: Where the swing stands when the clip begins.
+        step_us: Steps in which the delay moves, those of the recording's samples; 0 if smoothly.
         contrast: How consistently the recording resembles its past along the path.
     """
 
@@ -86,16 +91,16 @@ class Flanger:
     feedback: float
     mix: float
     phase_deg: float
+    step_us: float
     contrast: float
 
     @property
     def swings(self) -> bool:
         """Whether the recording has a flanger, by its contrast."""
-        speed = 2.0 * math.pi * self.rate_hz * self.depth_ms  # ms a second
-        return self.contrast > (_LEAST_CONTRAST if speed > _STANDING_MS_S else _LEAST_STANDING)
+        return self.contrast > _least_contrast(self.rate_hz, self.depth_ms)
 
 
-def measure_flanger(audio: Tensor, seed: int = 0) -> Flanger:
+def measure_flanger(audio: Tensor, sample_rate: int = SAMPLE_RATE, seed: int = 0) -> Flanger:
     """Find the path ``delay + depth sin(2 pi rate t + phase)`` of a voice just behind the sound.
 
     A voice of level r with feedback f multiplies the spectrum by ``1 + r z / (1 - f z)``, where
@@ -103,11 +108,13 @@ def measure_flanger(audio: Tensor, seed: int = 0) -> Flanger:
     both swing, which neither formants nor pitch do so steadily. The path is searched as that of a
     chorus; it is believed if the waveform, too, resembles its past along it all the time. How much
     of a voice is seen, as windows blur a swing and some content hides it, is measured with one that
-    is added to the same recording, half a swing later.
+    is added to the same recording, half a swing later. Whether the voice moves smoothly or by whole
+    samples, as SoX's does, is told by which of both follows the waveform better.
 
     Args:
         audio: ``(131072,)`` mono at 24 kHz, best without echoes and reverberation (see `peel`). Of
             a stereo recording, the left channel.
+        sample_rate: Of the recording before it came to 24 kHz, Hz.
         seed: Of the refinement's draws.
     """
     audio = audio.cpu()
@@ -126,7 +133,10 @@ def measure_flanger(audio: Tensor, seed: int = 0) -> Flanger:
     contrasts = [_contrast(white, finalist) for finalist in finalists]
     contrast = max(contrasts, default=0.0)
     knobs = finalists[contrasts.index(contrast)] if finalists else paths[best[0]]
-    level, feedback = _voice(audio, knobs) if contrast > 0.0 else (0.0, 0.0)
+    level, feedback, step_us = 0.0, 0.0, 0.0
+    if contrast > _least_contrast(float(knobs[0].exp()), float(knobs[1])):
+        knobs, step_us = _followed(white, knobs, sample_rate, generator)
+        level, feedback = _voice(audio, knobs)
     return Flanger(
         float(knobs[0].exp()),
         float(knobs[1]),
@@ -134,8 +144,52 @@ def measure_flanger(audio: Tensor, seed: int = 0) -> Flanger:
         feedback,
         level / (1.0 + level),
         phase_at_start_deg(knobs),
+        step_us,
         contrast,
     )
+
+
+def _least_contrast(rate_hz: float, depth_ms: float) -> float:
+    speed = 2.0 * math.pi * rate_hz * depth_ms  # ms a second
+    return _LEAST_CONTRAST if speed > _STANDING_MS_S else _LEAST_STANDING
+
+
+def _followed(
+    white: Tensor, knobs: Tensor, sample_rate: int, generator: torch.Generator
+) -> tuple[Tensor, float]:
+    """Better knobs ``(4,)`` of a path, by the cross-entropy method, and the steps that it takes."""
+    finer = torch.nn.functional.pad(torch.fft.rfft(white), (0, (_FINER - 1) * len(white) // 2))
+    fine = torch.fft.irfft(finer, _FINER * len(white))
+    place = torch.arange(2 * _LAGS, len(white) - _SHORTEST, _FOLLOWED)
+    time = (place - len(white) / 2) / SAMPLE_RATE
+    now = white[place]
+
+    def likeness(drawn: Tensor, step: float) -> Tensor:
+        lag = path(drawn, time) * PER_MS
+        if step:
+            lag = step * (lag / step).round()
+        apart = (lag > _SHORTEST).to(now.dtype)
+        then = fine[((place - lag.clamp_min(0.0)) * _FINER).round().long()]
+        power = (apart * now.square()).sum(1) * (apart * then.square()).sum(1)
+        alike: Tensor = (apart * now * then).sum(1) / power.clamp_min(1e-30).sqrt()
+        return alike
+
+    found = []
+    for step in (0.0, SAMPLE_RATE / sample_rate):
+        centre, spread = (
+            knobs,
+            torch.tensor([0.004 / (1.0 + float(knobs[0].exp())), 0.012, 0.012, 0.03]),
+        )
+        for _ in range(_ROUNDS):
+            drawn = centre + spread * torch.randn(_DRAWN, 4, generator=generator)
+            drawn[0] = centre
+            best = likeness(drawn, step).topk(_ELITE).indices
+            centre, spread = drawn[best].mean(0), 1.2 * drawn[best].std(0).clamp_min(1e-5)
+        found.append((float(likeness(centre.unsqueeze(0), step)), centre))
+    (smooth, plain), (stepped, moved) = found
+    if stepped > _CLEARLY * smooth:
+        return moved, 1e6 / sample_rate
+    return plain, 0.0
 
 
 def _contrast(white: Tensor, knobs: Tensor) -> float:

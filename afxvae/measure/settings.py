@@ -118,10 +118,12 @@ def measure_settings(
         "reverb": freeverb or _reverb(chain, audio, reference, certain),
     }
     bare = peel(chain, reference[:1], found, channel=0)[0]
-    return {"chorus": _swing(chain, audio[0], bare, start_s), **found}
+    return {"chorus": _swing(chain, audio[0], bare, sample_rate, start_s), **found}
 
 
-def _swing(chain: Chain, audio: Tensor, reference: Tensor, start_s: float) -> Measured:
+def _swing(
+    chain: Chain, audio: Tensor, reference: Tensor, sample_rate: int, start_s: float
+) -> Measured:
     """A chorus, or a flanger in its place, of clips ``(131072,)``."""
 
     def at_start(found: Chorus | Flanger) -> dict[str, float]:
@@ -129,9 +131,9 @@ def _swing(chain: Chain, audio: Tensor, reference: Tensor, start_s: float) -> Me
 
     chorus = measure_chorus(reference)
     if not chorus.swings:
-        flanger = measure_flanger(reference)
+        flanger = measure_flanger(reference, sample_rate)
         if flanger.swings and not measure_flanger(audio).swings:
-            knobs = {"delay_ms": flanger.delay_ms, "feedback": flanger.feedback}
+            knobs = {name: getattr(flanger, name) for name in ("delay_ms", "feedback", "step_us")}
             make = Make(FLANGER, {**knobs, "stereo_phase_deg": 0.0, **at_start(flanger)})
             return Measured(_controls(chain, "chorus", vars(flanger)), True, make)
     swings = chorus.swings and not measure_chorus(audio).swings

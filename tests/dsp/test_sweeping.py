@@ -69,6 +69,15 @@ def test_the_swing_stands_at_its_phase_at_the_start():
     np.testing.assert_allclose(moved[:-lead], plain[lead:], atol=1e-3)
 
 
+@pytest.mark.parametrize("step_us", [20.0, 100.0])
+def test_the_delay_moves_in_steps_if_it_has_any(step_us):
+    knobs = {"rate_hz": 4.0, "depth_ms": 1.0, "delay_ms": 3.0, "feedback": 0.0, "mix": 1.0}
+    smooth, stepped = (delay_ms(FLANGER, step_us=us, **knobs) for us in (0.0, step_us))
+    steps = stepped * 1000.0 / step_us
+    np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
+    assert np.abs(stepped - smooth).max() <= 0.5 * step_us / 1000.0 + 1e-6
+
+
 def still(probe: torch.Tensor, **knobs: float) -> np.ndarray:
     """The flanger at rest: depth 0, which no knob allows, so that it has a frequency response."""
     settings = {"rate_hz": 1.0, "depth_ms": 0.0, "stereo_phase_deg": 0.0} | knobs

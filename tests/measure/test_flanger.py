@@ -7,7 +7,8 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
+from afxvae.audio import resample
+from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.effects.modulation import FLANGER
 from afxvae.measure import Flanger, measure_flanger, measure_settings
 from tests.measure.material import CHAIN, MATERIALS, NOISES, in_another_room, material, treated
@@ -22,7 +23,7 @@ SOUNDS = [
 
 def flanged(dry: torch.Tensor, **knobs: float) -> torch.Tensor:
     """The clip of a dry sound behind a flanger whose swing stands at `phase_deg` at its start."""
-    given = {"stereo_phase_deg": 0.0, "phase_deg": 0.0, **knobs}
+    given = {"stereo_phase_deg": 0.0, "phase_deg": 0.0, "step_us": 0.0, **knobs}
     given["phase_deg"] = (
         given["phase_deg"] - 360.0 * knobs["rate_hz"] * RUN_IN / SAMPLE_RATE
     ) % 360
@@ -45,6 +46,20 @@ def test_knobs_come_back(name: str, knobs: dict[str, float]) -> None:
     assert found.mix == pytest.approx(knobs["mix"], abs=0.08)
     assert found.feedback == pytest.approx(knobs["feedback"], abs=0.12)
     assert found.phase_deg == pytest.approx(70.0, abs=6.0)
+
+
+@pytest.mark.parametrize("rate", [24000, 44100])
+def test_whole_samples_are_told_from_a_smooth_swing(rate: int) -> None:
+    """Of the recording's rate, which may be another than that of the analysis."""
+    length = (RUN_IN + CLIP_SAMPLES) * rate // SAMPLE_RATE
+    dry = 0.1 * torch.randn(1, 1, length, generator=torch.Generator().manual_seed(3))
+    for step_us in (0.0, 1e6 / rate):
+        knobs = {"stereo_phase_deg": 0.0, "phase_deg": 0.0, "step_us": step_us, **SOUNDS[1]}
+        settings = {name: torch.tensor([value]) for name, value in knobs.items()}
+        wet = resample(FLANGER.process(dry, settings, rate)[0, 0], rate, SAMPLE_RATE)
+        found = measure_flanger(wet[RUN_IN : RUN_IN + CLIP_SAMPLES], rate)
+        assert_same_path(found, SOUNDS[1])
+        assert found.step_us == pytest.approx(step_us)
 
 
 def test_notes_hide_no_flanger() -> None:
