@@ -58,9 +58,10 @@ _SPARSE = 5  # samples between those that are compared
 _STRETCHES = 48  # of the clip
 _FEWEST = 0.12  # of the clip, that have to be compared
 _LEAST_CONTRAST = 0.02
-_STANDING_MS_S, _LEAST_STANDING = 0.8, 0.06
-"""What moves more slowly than this needs so much contrast: harmonics that stand still have combs
-that hardly move."""
+_STILL_MS_S = 0.4
+"""What moves more slowly than this is none: equalised notes that are held have such combs."""
+_STANDING_MS_S, _LEAST_STANDING = 0.8, 0.1
+"""What moves more slowly than this needs so much contrast."""
 _FINER = 8  # times as many samples as there are, between which the voice is read
 _FOLLOWED = 3  # samples between those that are followed to the end
 _ROUNDS, _DRAWN, _ELITE = 8, 24, 6
@@ -150,7 +151,10 @@ def measure_flanger(audio: Tensor, sample_rate: int = SAMPLE_RATE, seed: int = 0
 
 
 def _least_contrast(rate_hz: float, depth_ms: float) -> float:
+    """Infinite for what hardly moves."""
     speed = 2.0 * math.pi * rate_hz * depth_ms  # ms a second
+    if speed < _STILL_MS_S:
+        return math.inf
     return _LEAST_CONTRAST if speed > _STANDING_MS_S else _LEAST_STANDING
 
 
