@@ -61,8 +61,8 @@ def flanger(
         stereo_phase_deg: ``(batch,)`` by which the swing of odd channels is late.
         mix: ``(batch,)`` share of the voice in [0, 1].
         phase_deg: ``(batch,)`` where the swing stands at sample 0; 0 if omitted.
-        step_us: ``(batch,)`` steps in which the delay moves, without a gradient to its knobs; it
-            moves smoothly at 0 and if omitted.
+        step_us: ``(batch,)`` steps in which the delay moves; it moves smoothly at 0 and if omitted.
+            Gradients to the other knobs are those of the smooth swing.
         sample_rate: In Hz.
         state: As returned with the block before; None at the start.
 
@@ -84,7 +84,8 @@ def flanger(
     delay = mean + depth * torch.sin(angle)  # from the time of the first output to the last input
     if step_us is not None:
         step = per_item(step_us).double() * (sample_rate * 1e-6)
-        delay = torch.where(step > 0.0, step * (delay / step.clamp_min(1e-9)).round(), delay)
+        stepped = step * (delay / step.clamp_min(1e-9)).round()
+        delay = torch.where(step > 0.0, stepped + (delay - delay.detach()), delay)
     reach = late + math.ceil(float((mean + depth).detach().max())) + NEIGHBOURS
     shortest = max(SHORTEST_LOOP, _SHORTEST_LOOP_MS * sample_rate / 1000.0)
     loop = delay[..., late:].abs().clamp_min(shortest)

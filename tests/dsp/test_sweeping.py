@@ -78,6 +78,20 @@ def test_the_delay_moves_in_steps_if_it_has_any(step_us):
     assert np.abs(stepped - smooth).max() <= 0.5 * step_us / 1000.0 + 1e-6
 
 
+def test_gradients_go_straight_through_the_steps():
+    audio = noise(1, 1, 4000)
+    knobs = {"rate_hz": 2.0, "depth_ms": 1.0, "delay_ms": 3.0, "feedback": 0.0, "mix": 0.5}
+    slopes = []
+    for step_us in (0.0, 1e-3):
+        given = FLANGER.defaults() | {k: torch.tensor([v]).double() for k, v in knobs.items()}
+        given["step_us"] = torch.tensor([step_us]).double()
+        given["delay_ms"].requires_grad_()
+        out = FLANGER.process(audio, given, RATE).square().sum()
+        slopes.append(float(torch.autograd.grad(out, given["delay_ms"])[0]))
+    assert slopes[1] == pytest.approx(slopes[0], rel=1e-2)
+    assert slopes[0] != 0.0
+
+
 def still(probe: torch.Tensor, **knobs: float) -> np.ndarray:
     """The flanger at rest: depth 0, which no knob allows, so that it has a frequency response."""
     settings = {"rate_hz": 1.0, "depth_ms": 0.0, "stereo_phase_deg": 0.0} | knobs

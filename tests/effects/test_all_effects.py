@@ -24,7 +24,7 @@ KNOBS = [
     for param in effect.params
 ]
 # their gradients go straight through
-STAIRS = ("bit_crusher-bits", "bit_crusher-rate_hz", "sox_reverb-room_scale")
+STAIRS = ("bit_crusher-bits", "bit_crusher-rate_hz", "sox_reverb-room_scale", "flanger-step_us")
 MIXING = ("freeverb", "sox_reverb", "dual_delay")  # every channel hears the mean of all
 RATES = [8000, 24000, 44100, 96000, 192000]
 WIDE_RATE = 44100  # has the bands of all equalisers
@@ -271,6 +271,8 @@ def gradients_of(name: str) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Controls, and the gradient of the loss in each of them."""
     effect = named(name)
     settings = active(effect)
+    if "step_us" in settings:  # gradients of the other knobs are those of a smooth swing
+        settings["step_us"] = torch.zeros_like(settings["step_us"])
     controls = {p.name: p.to_control(settings[p.name]).requires_grad_() for p in effect.params}
     gradients = torch.autograd.grad(loss_of(effect, controls), list(controls.values()))
     found = {knob: float(slope) for knob, slope in zip(controls, gradients, strict=True)}
