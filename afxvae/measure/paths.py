@@ -184,7 +184,7 @@ def along(picture: Picture, knobs: Tensor) -> Tensor:
     return (1.0 - share) * flat[index] + share * flat[index + 1]
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def _grid(depth: float, tolerance_ms: float) -> tuple[Tensor, Tensor, int]:
     """Rates for a whole clip, rates for a part of it, and the number of phases."""
