@@ -10,6 +10,9 @@ from .base import Effect
 
 __all__ = ["describe_effect", "describe_setting"]
 
+_UNITS = ("_db", "_hz", "_ms", "_us", "_deg", "_s")
+"""That names of knobs may end with; a description has them behind the value."""
+
 
 def describe_setting(param: Param, value: float) -> str:
     """A setting with its unit, in as many digits as an ear cares for.
@@ -47,7 +50,7 @@ def describe_effect(effect: Effect, knobs: Mapping[str, float]) -> list[str]:
     ] or ["flat"]
 
 
-def _label(param: Param, suffixes: tuple[str, ...] = ("_db", "_hz", "_ms", "_s")) -> str:
+def _label(param: Param, suffixes: tuple[str, ...] = _UNITS) -> str:
     name = functools.reduce(str.removesuffix, suffixes, param.name)
     return name.replace("_", " ")
 

@@ -23,9 +23,10 @@ import torch
 
 from afxvae import default_chain
 from afxvae.audio import info, read_segment
-from afxvae.data.corpus import Recording, load_manifest
+from afxvae.data.corpus import Recording
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import ANALYSIS_LUFS
+from afxvae.evaluation.report import find_recordings
 from afxvae.fitting import fit
 from afxvae.loudness import normalize_loudness
 from afxvae.processes import spread
@@ -116,11 +117,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="gets a line of JSON for every item")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    recordings = tuple(
-        r
-        for r in load_manifest(given.manifest)
-        if r.split == given.split and r.dry and r.seconds >= _DURATION_S
-    )
+    dry = find_recordings(given.manifest, given.split)
+    recordings = tuple(recording for recording in dry if recording.seconds >= _DURATION_S)
     jobs = [Job(index, given.seed, given.seconds, recordings) for index in range(given.items)]
     items = []
     for item in spread(work, jobs, given.workers):

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from afxvae import Chain, default_chain
-from afxvae.data.corpus import load_manifest
 from afxvae.data.crops import draw_crop
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
 from afxvae.effects.modulation import FLANGER
+from afxvae.evaluation.report import find_recordings
 from afxvae.measure import MEASURED, measure_settings
 from afxvae.processes import spread
 
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--cell", action="append", help="start of a row's name; all if omitted")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    recordings = tuple(r for r in load_manifest(given.manifest) if r.split == given.split and r.dry)
+    recordings = tuple(find_recordings(given.manifest, given.split))
     rows = [name for name in ROWS if name.startswith(tuple(given.cell or [""]))]
     jobs = jobs_of(rows, given.items, given.seed, recordings)
     references = [one for chunk in spread(work, jobs, given.workers) for one in chunk]
