@@ -23,6 +23,7 @@ __all__ = [
     "PeakMeter",
     "check_heard",
     "check_usable",
+    "k_weighting",
     "loudness_lufs",
     "normalize_loudness",
     "peak_limit_gain",
@@ -54,6 +55,11 @@ def loudness_lufs(audio: Tensor, sample_rate: int) -> Tensor:
     if weighted.shape[-1] < _HOPS * hop:
         return _gated_lufs(weighted.square().mean(-1, keepdim=True))
     return _gated_lufs(_overlapping(_hop_powers(weighted, hop)))
+
+
+def k_weighting(n_fft: int, sample_rate: int) -> Tensor:
+    """Power gain of the K-weighting of BS.1770-4 at the bins of a spectrum, `(n_fft // 2 + 1,)`."""
+    return torch.from_numpy(np.abs(_k_response(n_fft, sample_rate)) ** 2).float()
 
 
 class LoudnessMeter:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..effects import Chain
     from .corpus import Recording
 
-__all__ = ["deliver", "draw_crop", "draw_repeated", "draw_varied"]
+__all__ = ["deliver", "draw_crop", "draw_repeated", "draw_varied", "random_bends"]
 
 _CROP = RUN_IN + 2 * CLIP_SAMPLES
 _COLOURED = 0.9  # share of crops whose source gets another microphone's colour
@@ -136,9 +136,9 @@ def _colour(halves: Tensor, generator: torch.Generator) -> Tensor | None:
     """
     level_db = _draw(generator, -85.0, -55.0)
     noise = torch.randn(halves.shape, generator=generator) * 10.0 ** (level_db / 20.0)
-    bins = halves.shape[-1] // 2 + 1
-    curve = float(_draw(generator, *_COLOUR_DB)) * _bends(bins, generator)
-    moved = float(_draw(generator, 0.0, _MOVED_DB)) * _bends(bins, generator)
+    octaves = torch.linspace(20.0 / SAMPLE_RATE, 0.5, halves.shape[-1] // 2 + 1).log2()
+    curve = float(_draw(generator, *_COLOUR_DB)) * random_bends(octaves, 1, generator)[0]
+    moved = float(_draw(generator, 0.0, _MOVED_DB)) * random_bends(octaves, 1, generator)[0]
     gain = 10.0 ** (torch.stack([curve + moved, curve - moved]) / 20.0).unsqueeze(1)
     coloured = torch.fft.irfft(torch.fft.rfft(halves + noise) * gain, halves.shape[-1])
     if float(_draw(generator, 0.0, 1.0)) < _NARROW:
@@ -146,14 +146,22 @@ def _colour(halves: Tensor, generator: torch.Generator) -> Tensor | None:
     return _level(coloured)
 
 
-def _bends(bins: int, generator: torch.Generator) -> Tensor:
-    """A smooth random curve over the logarithm of frequency, of standard deviation 1."""
-    octaves = torch.linspace(20.0 / SAMPLE_RATE, 0.5, bins).log2()
-    turn = 2.0 * torch.pi * torch.rand(_WAVES, 1, generator=generator)
-    detail = float(_draw(generator, *_DETAIL_OCTAVES))
-    pace = torch.randn(_WAVES, 1, generator=generator) / detail
-    curve = torch.cos(turn + pace * octaves).sum(0)
-    return (curve - curve.mean()) / curve.std()
+def random_bends(octaves: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Smooth random curves over the logarithm of frequency, of standard deviation 1.
+
+    Args:
+        octaves: Logarithms of frequencies to the base 2 ``(bin,)``.
+        count: How many curves.
+        generator: Draws them.
+
+    Returns:
+        ``(count, bin)``.
+    """
+    turn = 2.0 * torch.pi * torch.rand(count, _WAVES, 1, generator=generator)
+    detail = _draw(generator, *_DETAIL_OCTAVES, count).view(-1, 1, 1)
+    pace = torch.randn(count, _WAVES, 1, generator=generator) / detail
+    curves = torch.cos(turn + pace * octaves).sum(1)
+    return (curves - curves.mean(1, keepdim=True)) / curves.std(1, keepdim=True)
 
 
 def _narrow(audio: Tensor, edge_hz: float) -> Tensor:

@@ -9,6 +9,7 @@ drive).
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ANALYSIS_LUFS",
     "CLIP_SAMPLES",
+    "PLACES",
     "RUN_IN",
     "SAMPLE_RATE",
     "Features",
+    "comb_cepstrum",
     "extract_features",
 ]
 
@@ -48,7 +51,29 @@ _LEVEL_WINDOWS = (64, 512, 4096)
 ECHO_RANGE_MS = (15.0, 1050.0)
 N_ECHO_BINS = 288
 N_COMB_BINS = 96
+_COMB_FROM = 8  # samples
 _N_LAGS = 64
+
+
+def _places() -> dict[str, slice]:
+    quantiles, slopes = N_MELS * len(_QUANTILES), N_MELS // 4 * len(_SLOPE_QUANTILES)
+    sizes = {
+        "average": N_MELS,
+        "mean": N_MELS,
+        "spread": N_MELS,
+        "quantiles": quantiles,
+        "slopes": slopes * len(_SLOPE_FRAMES),
+        "correlation": (N_MELS // 16 + 1) * _N_LAGS,
+        "echoes": N_ECHO_BINS,
+        "comb": N_COMB_BINS,
+    }
+    ends = list(itertools.accumulate(sizes.values()))
+    return {n: slice(end - size, end) for (n, size), end in zip(sizes.items(), ends, strict=True)}
+
+
+PLACES = _places()
+"""Where statistics stand; behind them are those of amplitudes. Quantiles are band by band, lowest
+quantile first."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +116,17 @@ def _peaks_in_bins(cepstrum: Tensor, low: float, high: float, count: int) -> Ten
     return filled.scatter_reduce(1, place.expand(len(cepstrum), -1), values, "amax")
 
 
+def comb_cepstrum(log_power: Tensor) -> Tensor:
+    """Cepstrum of log spectra ``(batch, bin)`` where combs show: ``(batch, N_COMB_BINS)``."""
+    cepstrum: Tensor = torch.fft.irfft(log_power)[:, _COMB_FROM : _COMB_FROM + N_COMB_BINS]
+    return cepstrum
+
+
 def _cepstral_statistics(audio: Tensor, power: Tensor) -> list[Tensor]:
     low, high = (ms * SAMPLE_RATE / 1000.0 for ms in ECHO_RANGE_MS)
     echoes = _peaks_in_bins(spectral.real_cepstrum(audio), low, high, N_ECHO_BINS)
     mean_log = torch.log(power + 1e-12).mean(dim=1)
-    comb = torch.fft.irfft(mean_log)[:, 8 : 8 + N_COMB_BINS]
-    return [echoes.clamp_max(1.0), comb]
+    return [echoes.clamp_max(1.0), comb_cepstrum(mean_log)]
 
 
 def _amplitude_statistics(audio: Tensor) -> list[Tensor]:

@@ -17,6 +17,8 @@ from ..models.encoder import Comparator, Encoder
 from ..models.estimate import Estimate, TreatmentHead, treatment_losses
 from .loop import Average, Checkpoint, Log, cosine, descend, optimizer_for, set_rate
 from .pool import PairBatch, Pool
+from .recolour import recolour
+from .refiner import Equalizers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,6 +148,7 @@ def train_encoder(
     """
     pool, held_out = Pool(shards, "train"), Pool(shards, "valid", 6)
     generator = torch.Generator().manual_seed(seed)
+    equalizers = Equalizers(chain, seed)
     regularize(model, leg)
     optimizer = optimizer_for(model, leg.rate, leg.weight_decay)
     checkpoint = Checkpoint(checkpoint_path, model, optimizer)
@@ -159,7 +162,7 @@ def train_encoder(
         pool.refresh()
         for raw in pool.batches(leg.batch, generator):
             set_rate(optimizer, leg.rate * cosine(step / leg.steps))
-            losses = _batch_losses(model, raw, chain, generator)
+            losses = _batch_losses(model, raw, equalizers, generator)
             descend(optimizer, model, losses["total"], 5.0)
             checkpoint.average.update(model)
             step += 1
@@ -178,10 +181,14 @@ def train_encoder(
 
 
 def _batch_losses(
-    model: SupervisedEncoder, raw: dict[str, Tensor], chain: Chain, generator: torch.Generator
+    model: SupervisedEncoder,
+    raw: dict[str, Tensor],
+    equalizers: Equalizers,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Mean losses of one batch, and their sum as ``total``."""
-    batch = PairBatch(raw, chain, generator)
+    """Mean losses of one batch, recoloured, and their sum as ``total``."""
+    chain = equalizers.chain
+    batch = PairBatch(recolour(raw, equalizers, generator), chain, generator)
     batch.features = _window(batch.features, generator)
     with torch.autocast("cpu", torch.bfloat16, enabled=_halves_fast()):
         estimate = model(batch)
