@@ -41,6 +41,7 @@ N_MELS = 80
 N_FFT = 1024
 HOP_LENGTH = 256
 FLOOR_DB = -110.0
+LOWEST_HZ = 30.0
 DB_PER_STEP = 0.5  # of the stored 8-bit log-mels
 
 _QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
@@ -72,8 +73,8 @@ def _places() -> dict[str, slice]:
 
 
 PLACES = _places()
-"""Where statistics stand; behind them are those of amplitudes. Quantiles are band by band, lowest
-quantile first."""
+"""Where statistics stand; behind them are those of amplitudes. All bands of the lowest quantile come
+first."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _amplitude_statistics(audio: Tensor) -> list[Tensor]:
 
 
 def _band_statistics(log_mel: Tensor, power: Tensor) -> list[Tensor]:
-    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, 30.0).to(power)
+    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, LOWEST_HZ).to(power)
     average = spectral.log_mel(power.mean(dim=1, keepdim=True), filters, FLOOR_DB).squeeze(1)
     parts = [
         average,
@@ -175,7 +176,7 @@ def extract_features(audio: Tensor) -> Features:
         audio: ``(batch, 131072)`` mono.
     """
     power = spectral.power_spectrogram(audio, N_FFT, HOP_LENGTH)
-    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, 30.0).to(power)
+    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, LOWEST_HZ).to(power)
     log_mel = spectral.log_mel(power, filters, FLOOR_DB)
     parts = _band_statistics(log_mel, power)
     parts += _cepstral_statistics(audio, power)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..dsp import spectral
-from ..dsp.features import N_FFT, N_MELS, SAMPLE_RATE
+from ..dsp.features import LOWEST_HZ, N_FFT, N_MELS, SAMPLE_RATE
 from ..dsp.likeness import DOUBT, FILTERS, LOUD, N_SCALARS
 from ..dsp.units import gain_to_db
 from ..effects.eq import eq_response
@@ -75,7 +75,7 @@ class EqualizerFit:
 @torch.inference_mode(False)
 def band_hz() -> Tensor:
     """Centres of gravity of the 80 mel bands."""
-    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, 30.0)
+    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, LOWEST_HZ)
     bins = torch.linspace(0.0, SAMPLE_RATE / 2, len(filters))
     return (filters * bins.unsqueeze(1)).sum(0) / filters.sum(0)
 

@@ -18,7 +18,7 @@ import torch
 from ..data.crops import random_bends
 from ..data.pools import quantize_log_mel, restore_log_mel
 from ..dsp import spectral
-from ..dsp.features import FLOOR_DB, N_FFT, N_MELS, PLACES, SAMPLE_RATE, comb_cepstrum
+from ..dsp.features import FLOOR_DB, LOWEST_HZ, N_FFT, N_MELS, PLACES, SAMPLE_RATE, comb_cepstrum
 from ..loudness import k_weighting
 from ..measure.equalizer import band_hz
 
@@ -34,13 +34,14 @@ _COLOUR_DB = (0.5, 4.0)  # standard deviation of its curve
 _EQUALIZED = 0.25  # share of the references that get an equaliser, of those that may and have none
 _BENT = 0.5  # share of crops whose equalised inputs are equalised anew
 _ALTERED = ("compressor", "overdrive")
+_NEPERS = math.log(10.0) / 10.0  # of power, in a dB
 
 
 @functools.lru_cache(maxsize=1)
 @torch.inference_mode(False)
 def _bands() -> tuple[Tensor, Tensor]:
     """What the mel bands are of bins ``(bin, band)``, and the K-weighting of the bands in dB."""
-    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, 30.0)
+    filters = spectral.mel_filterbank(N_FFT, N_MELS, SAMPLE_RATE, LOWEST_HZ)
     weighting = k_weighting(N_FFT, SAMPLE_RATE) @ filters / filters.sum(0)
     return filters / filters.sum(1, keepdim=True).clamp_min(1e-9), 10.0 * weighting.log10()
 
@@ -56,22 +57,20 @@ def filter_clips(steps: Tensor, statistics: Tensor, curve_db: Tensor) -> tuple[T
         curve_db: ``(clip, 80)``.
     """
     shares, weighting = _bands()
-    found = statistics.float()
+    found = statistics.to(torch.float32, copy=True)
     average = found[:, PLACES["average"]] + weighting
-    gain = ((average + curve_db) * (math.log(10.0) / 10.0)).logsumexp(1, keepdim=True)
-    gain = gain - (average * (math.log(10.0) / 10.0)).logsumexp(1, keepdim=True)
-    curve = curve_db - gain * (10.0 / math.log(10.0))
+    gain = ((average + curve_db) * _NEPERS).logsumexp(1, keepdim=True)
+    gain = gain - (average * _NEPERS).logsumexp(1, keepdim=True)
+    curve = curve_db - gain / _NEPERS
     log_mel = restore_log_mel(steps)
     log_mel = torch.where(steps > 0, log_mel + curve.unsqueeze(1), log_mel)
     found[:, PLACES["average"]] += curve
-    found[:, PLACES["quantiles"]] += curve.repeat(
-        1, found[:, PLACES["quantiles"]].shape[1] // N_MELS
-    )
+    found[:, PLACES["quantiles"]].unflatten(1, (-1, N_MELS)).add_(curve.unsqueeze(1))
     for name in ("average", "quantiles"):
         found[:, PLACES[name]].clamp_min_(FLOOR_DB)
     log_mel.clamp_min_(FLOOR_DB)
     found[:, PLACES["mean"]], found[:, PLACES["spread"]] = log_mel.mean(1), log_mel.std(1)
-    found[:, PLACES["comb"]] += comb_cepstrum(curve @ shares.mT * (math.log(10.0) / 10.0))
+    found[:, PLACES["comb"]] += comb_cepstrum(curve @ shares.mT * _NEPERS)
     return quantize_log_mel(log_mel), found.to(statistics.dtype)
 
 
