@@ -73,8 +73,8 @@ def _places() -> dict[str, slice]:
 
 
 PLACES = _places()
-"""Where statistics stand; behind them are those of amplitudes. All bands of the lowest quantile come
-first."""
+"""Where statistics stand; behind them are those of amplitudes. All bands of the lowest quantile
+come first."""
 
 
 @dataclass(frozen=True)
