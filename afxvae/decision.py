@@ -9,11 +9,10 @@ import torch
 
 from .candidates import Candidate, choose, distinct, nothing, render_candidates, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from .dsp.likeness import likeness
 from .loudness import normalize_loudness
-from .measure import measure_equalizer, peel
+from .measure import peel
 from .models.estimate import ESTIMATED
-from .models.pair import Pair, one_source
+from .models.pair import Pair, compare, one_source
 from .posterior import knob_intervals
 from .proposals import Inference, propose
 from .refinement import Refined, refine
@@ -228,9 +227,8 @@ def infer(
     style = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
     posterior = model.encode(embedded, style)
     frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
-    alike = likeness(*frames)
-    fitted = measure_equalizer(model.chain["eq"], alike[0].cpu())
-    pair = Pair(alike, fitted, model.verify(heard.log_mel, theirs.log_mel), style)
+    alike, fits = compare(model, *frames)
+    pair = Pair(alike, fits[0], model.verify(heard.log_mel, theirs.log_mel), style)
     same = one_source(model, posterior.mean, embedded, pair)
     return Inference(bare, posterior, pair, same)
 

@@ -28,6 +28,8 @@ __all__ = [
     "N_LIKENESS",
     "N_SCALARS",
     "SOFT",
+    "filters_between",
+    "filters_of",
     "likeness",
 ]
 
@@ -64,6 +66,19 @@ def likeness(mine: Tensor, theirs: Tensor) -> Tensor:
     """
     pairs = zip(_thinned(mine).split(_PAIRS), _thinned(theirs).split(_PAIRS), strict=True)
     return torch.cat([_compare(*pair) for pair in pairs])
+
+
+def filters_of(likeness: Tensor) -> Tensor:
+    """The filter found forwards and backwards with its level, in dB: ``(batch, 2, 80)``."""
+    shapes = torch.stack([likeness[:, place] for place in FILTERS], 1)
+    middles = likeness[:, -N_SCALARS:][:, : len(FILTERS)]
+    return shapes + middles.unsqueeze(2)
+
+
+def filters_between(mine: Tensor, theirs: Tensor) -> Tensor:
+    """`filters_of` the likeness of recordings, without what else belongs to one."""
+    pairs = zip(_thinned(mine).split(_PAIRS), _thinned(theirs).split(_PAIRS), strict=True)
+    return torch.cat([torch.cat([_register(*p), -_register(*p[::-1])], 1) for p in pairs])
 
 
 def _thinned(frames: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from ..dsp import spectral
 from ..dsp.features import LOWEST_HZ, N_FFT, N_MELS, SAMPLE_RATE
-from ..dsp.likeness import DOUBT, FILTERS, LOUD, N_SCALARS
+from ..dsp.likeness import N_SCALARS
 from ..dsp.units import gain_to_db
 from ..effects.eq import eq_response
 
@@ -43,11 +43,8 @@ _SURE_DB = 0.5
 # Precision of the prior of a control around its default.
 _PRECISIONS = {"_gain_db": 25.0, "_cut_hz": 8.0}
 _PRECISION = 12.0
-# The logarithm of the error of a band, by regression on 512 pairs of training recordings whose
-# equaliser is known: constant, mean doubt, doubt around the band, evidence, nearest frame, distance
-# from either end below 8 bands, and dB below -70 of either recording's loud moments, in tens.
-_ERROR = (-0.601, 0.178, 0.569, 0.381, 0.465, 0.311, 0.235, -0.124, 0.346)
-_ERROR_SCALE = 1.2
+_ERROR_SCALE = 0.7
+_LEAST_ERROR_DB = 0.1
 
 
 @dataclass(frozen=True)
@@ -151,31 +148,22 @@ def blend(effect: Effect, curve_db: Tensor, start: Tensor) -> Tensor:
     return fit_curve(effect, curve_db, torch.full_like(curve_db, _SURE_DB), start)[0]
 
 
-def measure_equalizer(effect: Effect, likeness: Tensor) -> EqualizerFit:
+def measure_equalizer(
+    effect: Effect, likeness: Tensor, wanted_db: Tensor, error_db: Tensor
+) -> EqualizerFit:
     """Fit an equaliser to the filter between two recordings.
 
     Args:
         effect: The equaliser.
         likeness: Of the two, ``(N_LIKENESS,)``, see `afxvae.dsp.likeness.likeness`.
+        wanted_db: The filter ``(80,)``, see `afxvae.models.aligner`.
+        error_db: Its expected errors ``(80,)``.
     """
     _, _, doubt, evidence, nearest, near, quality = likeness[-N_SCALARS:]
-    band = torch.arange(float(N_MELS))
-    one = torch.ones(N_MELS)
-    causes = [
-        one,
-        doubt * one,
-        likeness[DOUBT],
-        evidence * one,
-        (nearest.exp() - 0.3).clamp_min(0.3).log() * one,
-        torch.relu(8.0 - band) / 8.0,
-        torch.relu(band - (N_MELS - 8.0)) / 8.0,
-        *(torch.relu(-70.0 - likeness[place]) / 10.0 for place in LOUD),
-    ]
-    error = _ERROR_SCALE * (torch.stack(causes, 1) @ torch.tensor(_ERROR)).exp()
-    wanted = 0.5 * (likeness[FILTERS[0]] + likeness[FILTERS[1]])
-    controls, cost = fit_curve(effect, wanted, error)
+    error = _ERROR_SCALE * error_db + _LEAST_ERROR_DB
+    controls, cost = fit_curve(effect, wanted_db, error)
     curve = eq_bands_db(effect, controls.unsqueeze(0))[0]
-    left = wanted - curve
+    left = wanted_db - curve
     figures = [
         doubt,
         evidence,

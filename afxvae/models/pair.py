@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..measure.equalizer import blend, eq_bands_db
+from ..dsp.likeness import filters_of, likeness
+from ..measure.equalizer import blend, eq_bands_db, measure_equalizer
 from .estimate import ESTIMATED, Estimate
 from .refiner import Judged, weigh_fits
 from .typical import feigned_odds, share_of_typical
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measure.equalizer import EqualizerFit
+    from .aligner import Alignment
     from .style_vae import AFXStyleVAE
 
-__all__ = ["Pair", "one_source", "refined"]
+__all__ = ["Pair", "compare", "fit_all", "one_source", "refined"]
 
 _LEAST_SHARE = 0.02  # of another equaliser than the estimated one, to be worth a blend
 _EQ = ESTIMATED.index("eq")
@@ -45,6 +47,25 @@ class Pair:
     fitted: EqualizerFit
     verified: float
     reference: Tensor | None = None
+
+
+@torch.no_grad()
+def compare(model: AFXStyleVAE, mine: Tensor, theirs: Tensor) -> tuple[Tensor, list[EqualizerFit]]:
+    """Likeness of recordings ``(batch, N_LIKENESS)``, and the equaliser fitted to each pair.
+
+    Args:
+        model: Has the aligner.
+        mine: Log-mel frames in dB ``(batch, frame, 80)``.
+        theirs: The same of the other recordings.
+    """
+    alike = likeness(mine, theirs)
+    return alike, fit_all(model, alike, model.aligner(mine, theirs, filters_of(alike)))
+
+
+def fit_all(model: AFXStyleVAE, likeness: Tensor, aligned: Alignment) -> list[EqualizerFit]:
+    """The equaliser fitted to the filter of each pair, on the CPU."""
+    rows = (part.cpu() for part in (likeness, *aligned))
+    return [measure_equalizer(model.chain["eq"], *row) for row in zip(*rows, strict=True)]
 
 
 @torch.no_grad()

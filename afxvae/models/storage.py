@@ -11,12 +11,16 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..types import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "BUNDLED_FOLDER",
@@ -26,9 +30,11 @@ __all__ = [
     "check_chain",
     "check_state",
     "check_sum",
+    "pack",
     "read_config",
     "read_state",
     "resolve_folder",
+    "unpack",
     "weights_checksum",
 ]
 
@@ -37,7 +43,46 @@ BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 
 _SHOWN = 6
+_STEPS, _STEP = 127, "_step"
+_LEAST_PACKED = 20_000  # numbers, from which on a weight is stored in 8 bits
 _CHAIN_FIELDS = ("unit", "minimum", "maximum", "default", "scale", "amount")
+
+
+def pack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as they are stored: large ones in 8 bits, with a step by row, others in 16.
+
+    The step of ``name`` is called ``name_step``. What was unpacked is packed to the same again.
+    """
+    packed = {}
+    for name, value in state.items():
+        value = value.detach().cpu().float()
+        if value.dim() < 2 or value.numel() < _LEAST_PACKED:
+            packed[name] = value.half().contiguous()
+            continue
+        rows = value.flatten(1)
+        step = (rows.abs().amax(1, keepdim=True) / _STEPS).half()
+        levels = (rows / step.float().clamp_min(1e-12)).round().clamp(-_STEPS, _STEPS)
+        packed[name] = levels.to(torch.int8).view_as(value).contiguous()
+        packed[name + _STEP] = step.squeeze(1)
+    return packed
+
+
+def unpack(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inverse of `pack`, in single precision.
+
+    Raises:
+        WeightsError: Tensors in 8 bits have no steps that fit.
+    """
+    state = {}
+    for name, value in stored.items():
+        if value.dtype == torch.int8:
+            step = stored.get(name + _STEP)
+            if step is None or step.shape != value.shape[:1]:
+                raise WeightsError(f"The weights do not fit the model: {name} has no steps.")
+            state[name] = value.float() * step.float().view(-1, *[1] * (value.dim() - 1))
+        elif stored.get(name.removesuffix(_STEP), value).dtype != torch.int8:
+            state[name] = value.float()
+    return state
 
 
 def weights_checksum(state: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from ..effects import default_chain
 from ..loudness import normalize_loudness
 from ..ranges import STEPS
 from ..types import WeightsError
+from .aligner import Aligner
 from .axes import check_axes
 from .encoder import Comparator, Encoder
 from .pair import refined
@@ -33,9 +34,11 @@ from .storage import (
     check_chain,
     check_state,
     check_sum,
+    pack,
     read_config,
     read_state,
     resolve_folder,
+    unpack,
     weights_checksum,
 )
 from .typical import TypicalSources
@@ -113,6 +116,7 @@ class AFXStyleVAE(
         self.judge = Judge()
         self.typical = TypicalSources(kinds, embedding_dim)
         self.verifier = Verifier()
+        self.aligner = Aligner()
         self.critic = Critic(difference_dim, knobs)
 
     @property
@@ -127,11 +131,8 @@ class AFXStyleVAE(
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the weights as they are stored, in half precision."""
-        return weights_checksum(self._stored_state())
-
-    def _stored_state(self) -> dict[str, Tensor]:
-        return {n: v.detach().cpu().half().contiguous() for n, v in self.state_dict().items()}
+        """SHA-256 of the weights as they are stored, see `pack`."""
+        return weights_checksum(pack(self.state_dict()))
 
     # -- the picture: audio -> embeddings -> posterior -> treatment -> audio
 
@@ -296,7 +297,7 @@ class AFXStyleVAE(
         Raises:
             WeightsError: See `from_pretrained`.
         """
-        config, state = read_config(folder), read_state(folder)
+        config, packed = read_config(folder), read_state(folder)
         try:
             stored, chain = str(config["sha256"]), config["chain"]
             keys = ("statistics", "embedding_dim", "difference_dim", "latent_dim", "kinds")
@@ -308,13 +309,14 @@ class AFXStyleVAE(
             raise WeightsError(f"The weights in {folder} cannot be read: {error}.") from error
         check_chain(chain, default_chain().to_dict())
         model = cls(**known)
+        state = unpack(packed)
         check_state(model.state_dict(), state)
-        check_sum(folder, state, stored)
-        model.load_state_dict({name: value.float() for name, value in state.items()})
+        check_sum(folder, packed, stored)
+        model.load_state_dict(state)
         return model.eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        state = self._stored_state()
+        state = pack(self.state_dict())
         save_file(state, save_directory / WEIGHTS_FILE)
         config = {**self.config, "sha256": weights_checksum(state)}
         text = json.dumps(config, indent=1) + "\n"

@@ -14,7 +14,7 @@ import torch
 from ..data.pairs import equalize, peel_known
 from ..data.shards import load_shard
 from ..decision import levelled
-from ..dsp.likeness import likeness
+from ..dsp.likeness import filters_of, likeness
 from .refiner import Comparisons, weighed
 
 if TYPE_CHECKING:
@@ -53,13 +53,16 @@ def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tenso
     embedded = model.embed_features(heard)
     posterior = model.encode(embedded, model.embed_features(theirs))
     similarity = (model.verifier(heard.log_mel) * model.verifier(theirs.log_mel)).sum(1)
+    alike = likeness(heard.log_mel, theirs.log_mel)
+    aligned = model.aligner(heard.log_mel, theirs.log_mel, filters_of(alike))
     pairs = Comparisons(
-        likeness=likeness(heard.log_mel, theirs.log_mel),
+        likeness=alike,
         verified=torch.sigmoid(model.verifier.log_odds(similarity)),
         one_source=shard["groups"][:, 0] == shard["groups"][:, 1],
         code=model.vae.code(posterior.mean, embedded),
         controls=controls,
         switches=left,
         before=before,
+        aligned=torch.stack(aligned, 1),
     )
     return weighed(model, pairs)

@@ -21,6 +21,7 @@ from ..effects import default_chain
 from ..evaluation.axes import name_axes
 from ..models.style_vae import AFXStyleVAE
 from ..types import UsageError
+from .aligner import train_aligner
 from .axes import NAMED
 from .critic import calibrate, train_critic
 from .distances import regularizer_named
@@ -110,8 +111,9 @@ class Recipe:
         latent: Stage 2.
         listening: Stage 3, left out if it has no steps.
         verifier: Stage 4.
-        refiner: Stage 5.
-        critic: Stage 6.
+        aligner: Stage 5.
+        refiner: Stage 6.
+        critic: Stage 7.
     """
 
     name: str = "afxvae-base"
@@ -138,6 +140,7 @@ class Recipe:
     latent: LatentStage = field(default_factory=lambda: LatentStage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
     verifier: Stage = field(default_factory=lambda: Stage(1500, 64, 2e-3))
+    aligner: Stage = field(default_factory=lambda: Stage(3000, 24, 1.5e-3))
     refiner: Stage = field(default_factory=lambda: Stage(800, 384, 1e-3))
     critic: Stage = field(default_factory=lambda: Stage(2000, 512, 1e-3))
 
@@ -252,7 +255,7 @@ def train_stages(
     workers: int,
     log: Callable[[str], None],
 ) -> AFXStyleVAE:
-    """Stages 1 to 6 on rendered shards."""
+    """Stages 1 to 7 on rendered shards."""
     chain = default_chain()
     model = _untrained(recipe, paths["pool", "train"])
     supervised = _supervised(recipe, model)
@@ -281,22 +284,22 @@ def train_stages(
                         rate=stage.rate, seed=recipe.seed, surrogate=surrogate,
                         log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out, surrogate=surrogate))}")
-    stage = recipe.verifier
-    train_verifier(model, Pool(shards, "train"), Pool(shards, "valid"), out, steps=stage.steps,
-                   batch=stage.batch, rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
+    pools = Pool(shards, "train"), Pool(shards, "valid")
+    for train, stage in ((train_verifier, recipe.verifier), (train_aligner, recipe.aligner)):
+        train(model, *pools, out, steps=stage.steps, batch=stage.batch, rate=stage.rate,
+              seed=recipe.seed, log=log)  # fmt: skip
     stage = recipe.refiner
     with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         compared = load_comparisons(model, paths["pool", "train"], paths["comparisons", "train"])
-    others = load_comparisons(model, paths["pool", "valid"], paths["comparisons", "valid"])
+    others = load_comparisons(model, paths["pool", "valid"], paths["comparisons", "valid"], True)
     train_refiner(model, compared, others, out, steps=stage.steps, batch=stage.batch,
                   rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     train_judge(model, _known(recipe, model, others, paths), seed=recipe.seed, log=log)
     model.save_pretrained(out / "model")
     render = functools.partial(render_trials, out / "model", folder=out / "trials", log=log)
     tried = render(pairs=paths["pairs", "train"], most=recipe.candidates, workers=workers)
-    unseen = render(pairs=paths["pairs", "valid"], most=None, workers=workers)
     stage = recipe.critic
-    held = load_trials(unseen)
+    held = load_trials(render(pairs=paths["pairs", "valid"], most=None, workers=workers))
     train_critic(model, load_trials(tried), held, out, steps=stage.steps, batch=stage.batch,
                  rate=stage.rate, seed=recipe.seed, log=log)  # fmt: skip
     for row in calibrate(model, held, recipe.most_worse, recipe.most_touched):

@@ -1,4 +1,4 @@
-"""Stage 5: the refiner, on pairs whose reference was freed of what can be measured.
+"""Stage 6: the refiner, on pairs whose reference was freed of what can be measured.
 
 Half of a batch knows the code, and learns everything. The other half does not, and learns the
 equaliser from frames of like content alone. There a filter can be added to the likeness as if the
@@ -17,9 +17,10 @@ from torch import nn
 from ..data.pools import clip_groups, pair_truth, pool_clips, restore_log_mel
 from ..data.shards import load_shard
 from ..data.treatments import random_treatments
-from ..dsp.features import Features
-from ..dsp.likeness import FILTERS, LOUD, SOFT
-from ..measure.equalizer import eq_bands_db, measure_equalizer
+from ..dsp.features import N_MELS, Features
+from ..dsp.likeness import FILTERS, LOUD, SOFT, filters_of
+from ..measure.equalizer import eq_bands_db
+from ..models.aligner import Alignment
 from ..models.estimate import (
     ESTIMATED,
     Wanted,
@@ -28,6 +29,7 @@ from ..models.estimate import (
     treatment_losses,
     unlike_default,
 )
+from ..models.pair import fit_all
 from ..models.refiner import weigh_fits
 from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
 
@@ -54,7 +56,7 @@ __all__ = [
 _EQUALIZERS = 20_000
 _EQUALIZED = 0.25  # share of the pairs for which it is possible
 _EQ = ESTIMATED.index("eq")
-_AT_ONCE = 64
+_AT_ONCE, _ALIGNED = 64, 16
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Comparisons:
         controls: ``(pair, control)``.
         switches: ``(pair, effect)``: without what was taken off the reference.
         before: Of the equaliser that the input went through ``(pair, knob)``.
+        aligned: The filter between both and its expected errors in dB ``(pair, 2, 80)``, see
+            `Aligner`; zeros where nobody asked for them.
     """
 
     likeness: Tensor
@@ -78,6 +82,7 @@ class Comparisons:
     controls: Tensor
     switches: Tensor
     before: Tensor
+    aligned: Tensor
 
     def __getitem__(self, rows: Tensor) -> Comparisons:
         return Comparisons(*(getattr(self, f.name)[rows] for f in fields(self)))
@@ -88,13 +93,17 @@ class Comparisons:
 
 @torch.no_grad()
 def load_comparisons(
-    model: AFXStyleVAE, pools: Sequence[Path], compared: Sequence[Path]
+    model: AFXStyleVAE, pools: Sequence[Path], compared: Sequence[Path], align: bool = False
 ) -> Comparisons:
-    """Load shards of `compare_pool`, and encode their pairs from the pools that they are of."""
+    """Load shards of `compare_pool`, and encode their pairs from the pools that they are of.
+
+    `align` if filters between pairs are wanted too.
+    """
     parts = []
     for path, pairs in zip(pools, compared, strict=True):
         pool, chosen = load_shard(path), load_shard(pairs)
-        clips = pool_clips(pool, "mel").split(_AT_ONCE)
+        pictures = pool_clips(pool, "mel")
+        clips = pictures.split(_AT_ONCE)
         statistics = pool_clips(pool, "statistics").split(_AT_ONCE)
         embedded = torch.cat(
             [
@@ -110,9 +119,23 @@ def load_comparisons(
         group = clip_groups(pool)
         one = group[chosen["audio"]] == group[chosen["reference"]]
         truth = pair_truth(pool, chosen["audio"], chosen["reference"], model.chain)
-        parts.append(Comparisons(chosen["likeness"].float(), verified, one, code, *truth))
+        alike = chosen["likeness"].float()
+        aligned = torch.zeros(len(alike), 2, N_MELS)
+        if align:
+            aligned = _aligned(model, pictures, chosen)
+        parts.append(Comparisons(alike, verified, one, code, *truth, aligned))
     columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
     return Comparisons(*map(torch.cat, columns))
+
+
+def _aligned(model: AFXStyleVAE, pictures: Tensor, chosen: dict[str, Tensor]) -> Tensor:
+    """Filters between pairs of clips, see `Comparisons`."""
+    columns = (chosen[name].split(_ALIGNED) for name in ("audio", "reference", "likeness"))
+    found = []
+    for audio, reference, alike in zip(*columns, strict=True):
+        heard = (restore_log_mel(pictures[rows]) for rows in (audio, reference))
+        found.append(torch.stack(model.aligner(*heard, filters_of(alike.float())), 1))
+    return torch.cat(found)
 
 
 class Equalizers:
@@ -216,7 +239,7 @@ def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     difference of two where the input went through an equaliser of its own.
     """
     effect, knobs = model.chain["eq"], model.chain.knobs_of("eq")
-    fits = [measure_equalizer(effect, seen) for seen in pairs.likeness]
+    fits = fit_all(model, pairs.likeness, Alignment(*pairs.aligned.unbind(1)))
     known = pairs.code, pairs.likeness, fits, pairs.verified
     estimate, curve, evidence = weigh_fits(model, *known)
     on = pairs.switches[:, model.chain.names.index("eq")]

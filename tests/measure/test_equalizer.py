@@ -7,7 +7,7 @@ import scipy.signal
 import torch
 
 from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
-from afxvae.dsp.likeness import likeness
+from afxvae.dsp.likeness import filters_of, likeness
 from afxvae.effects import default_chain
 from afxvae.measure.equalizer import (
     FIT_FIGURES,
@@ -102,7 +102,9 @@ def test_the_filter_between_two_phrases_of_one_instrument_is_measured(bent: bool
     mine, theirs = (sound(seed, seconds)[:, :CLIP_SAMPLES] for seed in (1, 2))
     model = untrained()
     heard = model.listen(filtered(theirs) if bent else theirs)
-    fit = measure_equalizer(EQ, likeness(model.listen(mine).log_mel, heard.log_mel)[0])
+    alike = likeness(model.listen(mine).log_mel, heard.log_mel)
+    wanted, error = filters_of(alike)[0].mean(0), torch.full((N_MELS,), 0.5)
+    fit = measure_equalizer(EQ, alike[0], wanted, error)
     hz = band_hz().double().numpy()
     _, peak = scipy.signal.freqz(
         *scipy.signal.iirpeak(800.0, 1.0, fs=SAMPLE_RATE), hz, fs=SAMPLE_RATE

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
-from afxvae.models.storage import BUNDLED_FOLDER, read_config
+from afxvae.models.storage import BUNDLED_FOLDER, pack, read_config, unpack
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.types import AudioError, UsageError, WeightsError
 from tests.sounds import sound, untrained
@@ -64,16 +64,16 @@ def outputs(model: AFXStyleVAE, clips: tuple[torch.Tensor, torch.Tensor]) -> lis
     ]
 
 
-def test_what_was_saved_gives_the_same_in_half_precision(
+def test_what_was_saved_gives_nearly_the_same(
     model: AFXStyleVAE, saved: Path, clips: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    half = copy.deepcopy(model)
-    half.load_state_dict({n: value.half().float() for n, value in model.state_dict().items()})
+    packed = copy.deepcopy(model)
+    packed.load_state_dict(unpack(pack(model.state_dict())))
     loaded = AFXStyleVAE.from_pretrained(saved)
     assert not loaded.training
     assert loaded.identifier == model.identifier
     found = outputs(loaded, clips)
-    for mine, theirs in zip(found, outputs(half, clips), strict=True):
+    for mine, theirs in zip(found, outputs(packed, clips), strict=True):
         assert mine.dtype == torch.float32
         assert torch.equal(mine, theirs)
     for mine, original in zip(found, outputs(model, clips), strict=True):
@@ -94,7 +94,24 @@ def test_a_folder_holds_configuration_weights_and_card(saved: Path) -> None:
     }
     assert (saved / "model.safetensors").stat().st_size < MOST_BYTES
     state = load_file(saved / "model.safetensors")
-    assert {value.dtype for value in state.values()} == {torch.float16}
+    assert {value.dtype for value in state.values()} == {torch.float16, torch.int8}
+
+
+def test_weights_are_packed_to_within_half_a_step(model: AFXStyleVAE) -> None:
+    state = model.state_dict()
+    packed = pack(state)
+    found = unpack(packed)
+    assert found.keys() == state.keys()
+    for name, value in state.items():
+        assert found[name].shape == value.shape
+        if packed[name].dtype == torch.int8:
+            step = value.flatten(1).abs().amax(1) / 127.0
+            error = (found[name] - value).flatten(1).abs().amax(1)
+            assert bool((error <= 0.51 * step).all())
+        else:
+            torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-3)
+    again = pack(found)
+    assert all(torch.equal(again[name], value) for name, value in packed.items())
 
 
 def test_the_checksum_is_stable(model: AFXStyleVAE, saved: Path) -> None:
@@ -134,6 +151,11 @@ def refused(folder: Path, match: str) -> None:
 def test_a_missing_tensor_is_refused(folder: Path) -> None:
     change_state(folder, lambda state: operator.delitem(state, "encoder.direct.weight"))
     refused(folder, r"missing encoder\.direct\.weight\.")
+
+
+def test_packed_weights_without_their_steps_are_refused(folder: Path) -> None:
+    change_state(folder, lambda state: operator.delitem(state, "encoder.direct.weight_step"))
+    refused(folder, r"encoder\.direct\.weight has no steps\.")
 
 
 def test_a_tensor_left_over_is_refused(folder: Path) -> None:

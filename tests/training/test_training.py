@@ -44,6 +44,7 @@ encoder = [{ steps = 2, batch = 2 }, { steps = 1, batch = 2, rate = 1e-4, blur =
 latent = { steps = 2, batch = 2, rate = 1e-3 }
 listening = { steps = 1, batch = 1, rate = 1e-4 }
 verifier = { steps = 2, batch = 4, rate = 1e-3 }
+aligner = { steps = 2, batch = 4, rate = 1e-3 }
 refiner = { steps = 2, batch = 4, rate = 1e-3 }
 critic = { steps = 2, batch = 4, rate = 1e-3 }
 """

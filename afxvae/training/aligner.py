@@ -1,0 +1,241 @@
+"""Stage 5: the aligner, which has to find the equaliser between two clips.
+
+Half of the batches compare dry clips, the reference with an equaliser, a compressor and a floor of
+noise that are made in its log-mel picture; half compare a dry clip, or one with an equaliser of its
+own, with a really treated one. Most pairs are halves of one crop; some are of two sources, so that
+the aligner learns how little there is to be known of these.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from ..data.crops import random_bends
+from ..data.pools import restore_log_mel
+from ..dsp.features import FLOOR_DB
+from ..dsp.likeness import filters_between
+from ..measure.equalizer import band_hz, eq_bands_db
+from .loop import Log, cosine, descend, optimizer_for, set_rate
+from .refiner import Equalizers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from ..models.aligner import Aligner, Alignment
+    from ..models.style_vae import AFXStyleVAE
+    from .pool import Pool
+
+__all__ = ["alignment", "train_aligner"]
+
+_STRIDE = 3
+_TWO_SOURCES = 0.2
+_EARLIER = 0.3  # weight of rounds before the last
+_COLOUR_DB = 3.0  # of both clips of a pair, at most
+_EQUALIZED, _BEFORE = 0.6, 0.3  # shares of dry references and inputs with an equaliser
+_BENT = 0.35  # share of treated references whose inputs are equalised
+_MORE = 0.5  # share of treated references that get an equaliser, of those that may
+_COMPRESSED, _NOISY = 0.4, 0.3
+_LEVEL_DB = 6.0
+_NEPERS = math.log(10.0) / 10.0  # of power, in a dB
+
+
+class _Pairs(NamedTuple):
+    """Log-mels ``(pair, frame, 80)``, the curve between them, and whether the source is one."""
+
+    mine: Tensor
+    theirs: Tensor
+    curve_db: Tensor
+    one_source: Tensor
+
+
+def train_aligner(
+    model: AFXStyleVAE,
+    pool: Pool,
+    held_out: Pool,
+    folder: Path,
+    *,
+    steps: int = 3000,
+    batch: int = 24,
+    rate: float = 1.5e-3,
+    seed: int = 0,
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Fit `model.aligner`; no other weights take part.
+
+    Args:
+        model: Has the aligner.
+        pool: Shards of `render_pool`.
+        held_out: The same of other recordings.
+        folder: Gets ``aligner.jsonl``.
+        steps: Number of batches.
+        batch: Pairs in a batch.
+        rate: Largest learning rate.
+        seed: Of everything random.
+        log: Called with lines for people.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    equalizers = Equalizers(model.chain, seed)
+    aligner = model.aligner.train()
+    optimizer = optimizer_for(aligner, rate, 0.02)
+    written = Log(folder / "aligner.jsonl")
+    start, step = time.monotonic(), 0
+    while step < steps:
+        for raw in pool.batches(batch, generator):
+            step += 1
+            set_rate(optimizer, rate * cosine(step / steps))
+            make = _dry if step % 2 else _treated
+            pairs = _coloured(make(raw, equalizers, generator), generator)
+            loss = _loss(aligner, pairs, int(torch.randint(_STRIDE, (), generator=generator)))
+            descend(optimizer, aligner, loss, 5.0)
+            written.add({"loss": loss.detach()})
+            if step % 100 == 0 or step == steps:
+                log(written.flush(step=step, seconds=round(time.monotonic() - start)))
+            if step == steps:
+                break
+    model.eval()
+    log(f"held out {alignment(model, held_out)}")
+
+
+@torch.no_grad()
+def alignment(model: AFXStyleVAE, pool: Pool, seed: int = 0) -> dict[str, float]:
+    """Mean errors in dB of the filter between halves of crops, one treated, by bands.
+
+    Returns:
+        ``aligner``, ``likeness``, which it starts from, and ``none``, of a flat filter.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    equalizers = Equalizers(model.chain, seed, 1)
+    found: dict[str, list[Tensor]] = {"aligner": [], "likeness": [], "none": []}
+    for raw in pool.batches(16, generator):
+        pairs = _treated(raw, equalizers, generator, plain=True)
+        start = filters_between(pairs.mine, pairs.theirs)
+        curves = {
+            "aligner": model.aligner(pairs.mine, pairs.theirs, start).curve_db,
+            "likeness": start.mean(1),
+            "none": torch.zeros_like(pairs.curve_db),
+        }
+        for name, curve in curves.items():
+            found[name].append(_errors(curve, pairs.curve_db).mean(1))
+    return {name: round(float(torch.cat(parts).mean()), 3) for name, parts in found.items()}
+
+
+def _loss(aligner: Aligner, pairs: _Pairs, offset: int) -> Tensor:
+    mine, theirs = pairs.mine[:, offset:], pairs.theirs[:, offset:]
+    start = filters_between(mine[:, ::_STRIDE], theirs[:, ::_STRIDE])
+    *earlier, last = aligner.stages(mine, theirs, start, _STRIDE)
+    loss = _likelihood(last, pairs.curve_db)
+    return loss + _EARLIER * sum(_likelihood(found, pairs.curve_db) for found in earlier)
+
+
+def _likelihood(found: Alignment, true_db: Tensor) -> Tensor:
+    """Negative, of errors by a distribution of Laplace."""
+    errors = _errors(found.curve_db, true_db)
+    return (errors / found.error_db + found.error_db.log()).mean()
+
+
+def _errors(curve_db: Tensor, true_db: Tensor) -> Tensor:
+    """By band, but for the level."""
+    errors = curve_db - true_db
+    return (errors - errors.median(1, keepdim=True).values).abs()
+
+
+def _partners(raw: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """For each crop another of its kind and of another group, or itself; and whether it is."""
+    kind, group = raw["kind"], raw["group"]
+    fits = (kind.unsqueeze(0) == kind.unsqueeze(1)) & (group.unsqueeze(0) != group.unsqueeze(1))
+    wanted = torch.rand(len(kind), generator=generator) < _TWO_SOURCES
+    itself = torch.eye(len(kind), dtype=torch.bool)
+    fits = torch.where((wanted & fits.any(1)).unsqueeze(1), fits, itself)
+    other = torch.multinomial(fits.float(), 1, generator=generator).squeeze(1)
+    return other, other == torch.arange(len(kind))
+
+
+def _dry(raw: dict[str, Tensor], equalizers: Equalizers, generator: torch.Generator) -> _Pairs:
+    """Dry halves; what is between them is made here."""
+    rows = torch.arange(len(raw["kind"]))
+    other, one = _partners(raw, generator)
+    half = torch.randint(2, rows.shape, generator=generator)
+    mine = restore_log_mel(raw["dry_mel"][other, half])
+    theirs = restore_log_mel(raw["dry_mel"][rows, 1 - half])
+    curve = _drawn(equalizers, len(rows), _EQUALIZED, generator)
+    own = _drawn(equalizers, len(rows), _BEFORE, generator)
+    mine, theirs = mine + own.unsqueeze(1), theirs + curve.unsqueeze(1)
+    theirs = _compressed(theirs, generator)
+    return _Pairs(_noisy(mine, generator), _noisy(theirs, generator), curve - own, one)
+
+
+def _treated(
+    raw: dict[str, Tensor],
+    equalizers: Equalizers,
+    generator: torch.Generator,
+    plain: bool = False,
+) -> _Pairs:
+    """Dry or equalised halves, and the others treated; `plain` if of one source and as they are."""
+    rows = torch.arange(len(raw["kind"]))
+    other, one = (rows, rows == rows) if plain else _partners(raw, generator)
+    half = torch.randint(2, rows.shape, generator=generator)
+    which = torch.randint(raw["wet_mel"].shape[2], rows.shape, generator=generator)
+    bent = (torch.rand(len(rows), 1, generator=generator) < _BENT) & (not plain)
+    place = rows, 1 - half, which
+    mine = torch.where(
+        bent.unsqueeze(2), raw["equalized_mel"][other, half], raw["dry_mel"][other, half]
+    )
+    effect, knobs = equalizers.chain["eq"], equalizers.knobs
+    switches = raw["switches"][place]
+    on, driven = (switches[:, [column]] for column in (equalizers.column, equalizers.drive))
+    curve = eq_bands_db(effect, raw["controls"][place][:, knobs]) * on
+    curve = curve - eq_bands_db(effect, raw["before"][other, half]) * bent
+    free = ~(on | driven) & (not plain)
+    more = _drawn(equalizers, len(rows), _MORE, generator) * free
+    theirs = restore_log_mel(raw["wet_mel"][place]) + more.unsqueeze(1)
+    return _Pairs(restore_log_mel(mine), theirs, curve + more, one)
+
+
+def _coloured(pairs: _Pairs, generator: torch.Generator) -> _Pairs:
+    """The same, heard through a microphone of another colour, and not as loud."""
+    count = len(pairs.mine)
+    colour = _COLOUR_DB * _chance(generator, count, 1) * _bends(count, generator)
+    level = _LEVEL_DB * (2.0 * _chance(generator, count, 1, 1) - 1.0)
+    mine, theirs = pairs.mine + colour.unsqueeze(1), pairs.theirs + colour.unsqueeze(1) + level
+    return pairs._replace(mine=mine.clamp_min(FLOOR_DB), theirs=theirs.clamp_min(FLOOR_DB))
+
+
+def _drawn(equalizers: Equalizers, count: int, share: float, generator: torch.Generator) -> Tensor:
+    """Curves of random equalisers ``(count, 80)``, a share of them flat otherwise."""
+    curves = equalizers.curves
+    chosen = curves[torch.randint(len(curves), (count,), generator=generator)]
+    return chosen * (_chance(generator, count, 1) < share)
+
+
+def _compressed(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Some with loud moments turned down, in all bands alike."""
+    shape = len(frames), 1, 1
+    level = (frames * _NEPERS).logsumexp(2, keepdim=True) / _NEPERS
+    threshold = level.quantile(0.3, 1, keepdim=True) - 5.0 + 15.0 * _chance(generator, *shape)
+    slope = (0.2 + 0.7 * _chance(generator, *shape)) * (_chance(generator, *shape) < _COMPRESSED)
+    return frames - slope * (level - threshold).clamp_min(0.0)
+
+
+def _noisy(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Some with a floor of noise."""
+    count = len(frames)
+    floor = frames.amax((1, 2), keepdim=True) - 25.0 - 60.0 * _chance(generator, count, 1, 1)
+    floor = floor + 3.0 * _bends(count, generator).unsqueeze(1)
+    noisy = torch.logaddexp(frames * _NEPERS, floor * _NEPERS) / _NEPERS
+    return torch.where(_chance(generator, count, 1, 1) < _NOISY, noisy, frames)
+
+
+def _bends(count: int, generator: torch.Generator) -> Tensor:
+    return random_bends(band_hz().log2(), count, generator)
+
+
+def _chance(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=generator)
