@@ -242,9 +242,8 @@ def run(
         model = train_stages(recipe, out, shards, paths, workers, log)
     if recipe.train_changes:
         name_axes(model, NAMED, known, held_out, items=recipe.axis_items, seed=recipe.seed, log=log)
-    folder = out / "model"
-    model.save_pretrained(folder)
-    return folder
+    model.save_pretrained(out / "model")
+    return out / "model"
 
 
 def train_stages(

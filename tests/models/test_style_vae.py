@@ -149,8 +149,8 @@ def refused(folder: Path, match: str) -> None:
 
 
 def test_a_missing_tensor_is_refused(folder: Path) -> None:
-    change_state(folder, lambda state: operator.delitem(state, "encoder.direct.weight"))
-    refused(folder, r"missing encoder\.direct\.weight\.")
+    change_state(folder, lambda state: operator.delitem(state, "encoder.direct.bias"))
+    refused(folder, r"missing encoder\.direct\.bias\.")
 
 
 def test_packed_weights_without_their_steps_are_refused(folder: Path) -> None:

@@ -45,7 +45,8 @@ def pairs() -> Comparisons:
     seen = likeness(mine, theirs).repeat(COUNT, 1)
     before = CHAIN.default_controls()[CHAIN.knobs_of("eq")].repeat(COUNT, 1)
     one = torch.ones(COUNT)
-    return Comparisons(seen, one, one > 0, torch.zeros(COUNT, 4), controls, switches, before)
+    code, aligned = torch.zeros(COUNT, 4), torch.zeros(COUNT, 2, N_MELS)
+    return Comparisons(seen, one, one > 0, code, controls, switches, before, aligned)
 
 
 @pytest.fixture(scope="module")
