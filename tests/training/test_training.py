@@ -256,6 +256,7 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         latent=LatentStage(2, 2, 1e-3),
         listening=Stage(1, 1, 1e-4),
         verifier=Stage(2, 4, 1e-3),
+        aligner=Stage(2, 4, 1e-3),
         refiner=Stage(2, 4, 1e-3),
         critic=Stage(2, 4, 1e-3),
     )
