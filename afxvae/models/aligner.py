@@ -5,7 +5,7 @@ same sound, which of them a treatment has left as they were but for its equalise
 trust what is found: frames of one recording attend to those of the other (Vaswani et al.,
 *Attention Is All You Need*, NeurIPS 2017), by several heads and in both directions, and every head
 gives a filter, the mean difference of frames and what they attend to. The filter that is returned
-is a weighted mean of these by band, with a small correction. As neither keys nor weights see the
+is a weighted mean of these by band, with a small correction. As keys and weights hardly see the
 filter that was found so far, another equaliser on either recording adds its curve to the result,
 and changes little else.
 """

@@ -28,7 +28,7 @@ crops, 576 of them treated, and then from 213 pools. The aligner learned from th
 11,000 crops, 600 steps of 24 pairs, and then 2,700 steps from these and 37 pools (14,208 treated
 clips), 80 % of the pairs of one source. The judge learned from 4,992 pairs of the validation
 recordings, with 37 % of the inputs through an equaliser of their own; those of two sources, 27 %,
-counted twice. The typical
+counted six times. The typical
 sources are the averages of 44,544 untreated clips of 12 kinds, embedded with the dropout on
 too. The critic learned from the candidates of 2,816 pairs under earlier weights
 and of 736 pairs of the validation recordings, then, 100 steps more, from those of 1,004 pairs of
