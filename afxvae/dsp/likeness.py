@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "DOUBT",
     "FILTERS",
     "LOUD",
     "N_LIKENESS",
@@ -45,9 +44,9 @@ N_SCALARS = 7
 N_LIKENESS = 8 * N_MELS + 2 * _LEVELS + N_SCALARS
 """Number of values that `likeness` returns for a pair."""
 _BANDS = [slice(index * N_MELS, (index + 1) * N_MELS) for index in range(8)]
-FILTERS, DOUBT, LOUD, SOFT = tuple(_BANDS[:2]), _BANDS[2], tuple(_BANDS[4:6]), tuple(_BANDS[6:])
-"""Where parts of a likeness stand: the filter found forwards and backwards, in dB by band; how far
-these differ, in logarithms; the levels of both recordings when they are loud, and when soft."""
+FILTERS, LOUD, SOFT = tuple(_BANDS[:2]), tuple(_BANDS[4:6]), tuple(_BANDS[6:])
+"""Where parts of a likeness stand: the filter found forwards and backwards, in dB by band; the
+levels of both recordings when they are loud, and when soft."""
 
 
 def likeness(mine: Tensor, theirs: Tensor) -> Tensor:
