@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NEPERS_PER_DB",
+    "POWER_NEPERS_PER_DB",
     "SILENCE_DB",
     "db_to_gain",
     "fast_length",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 NEPERS_PER_DB = math.log(10.0) / 20.0
+POWER_NEPERS_PER_DB = 2.0 * NEPERS_PER_DB
 SILENCE_DB = -120.0
 """Level that stands for silence, which has none."""
 

@@ -8,7 +8,6 @@ the aligner learns how little there is to be known of these.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,8 +17,10 @@ from ..data.crops import random_bends
 from ..data.pools import restore_log_mel
 from ..dsp.features import FLOOR_DB
 from ..dsp.likeness import filters_between
+from ..dsp.units import POWER_NEPERS_PER_DB
 from ..measure.equalizer import band_hz, eq_bands_db
 from .loop import Log, cosine, descend, optimizer_for, set_rate
+from .recolour import chance
 from .refiner import Equalizers
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ _BENT = 0.35  # share of treated references whose inputs are equalised
 _MORE = 0.5  # share of treated references that get an equaliser, of those that may
 _COMPRESSED, _NOISY = 0.4, 0.3
 _LEVEL_DB = 6.0
-_NEPERS = math.log(10.0) / 10.0  # of power, in a dB
 
 
 class _Pairs(NamedTuple):
@@ -151,7 +151,7 @@ def _partners(raw: dict[str, Tensor], generator: torch.Generator) -> tuple[Tenso
     """For each crop another of its kind and of another group, or itself; and whether it is."""
     kind, group = raw["kind"], raw["group"]
     fits = (kind.unsqueeze(0) == kind.unsqueeze(1)) & (group.unsqueeze(0) != group.unsqueeze(1))
-    wanted = torch.rand(len(kind), generator=generator) < _TWO_SOURCES
+    wanted = chance(generator, len(kind)) < _TWO_SOURCES
     itself = torch.eye(len(kind), dtype=torch.bool)
     fits = torch.where((wanted & fits.any(1)).unsqueeze(1), fits, itself)
     other = torch.multinomial(fits.float(), 1, generator=generator).squeeze(1)
@@ -183,7 +183,7 @@ def _treated(
     other, one = (rows, rows == rows) if plain else _partners(raw, generator)
     half = torch.randint(2, rows.shape, generator=generator)
     which = torch.randint(raw["wet_mel"].shape[2], rows.shape, generator=generator)
-    bent = (torch.rand(len(rows), 1, generator=generator) < _BENT) & (not plain)
+    bent = (chance(generator, len(rows), 1) < _BENT) & (not plain)
     place = rows, 1 - half, which
     mine = torch.where(
         bent.unsqueeze(2), raw["equalized_mel"][other, half], raw["dry_mel"][other, half]
@@ -202,8 +202,8 @@ def _treated(
 def _coloured(pairs: _Pairs, generator: torch.Generator) -> _Pairs:
     """The same, heard through a microphone of another colour, and not as loud."""
     count = len(pairs.mine)
-    colour = _COLOUR_DB * _chance(generator, count, 1) * _bends(count, generator)
-    level = _LEVEL_DB * (2.0 * _chance(generator, count, 1, 1) - 1.0)
+    colour = _COLOUR_DB * chance(generator, count, 1) * _bends(count, generator)
+    level = _LEVEL_DB * (2.0 * chance(generator, count, 1, 1) - 1.0)
     mine, theirs = pairs.mine + colour.unsqueeze(1), pairs.theirs + colour.unsqueeze(1) + level
     return pairs._replace(mine=mine.clamp_min(FLOOR_DB), theirs=theirs.clamp_min(FLOOR_DB))
 
@@ -212,30 +212,29 @@ def _drawn(equalizers: Equalizers, count: int, share: float, generator: torch.Ge
     """Curves of random equalisers ``(count, 80)``, a share of them flat otherwise."""
     curves = equalizers.curves
     chosen = curves[torch.randint(len(curves), (count,), generator=generator)]
-    return chosen * (_chance(generator, count, 1) < share)
+    return chosen * (chance(generator, count, 1) < share)
 
 
 def _compressed(frames: Tensor, generator: torch.Generator) -> Tensor:
     """Some with loud moments turned down, in all bands alike."""
     shape = len(frames), 1, 1
-    level = (frames * _NEPERS).logsumexp(2, keepdim=True) / _NEPERS
-    threshold = level.quantile(0.3, 1, keepdim=True) - 5.0 + 15.0 * _chance(generator, *shape)
-    slope = (0.2 + 0.7 * _chance(generator, *shape)) * (_chance(generator, *shape) < _COMPRESSED)
+    level = (frames * POWER_NEPERS_PER_DB).logsumexp(2, keepdim=True) / POWER_NEPERS_PER_DB
+    threshold = level.quantile(0.3, 1, keepdim=True) - 5.0 + 15.0 * chance(generator, *shape)
+    slope = (0.2 + 0.7 * chance(generator, *shape)) * (chance(generator, *shape) < _COMPRESSED)
     return frames - slope * (level - threshold).clamp_min(0.0)
 
 
 def _noisy(frames: Tensor, generator: torch.Generator) -> Tensor:
     """Some with a floor of noise."""
     count = len(frames)
-    floor = frames.amax((1, 2), keepdim=True) - 25.0 - 60.0 * _chance(generator, count, 1, 1)
+    floor = frames.amax((1, 2), keepdim=True) - 25.0 - 60.0 * chance(generator, count, 1, 1)
     floor = floor + 3.0 * _bends(count, generator).unsqueeze(1)
-    noisy = torch.logaddexp(frames * _NEPERS, floor * _NEPERS) / _NEPERS
-    return torch.where(_chance(generator, count, 1, 1) < _NOISY, noisy, frames)
+    noisy = (
+        torch.logaddexp(frames * POWER_NEPERS_PER_DB, floor * POWER_NEPERS_PER_DB)
+        / POWER_NEPERS_PER_DB
+    )
+    return torch.where(chance(generator, count, 1, 1) < _NOISY, noisy, frames)
 
 
 def _bends(count: int, generator: torch.Generator) -> Tensor:
     return random_bends(band_hz().log2(), count, generator)
-
-
-def _chance(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.rand(shape, generator=generator)

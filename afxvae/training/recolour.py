@@ -10,7 +10,6 @@ which would have acted otherwise behind another equaliser.
 from __future__ import annotations
 
 import functools
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +18,7 @@ from ..data.crops import random_bends
 from ..data.pools import quantize_log_mel, restore_log_mel
 from ..dsp import spectral
 from ..dsp.features import FLOOR_DB, LOWEST_HZ, N_FFT, N_MELS, PLACES, SAMPLE_RATE, comb_cepstrum
+from ..dsp.units import POWER_NEPERS_PER_DB
 from ..loudness import k_weighting
 from ..measure.equalizer import band_hz
 
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
     from .refiner import Equalizers
 
-__all__ = ["filter_clips", "recolour"]
+__all__ = ["chance", "filter_clips", "recolour"]
 
 _COLOURED = 0.8  # share of crops
 _COLOUR_DB = (0.5, 4.0)  # standard deviation of its curve
 _EQUALIZED = 0.25  # share of the references that get an equaliser, of those that may and have none
 _BENT = 0.5  # share of crops whose equalised inputs are equalised anew
 _ALTERED = ("compressor", "overdrive")
-_NEPERS = math.log(10.0) / 10.0  # of power, in a dB
 
 
 @functools.lru_cache(maxsize=1)
@@ -59,9 +58,9 @@ def filter_clips(steps: Tensor, statistics: Tensor, curve_db: Tensor) -> tuple[T
     shares, weighting = _bands()
     found = statistics.to(torch.float32, copy=True)
     average = found[:, PLACES["average"]] + weighting
-    gain = ((average + curve_db) * _NEPERS).logsumexp(1, keepdim=True)
-    gain = gain - (average * _NEPERS).logsumexp(1, keepdim=True)
-    curve = curve_db - gain / _NEPERS
+    gain = ((average + curve_db) * POWER_NEPERS_PER_DB).logsumexp(1, keepdim=True)
+    gain = gain - (average * POWER_NEPERS_PER_DB).logsumexp(1, keepdim=True)
+    curve = curve_db - gain / POWER_NEPERS_PER_DB
     log_mel = restore_log_mel(steps)
     log_mel = torch.where(steps > 0, log_mel + curve.unsqueeze(1), log_mel)
     found[:, PLACES["average"]] += curve
@@ -70,7 +69,7 @@ def filter_clips(steps: Tensor, statistics: Tensor, curve_db: Tensor) -> tuple[T
         found[:, PLACES[name]].clamp_min_(FLOOR_DB)
     log_mel.clamp_min_(FLOOR_DB)
     found[:, PLACES["mean"]], found[:, PLACES["spread"]] = log_mel.mean(1), log_mel.std(1)
-    found[:, PLACES["comb"]] += comb_cepstrum(curve @ shares.mT * _NEPERS)
+    found[:, PLACES["comb"]] += comb_cepstrum(curve @ shares.mT * POWER_NEPERS_PER_DB)
     return quantize_log_mel(log_mel), found.to(statistics.dtype)
 
 
@@ -82,12 +81,12 @@ def recolour(
     All clips of a crop get the same colour, and both of twins the same equaliser.
     """
     crops = len(raw["kind"])
-    strength = _COLOUR_DB[0] + (_COLOUR_DB[1] - _COLOUR_DB[0]) * _chance(generator, crops, 1)
+    strength = _COLOUR_DB[0] + (_COLOUR_DB[1] - _COLOUR_DB[0]) * chance(generator, crops, 1)
     colour = strength * random_bends(band_hz().log2(), crops, generator)
-    colour = colour * (_chance(generator, crops, 1) < _COLOURED)
+    colour = colour * (chance(generator, crops, 1) < _COLOURED)
 
     # inputs with an equaliser of their own
-    bent = (_chance(generator, crops, 1) < _BENT).expand(-1, 2)
+    bent = (chance(generator, crops, 1) < _BENT).expand(-1, 2)
     drawn = torch.randint(len(equalizers.curves), (crops, 2), generator=generator)
     before = torch.where(bent.unsqueeze(2), equalizers.controls[drawn], raw["before"])
     own = equalizers.curves[drawn] * bent.unsqueeze(2)
@@ -96,8 +95,8 @@ def recolour(
     switches, controls, knobs = raw["switches"].clone(), raw["controls"].clone(), equalizers.knobs
     altered = [equalizers.chain.names.index(name) for name in ("eq", *_ALTERED)]
     twin = raw["twin"].unsqueeze(1)
-    chance = _like_twins(_chance(generator, *switches.shape[:3]), twin)
-    added = ~switches[..., altered].any(3) & (chance < _EQUALIZED)
+    drawn = _like_twins(chance(generator, *switches.shape[:3]), twin)
+    added = ~switches[..., altered].any(3) & (drawn < _EQUALIZED)
     drawn = torch.randint(len(equalizers.curves), added.shape, generator=generator)
     drawn = _like_twins(drawn, twin)
     switches[..., equalizers.column] |= added
@@ -119,7 +118,8 @@ def recolour(
     return done
 
 
-def _chance(generator: torch.Generator, *shape: int) -> Tensor:
+def chance(generator: torch.Generator, *shape: int) -> Tensor:
+    """Numbers between 0 and 1, to be compared with shares."""
     return torch.rand(shape, generator=generator)
 
 
