@@ -1,7 +1,8 @@
 """Responses fitted to the cepstrum of a recording: what rooms and delays have in common.
 
 A response that follows the direct sound adds itself, in the first order, to the cepstrum (Bogert,
-Healy and Tukey, 1963).
+Healy and Tukey, 1963). Clips are faded at both ends: where sustained sounds are cut, they leak over
+the whole spectrum and fill the notches that an echo leaves.
 """
 
 from __future__ import annotations
@@ -12,16 +13,69 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..dsp.features import CLIP_SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-__all__ = ["N_FFT", "cepstrum_of", "delayed", "frequencies", "refine"]
+__all__ = [
+    "N_FFT",
+    "cepstrum_of",
+    "clip_cepstrum",
+    "clip_spectrum",
+    "delayed",
+    "frequencies",
+    "heard",
+    "refine",
+]
 
 N_FFT = 65_536
 """Of the transforms."""
-_FLOOR = 1e-4
+_FLOOR = 1e-2  # no clip shows deeper notches
+_FADED = 12_000  # samples at either end
+_SOFTEST = 1e-6  # of the mean magnitude
+
+
+@functools.lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def _fade() -> Tensor:
+    fade, hann = torch.ones(CLIP_SAMPLES), torch.hann_window(2 * _FADED)
+    fade[:_FADED], fade[-_FADED:] = hann[:_FADED], hann[_FADED:]
+    return fade
+
+
+@functools.lru_cache(maxsize=1)
+@torch.inference_mode(False)
+def heard() -> Tensor:
+    """Share of an echo that a faded clip has of it, by its time in samples: ``(131072,)``.
+
+    Double precision.
+    """
+    power = torch.fft.rfft(_fade().double(), 2 * CLIP_SAMPLES).abs().square()
+    likeness = torch.fft.irfft(power)[:CLIP_SAMPLES]
+    share: Tensor = (likeness / likeness[0]).clamp_min(1e-3)
+    return share
+
+
+def clip_spectrum(audio: Tensor) -> Tensor:
+    """Natural logarithms of the magnitudes of faded clips: ``(clip, 131072)`` to ``(clip, bin)``.
+
+    The floor lies 120 dB below the mean magnitude.
+    """
+    magnitude = torch.fft.rfft(audio * _fade().to(audio)).abs()
+    return torch.log(magnitude + _SOFTEST * magnitude.mean(dim=-1, keepdim=True) + 1e-9)
+
+
+def clip_cepstrum(audio: Tensor) -> Tensor:
+    """Real cepstrum of faded clips, doubled: ``(clip, 131072)`` to ``(clip, 65536)``.
+
+    An echo of gain g after T samples adds g at quefrency T, less what is not `heard` of it.
+    """
+    cepstrum = torch.fft.irfft(clip_spectrum(audio), audio.shape[-1])
+    kept: Tensor = 2.0 * cepstrum[..., : audio.shape[-1] // 2]
+    return kept
 
 
 @functools.lru_cache(maxsize=1)
@@ -38,7 +92,7 @@ def delayed(samples: float) -> Tensor:
 
 
 def cepstrum_of(spectrum: Tensor, mix: Tensor | float) -> Tensor:
-    """Of the direct sound with a share `mix` of a response, as `spectral.real_cepstrum` has it.
+    """Of the direct sound with a share `mix` of a response, as `clip_cepstrum` has it.
 
     Args:
         spectrum: Of the response, ``(bin,)``.

@@ -12,7 +12,6 @@ from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..dsp.units import fast_length
 from ..effects.modulation import CHORUS
-from .copies import consistency, earlier
 from .paths import (
     PER_MS,
     Picture,
@@ -28,6 +27,7 @@ from .paths import (
     search,
     sharpen,
 )
+from .resemblance import Resemblance, decimated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,23 +54,24 @@ _MOST, _WIDTH = 0.4, 20.0  # of what a voice can be, and of its surroundings
 _CONTENT = 14.0  # width in samples of what is content
 _STANDING_S = (1.0, 12.0)  # what has stood still for so long is content
 _SURVIVORS = 8  # paths of each search
-_FINALISTS = 4
-_FAINT = 0.006  # agreement below which no path has turned out to be right
-_COMPARABLE = 0.3  # share of the best agreement below which a path is not followed
+_FINALISTS = 4  # by either measure
+_APART_MS = 0.05  # of paths that count as two
 _SLOW = (2048, 512)  # window and hop of the cepstra
 _FAST = (512, 256)  # of the correlations
 _SWEPT = (256, 256)  # of those with a past that runs at another speed
 _SLOPES = tuple(0.008 * step for step in range(-9, 10))  # of the lag, samples per sample
 _MARGIN = 80  # samples that such a past may reach farther at either end
 
-_SPARSE = 5  # samples between those that are compared
-_STRETCHES = 48  # of the clip
-_USUAL = 0.01  # consistency that one recording without chorus in fifty reaches
+_WINDOW, _BANDS = 1024, (200.0, 7000.0, 12)  # in which the waveform is compared
+_DECIMATION, _LOW_WINDOW, _LOW_BANDS = 4, 256, (200.0, 2600.0, 6)  # the same, of paths still rough
+_TREBLE = 8  # bands from this one on tell a copy from content, which is never as exact
+_BESIDE_MS = (-1.3, -0.9, 0.9, 1.3)
+_USUAL = 0.04  # contrast of the waveform that one recording without chorus in a hundred reaches
 _LEAST_CONTRAST = 1.5
-_STANDING_MS_S, _LEAST_STANDING = 0.8, 8.0
-"""What moves more slowly than this needs so much contrast: 16 of 17 false choruses, of sustained
-notes, rooms and songs, were as slow and had less, and none of 76 right ones."""
-_SEEN = 0.88  # share of the correlation that whitening and interpolation leave
+_STANDING_MS_S, _LEAST_STANDING = 0.8, 6.0
+"""What moves more slowly than this needs so much contrast."""
+_HIGH = 0.65  # quantile of bands and stretches: some have noise, or another path
+_SEEN = 1.04  # of the correlation, such a quantile shows
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ class Chorus:
         delay_ms: Mean delay.
         mix: Share of the voice, below one half: it can not be told from the dry sound.
         phase_deg: Where the swing stands when the clip begins.
-        contrast: How consistently the recording resembles its past along the path; 1 is what one
-            recording without chorus in fifty reaches, 0 where nothing was worth following.
+        contrast: How much the recording resembles its past along the path and not beside it, in
+            most bands of the treble and stretches of the clip; 1 is what one recording without
+            chorus in a hundred reaches.
     """
 
     rate_hz: float
@@ -111,8 +113,8 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     share m stands at ``m / (1 - m)`` and pitch is weak, and short-time correlations of the whitened
     sound, which a swing too fast for long windows does not blur; those with a past that runs faster
     or slower see a swing that is faster still. Ridges are searched in all, the best are followed
-    sample by sample, and the one counts along which most stretches of the clip resemble their past
-    more than beside it: content does so here or there, a voice everywhere.
+    sample by sample, and the one counts along which most bands and stretches of the clip resemble
+    their past more than beside it. The share of the voice follows from how much they do.
 
     Args:
         audio: ``(131072,)`` mono at 24 kHz, best without echoes and reverberation (see `peel`). Of
@@ -129,20 +131,53 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
             seen = moving(picture, standing_s, _SHORTEST, _MOST, _WIDTH)
             found.append(refine(_REGION, seen, search(_REGION, seen, _SURVIVORS), generator))
     knobs = torch.cat(found)
-    heights, best = _agreement(correlations, knobs).topk(_FINALISTS)
-    worth = heights > max(_FAINT, _COMPARABLE * float(heights[0]))
+    flat = spectral.whiten(audio)
+    low = Resemblance(
+        decimated(flat, _DECIMATION),
+        SAMPLE_RATE // _DECIMATION,
+        _LOW_WINDOW,
+        _LOW_BANDS,
+        _LAGS // _DECIMATION,
+    )
+    whole = Resemblance(flat, SAMPLE_RATE, _WINDOW, _BANDS, _LAGS)
+    rough = torch.stack([_beyond(low, one)[1].median() for one in knobs])
     within = (2.0, float(_LAGS))
-    finalists = [sharpen(white, knobs[index], within, generator) for index in best[worth]]
-    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, _SPARSE)
-    contrasts = [
-        consistency(white, place, _lag(finalist.unsqueeze(0), place)[0], _STRETCHES)
-        for finalist in finalists
+    finalists = [
+        sharpen(white, start, within, generator)
+        for start in _best(knobs, _agreement(correlations, knobs), rough)
     ]
-    if not contrasts:
-        return _chorus(knobs[best[0]], 0.0, 0.0)
+    heard = [_beyond(whole, finalist) for finalist in finalists]
+    contrasts = [float(beyond[:, _TREBLE:].median()) for _, beyond in heard]
     chosen = max(range(len(contrasts)), key=contrasts.__getitem__)
-    mix = _mix(_level(spectral.whiten(audio), finalists[chosen]))
+    mix = _mix(float(heard[chosen][0].flatten().quantile(_HIGH)))
     return _chorus(finalists[chosen], mix, max(contrasts[chosen] / _USUAL, 0.0))
+
+
+def _best(knobs: Tensor, *scores: Tensor) -> Tensor:
+    """The best of the paths ``(path, 4)`` that differ by each of the scores ``(path,)``."""
+    time = torch.linspace(-0.5, 0.5, 100) * (CLIP_SAMPLES / SAMPLE_RATE)
+    paths = path(knobs, time)
+    kept: list[int] = []
+    for score in scores:
+        wanted = len(kept) + _FINALISTS
+        for index in score.argsort(descending=True).tolist():
+            apart = (paths[kept] - paths[index]).abs().mean(1)
+            if len(kept) < wanted and bool((apart > _APART_MS).all()):
+                kept.append(index)
+    return knobs[kept]
+
+
+def _beyond(sound: Resemblance, knobs: Tensor) -> tuple[Tensor, Tensor]:
+    """Correlations along a path ``(4,)``, and by how much they are beyond those beside it.
+
+    Both are ``(stretch, band)``.
+    """
+    count, per_ms = len(sound.sound), sound.sample_rate / 1000.0
+    time = (torch.arange(count) - count / 2) / sound.sample_rate
+    lag_ms = path(knobs.unsqueeze(0), time)[0]
+    along = sound.along(lag_ms * per_ms)
+    beside = [sound.along((lag_ms + offset) * per_ms) for offset in _BESIDE_MS]
+    return along, along - torch.stack(beside).amax(0)
 
 
 def _chorus(knobs: Tensor, mix: float, contrast: float) -> Chorus:
@@ -218,26 +253,6 @@ def _agreement(correlations: Picture, knobs: Tensor) -> Tensor:
     stretches = height[:, : height.shape[1] // 8 * 8].unflatten(1, (-1, 8)).mean(2)
     lower: Tensor = stretches.quantile(0.25, dim=1)
     return lower
-
-
-def _lag(knobs: Tensor, place: Tensor, offset: float = 0.0) -> Tensor:
-    """Samples by which the voices of ``(path, 4)`` are late: ``(path, place)``."""
-    time = (place - CLIP_SAMPLES / 2) / SAMPLE_RATE
-    return (path(knobs, time) * PER_MS + offset).clamp(2.0, _LAGS)
-
-
-def _level(white: Tensor, knobs: Tensor) -> float:
-    """Correlation along a path ``(4,)``, less what the content does by itself beside it."""
-    place = torch.arange(_LAGS + 8, CLIP_SAMPLES - 8, _SPARSE)
-    now = white[place]
-
-    def correlation(offset: float) -> float:
-        voice = earlier(white, place, _lag(knobs.unsqueeze(0), place, offset)[0])
-        power = now.square().mean() * voice.square().mean()
-        return float((now * voice).mean() / power.clamp_min(1e-20).sqrt())
-
-    offsets = (-31.2, -21.6, 21.6, 31.2)
-    return correlation(0.0) - sum(correlation(offset) for offset in offsets) / len(offsets)
 
 
 def _mix(correlation: float) -> float:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..dsp import spectral
 from ..dsp.features import SAMPLE_RATE
+from .cepstra import clip_spectrum, heard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +61,7 @@ def measure_echoes(
     They are 30 ms or more apart; the arguments are those of `measure_echo`.
     """
     length = audio.shape[-1]
-    log_magnitude = spectral.log_magnitude(audio).mean(0)
+    log_magnitude = clip_spectrum(audio).mean(0)
     low, high = (round(ms * SAMPLE_RATE / 1000.0) for ms in (low_ms, high_ms))
     cepstrum = torch.fft.irfft(log_magnitude, length)[:high]
     cepstrum[:low] = -torch.inf
@@ -93,7 +93,7 @@ def echo_level(log_magnitude: Tensor, places: Tensor) -> Tensor:
     """Cepstrum at fractional quefrencies, made up for what a clip misses of its echoes.
 
     Args:
-        log_magnitude: ``(bin,)`` of a whole clip.
+        log_magnitude: ``(bin,)`` of a whole clip, see `clip_spectrum`.
         places: ``(place,)`` in samples, double precision.
     """
     bins = torch.arange(len(log_magnitude), dtype=torch.float64, device=log_magnitude.device)
@@ -101,4 +101,4 @@ def echo_level(log_magnitude: Tensor, places: Tensor) -> Tensor:
     weights = torch.full_like(bins, 4.0 / length)
     weights[0] = weights[-1] = 2.0 / length
     waves = torch.cos(bins * (places.to(bins).unsqueeze(1) * (2.0 * torch.pi / length)))
-    return (waves @ (weights * log_magnitude.double())) / (1.0 - places.to(bins) / length)
+    return (waves @ (weights * log_magnitude.double())) / heard().to(bins)[places.round().long()]

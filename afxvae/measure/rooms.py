@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..dsp import spectral
-from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..dsp.features import SAMPLE_RATE
 from ..effects.reverb import REVERB
-from .cepstra import N_FFT, cepstrum_of, delayed, refine
+from .cepstra import N_FFT, cepstrum_of, clip_cepstrum, delayed, heard, refine
 from .echo import Echo
 from .taps import Taps
 
@@ -56,7 +55,7 @@ class Rooms:
 
     def response(self, first: float, second: float) -> Tensor:
         """``(LENGTH,)``, less the share that a clip misses of what comes late."""
-        return self.respond(first, second) * (1.0 - torch.arange(LENGTH) / CLIP_SAMPLES)
+        return self.respond(first, second) * heard()[:LENGTH].float()
 
     @functools.cached_property
     @torch.inference_mode(False)
@@ -107,7 +106,7 @@ def room_cepstrum(audio: Tensor, echo: Echo | Taps | None = None) -> tuple[Tenso
     Returns:
         ``(LENGTH,)`` each, on the CPU.
     """
-    cepstrum = spectral.real_cepstrum(audio).mean(0)[:LENGTH].cpu()
+    cepstrum = clip_cepstrum(audio).mean(0)[:LENGTH].cpu()
     weights = torch.ones(LENGTH)
     weights[: round(_SHORTEST_MS * SAMPLE_RATE / 1000.0)] = 0.0
     if echo is not None:

@@ -14,6 +14,7 @@ from ..effects.base import Make
 from ..effects.delay import DUAL_DELAY
 from ..effects.modulation import CHORUS, FLANGER
 from ..effects.reverb import FREEVERB
+from .cepstra import clip_spectrum
 from .chorus import measure_chorus
 from .copies import consistency, one_way
 from .echo import Echo, echo_level, measure_echoes
@@ -167,7 +168,7 @@ def _taps(audio: Tensor, reference: Tensor, echo: Echo) -> Taps | None:
 def _levels(audio: Tensor, times_ms: list[float]) -> list[float]:
     """Of echoes at these times, whether they are there or not."""
     places = torch.tensor(times_ms, dtype=torch.float64) * (SAMPLE_RATE / 1000.0)
-    levels: list[float] = echo_level(spectral.log_magnitude(audio).mean(0), places).tolist()
+    levels: list[float] = echo_level(clip_spectrum(audio).mean(0), places).tolist()
     return levels
 
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..dsp import spectral
-from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from ..dsp.features import SAMPLE_RATE
 from ..effects.delay import DUAL_DELAY
-from .cepstra import N_FFT, cepstrum_of, delayed, frequencies, refine
+from .cepstra import N_FFT, cepstrum_of, clip_spectrum, delayed, frequencies, heard, refine
 from .echo import echo_at
 
 if TYPE_CHECKING:
@@ -92,10 +91,10 @@ def measure_taps(audio: Tensor, echo: Echo, goes_on: Callable[[float], bool]) ->
         None where there are no two echoes of about the same level that go on, or where one that
         comes round again explains them.
     """
-    log_magnitude = spectral.log_magnitude(audio).mean(0).cpu()
+    log_magnitude = clip_spectrum(audio).mean(0).cpu()
     cepstrum = 2.0 * torch.fft.irfft(log_magnitude, audio.shape[-1])[: N_FFT // 2].double()
     known = round(echo.time_ms * SAMPLE_RATE / 1000.0)
-    whole = cepstrum / _missed()
+    whole = cepstrum / heard()[: N_FFT // 2]
 
     def is_echo(place: int) -> bool:
         return goes_on(echo_at(log_magnitude, place).time_ms)
@@ -107,11 +106,6 @@ def measure_taps(audio: Tensor, echo: Echo, goes_on: Callable[[float], bool]) ->
     single, *found = (_fitted(cepstrum, pair, where) for pair in [(known, known), *pairs])
     best = min(found, key=lambda taps: taps.error)
     return best if best.error < _BETTER * single.error else None
-
-
-def _missed() -> Tensor:
-    """The share of an echo that a clip has, by its time."""
-    return 1.0 - torch.arange(N_FFT // 2, dtype=torch.float64) / CLIP_SAMPLES
 
 
 def _peaks(whole: Tensor, known: int, is_echo: Callable[[int], bool]) -> list[int]:
@@ -157,12 +151,12 @@ def _where(pairs: list[tuple[int, int]]) -> Tensor:
 
 
 def _fitted(cepstrum: Tensor, pair: tuple[int, int], where: Tensor) -> Taps:
-    missed = _missed()[where]
+    share = heard()[where]
     params = {param.name: param for param in DUAL_DELAY.params}
     feedback, tone, corner = (params[name] for name in ("feedback", "tone_db", "tone_hz"))
 
     def model(knobs: Tensor) -> Tensor:
-        return torch.cat([_cepstrum(knobs)[where] * missed, _PLAIN * knobs[3:4]])
+        return torch.cat([_cepstrum(knobs)[where] * share, _PLAIN * knobs[3:4]])
 
     def limit(side: str, sign: float, mix: float) -> Tensor:
         times = [place + sign * _BESIDE for place in pair]
