@@ -66,9 +66,10 @@ _WINDOW, _BANDS = 1024, (200.0, 7000.0, 12)  # in which the waveform is compared
 _DECIMATION, _LOW_WINDOW, _LOW_BANDS = 4, 256, (200.0, 2600.0, 6)  # the same, of paths still rough
 _TREBLE = 8  # bands from this one on tell a copy from content, which is never as exact
 _BESIDE_MS = (-1.3, -0.9, 0.9, 1.3)
-_USUAL = 0.04  # contrast of the waveform that one recording without chorus in a hundred reaches
+_FAINT = 0.03  # of the spread of correlations
+_USUAL = 0.16  # contrast of the waveform that one held note in a hundred reaches
 _LEAST_CONTRAST = 1.5
-_STANDING_MS_S, _LEAST_STANDING = 0.8, 6.0
+_STANDING_MS_S, _LEAST_STANDING = 0.8, 3.0
 """What moves more slowly than this needs so much contrast."""
 _HIGH = 0.65  # quantile of bands and stretches: some have noise, or another path
 _SEEN = 1.04  # of the correlation, such a quantile shows
@@ -85,8 +86,8 @@ class Chorus:
         mix: Share of the voice, below one half: it can not be told from the dry sound.
         phase_deg: Where the swing stands when the clip begins.
         contrast: How much the recording resembles its past along the path and not beside it, in
-            most bands of the treble and stretches of the clip; 1 is what one recording without
-            chorus in a hundred reaches.
+            the treble, against how unlike that is in different bands and stretches of the clip; 1
+            is what one held note without chorus in a hundred reaches.
     """
 
     rate_hz: float
@@ -113,8 +114,8 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     share m stands at ``m / (1 - m)`` and pitch is weak, and short-time correlations of the whitened
     sound, which a swing too fast for long windows does not blur; those with a past that runs faster
     or slower see a swing that is faster still. Ridges are searched in all, the best are followed
-    sample by sample, and the one counts along which most bands and stretches of the clip resemble
-    their past more than beside it. The share of the voice follows from how much they do.
+    sample by sample, and the one counts along which all bands and stretches of the clip resemble
+    their past alike, and more than beside it. The share of the voice follows from how much they do.
 
     Args:
         audio: ``(131072,)`` mono at 24 kHz, best without echoes and reverberation (see `peel`). Of
@@ -147,10 +148,21 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
         for start in _best(knobs, _agreement(correlations, knobs), rough)
     ]
     heard = [_beyond(whole, finalist) for finalist in finalists]
-    contrasts = [float(beyond[:, _TREBLE:].median()) for _, beyond in heard]
+    contrasts = [_contrast(*one) for one in heard]
     chosen = max(range(len(contrasts)), key=contrasts.__getitem__)
     mix = _mix(float(heard[chosen][0].flatten().quantile(_HIGH)))
     return _chorus(finalists[chosen], mix, max(contrasts[chosen] / _USUAL, 0.0))
+
+
+def _contrast(correlations: Tensor, beyond: Tensor) -> float:
+    """Of what `_beyond` gives: content differs from band to band and time to time, a copy hardly.
+
+    On 170 clips of held notes, equalised and compressed or not, it is .2 at most; of 76 with a
+    chorus among other effects, where the path was right, it is 1.8 in the middle, and 3 have less
+    than .24.
+    """
+    lower, upper = correlations.flatten().quantile(torch.tensor([0.25, 0.75])).tolist()
+    return float(beyond[:, _TREBLE:].median()) / (_FAINT + upper - lower)
 
 
 def _best(knobs: Tensor, *scores: Tensor) -> Tensor:

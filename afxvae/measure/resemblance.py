@@ -70,7 +70,8 @@ class Resemblance:
         sums = torch.nn.functional.pad(values.cumsum(1), (1, 0))
         bands = (sums[:, self.edges[1:]] - sums[:, self.edges[:-1]])[self.first :]
         whole = len(bands) // _STRETCHES * _STRETCHES
-        return bands[:whole].unflatten(0, (_STRETCHES, -1)).sum(1)
+        summed: Tensor = bands[:whole].unflatten(0, (_STRETCHES, -1)).sum(1)
+        return summed
 
 
 def decimated(sound: Tensor, times: int) -> Tensor:
