@@ -12,7 +12,7 @@ from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .loudness import normalize_loudness
 from .measure import peel
 from .models.estimate import ESTIMATED
-from .models.pair import Pair, compare, one_source
+from .models.pair import Pair, compare_clips, one_source
 from .posterior import knob_intervals
 from .proposals import Inference, propose
 from .refinement import Refined, refine
@@ -40,7 +40,7 @@ _CAUTION = 2.5
 or instrument. Fewer would gain a little more, and touch many more recordings that need nothing."""
 
 _TOLD = 0.97
-"""What a verifier's probability becomes at least if a person says that there is one source."""
+"""What the aligner's probability becomes at least if a person says that there is one source."""
 
 
 @dataclass(frozen=True)
@@ -226,9 +226,8 @@ def infer(
         theirs = model.listen(bare)
     style = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
     posterior = model.encode(embedded, style)
-    frames = (features.log_mel.flatten(0, 1).unsqueeze(0) for features in (heard, theirs))
-    alike, fits = compare(model, *frames)
-    pair = Pair(alike, fits[0], model.verify(heard.log_mel, theirs.log_mel), style)
+    alike, fits, verified = compare_clips(model, heard, theirs)
+    pair = Pair(alike, fits[0], float(verified[0]), style)
     same = one_source(model, posterior.mean, embedded, pair)
     return Inference(bare, posterior, pair, same)
 
@@ -261,8 +260,8 @@ def _same_source(
     if len(candidates) < 2 or candidates[1].is_nothing:
         return plain
     made = [render_candidates(model, clip[None], [candidates[1]]) for clip in clips]
-    treated = model.listen(torch.cat(made))
-    return max(plain, model.verify(treated.log_mel, theirs.log_mel))
+    treated = compare_clips(model, model.listen(torch.cat(made)), theirs)
+    return max(plain, float(treated.verified[0]))
 
 
 def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:

@@ -150,7 +150,7 @@ def _on_above(inferred: Inference) -> dict[str, float]:
     """Probabilities above which effects are on.
 
     An overdrive is among the reasons why two recordings are taken for one source, which is no
-    reason to believe in it sooner: for it, the verifier has to say so too.
+    reason to believe in it sooner: for it, the aligner has to say so too.
     """
     same = dict.fromkeys(_ON_ABOVE, inferred.same_source)
     same["overdrive"] = min(inferred.same_source, inferred.pair.verified)

@@ -18,7 +18,7 @@ import torch
 from .candidates import render_candidates
 from .measure.equalizer import blend, eq_bands_db
 from .models.estimate import ESTIMATED
-from .models.pair import compare
+from .models.pair import compare_clips
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,8 +76,7 @@ def hear_again(
         return found
     for _ in range(rounds):
         made = torch.cat([render_candidates(model, clip[None], [found]) for clip in clips])
-        frames = (one.log_mel.flatten(0, 1).unsqueeze(0) for one in (model.listen(made), theirs))
-        _, (left,) = compare(model, *frames)
+        left = compare_clips(model, model.listen(made), theirs).fits[0]
         if _odds(model, left, found) < (_LEAST_ODDS if found.is_nothing else 0.0):
             break
         found = _with_more(model, found, left)

@@ -77,14 +77,15 @@ def _statistics() -> int:
 
 
 def untrained(expectation: float | None = None) -> AFXStyleVAE:
-    """A model that has learned nothing.
+    """A model that has learned nothing, and takes all recordings for those of one source.
 
     With an `expectation`, it is sure of an equaliser and expects every candidate to gain so much.
     """
     torch.manual_seed(0)
     model = AFXStyleVAE(statistics=_statistics()).eval()
+    model.aligner.source[-1].bias.data.fill_(5.0)
     if expectation is not None and expectation < 0.0:
-        model.verifier.offset.data.fill_(-20.0)  # else the equaliser would count as measured
+        model.aligner.source[-1].bias.data.fill_(-20.0)  # else equalisers are measured
     if expectation is not None:
         last = model.critic.layers[-1]
         torch.nn.init.zeros_(last.weight)

@@ -219,7 +219,7 @@ def test_a_critic_that_expects_harm_refuses() -> None:
 
 def test_what_a_person_knows_of_the_sources_is_believed() -> None:
     model = untrained()
-    model.verifier.offset.data -= 5.0  # of a verifier that doubts
+    model.aligner.source[-1].bias.data -= 5.0  # it doubts that it is one
     clips = sound(1, 7.0)[None, :, : RUN_IN + CLIP_SAMPLES]
     wanted = sound(6, 6.0)[:, :CLIP_SAMPLES]
     judged, same, other = (
@@ -235,7 +235,7 @@ def test_what_a_person_knows_of_the_sources_is_believed() -> None:
 @pytest.mark.parametrize("known", [None, True, False])
 def test_a_recording_that_was_left_alone_asks_about_the_sources(known: bool | None) -> None:
     careful = untrained(-1.0)
-    careful.verifier.offset.data -= 5.0
+    careful.aligner.source[-1].bias.data -= 5.0
     given = {"sample_rate": SAMPLE_RATE, "effort": "fast", "same_source": known}
     match = careful.match(sound(1, 3.0), 0.5 * sound(5, 3.0), **given)
     assert match.decision == ("posterior mean" if known else "loudness only")

@@ -107,7 +107,6 @@ def test_a_source_is_recognised_behind_its_drive(model: AFXStyleVAE, clips: Tens
     wet = render_candidates(model, clips, [true])
     decided = decide(model, clips, wet, {}, "fast")
     assert decided.likely["overdrive"]
-    assert decided.inferred.pair.verified < 0.1
     assert decided.same_source > 0.4
 
 

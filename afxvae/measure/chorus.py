@@ -66,6 +66,7 @@ _WINDOW, _BANDS = 1024, (200.0, 7000.0, 12)  # in which the waveform is compared
 _DECIMATION, _LOW_WINDOW, _LOW_BANDS = 4, 256, (200.0, 2600.0, 6)  # the same, of paths still rough
 _TREBLE = 8  # bands from this one on tell a copy from content, which is never as exact
 _BESIDE_MS = (-1.3, -0.9, 0.9, 1.3)
+_NEXT_MS = _BESIDE_MS[1:3]  # for rough paths
 _FAINT = 0.03  # of the spread of correlations
 _USUAL = 0.16  # contrast of the waveform that one held note in a hundred reaches
 _LEAST_CONTRAST = 1.5
@@ -141,7 +142,7 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
         _LAGS // _DECIMATION,
     )
     whole = Resemblance(flat, SAMPLE_RATE, _WINDOW, _BANDS, _LAGS)
-    rough = torch.stack([_beyond(low, one)[1].median() for one in knobs])
+    rough = torch.stack([_beyond(low, one, _NEXT_MS)[1].median() for one in knobs])
     within = (2.0, float(_LAGS))
     finalists = [
         sharpen(white, start, within, generator)
@@ -162,7 +163,8 @@ def _contrast(correlations: Tensor, beyond: Tensor) -> float:
     than .24.
     """
     lower, upper = correlations.flatten().quantile(torch.tensor([0.25, 0.75])).tolist()
-    return float(beyond[:, _TREBLE:].median()) / (_FAINT + upper - lower)
+    contrast: float = float(beyond[:, _TREBLE:].median()) / (_FAINT + upper - lower)
+    return contrast
 
 
 def _best(knobs: Tensor, *scores: Tensor) -> Tensor:
@@ -179,7 +181,9 @@ def _best(knobs: Tensor, *scores: Tensor) -> Tensor:
     return knobs[kept]
 
 
-def _beyond(sound: Resemblance, knobs: Tensor) -> tuple[Tensor, Tensor]:
+def _beyond(
+    sound: Resemblance, knobs: Tensor, beside_ms: tuple[float, ...] = _BESIDE_MS
+) -> tuple[Tensor, Tensor]:
     """Correlations along a path ``(4,)``, and by how much they are beyond those beside it.
 
     Both are ``(stretch, band)``.
@@ -188,7 +192,7 @@ def _beyond(sound: Resemblance, knobs: Tensor) -> tuple[Tensor, Tensor]:
     time = (torch.arange(count) - count / 2) / sound.sample_rate
     lag_ms = path(knobs.unsqueeze(0), time)[0]
     along = sound.along(lag_ms * per_ms)
-    beside = [sound.along((lag_ms + offset) * per_ms) for offset in _BESIDE_MS]
+    beside = [sound.along((lag_ms + offset) * per_ms) for offset in beside_ms]
     return along, along - torch.stack(beside).amax(0)
 
 

@@ -8,6 +8,10 @@ gives a filter, the mean difference of frames and what they attend to. The filte
 is a weighted mean of these by band, with a small correction. As keys and weights hardly see the
 filter that was found so far, another equaliser on either recording adds its curve to the result,
 and changes little else.
+
+How near moments of one recording come to those of the other also tells whether both are of one
+source: of one voice or instrument, in one place. Of one source, whatever differs between moments
+that sound alike was done to it. Of two sources, the difference may be their own.
 """
 
 from __future__ import annotations
@@ -35,6 +39,8 @@ _SHARPNESS = (6.0, 12.0, 20.0, 35.0)  # of attention at the beginning, by head
 _CORRECTION_DB = 3.0
 _GIVEN = 3  # filters that are known before: of averages, and of likeness, either way
 _DROPOUT = 0.1
+_VOICE = 32  # size of embeddings of voices
+_CLUES = 12  # to the source, of a head in one direction
 _EPS = 0.1  # dB squared
 
 
@@ -44,10 +50,12 @@ class Alignment(NamedTuple):
     Attributes:
         curve_db: Its gain by mel band, of mean 0, ``(batch, 80)``.
         error_db: Mean absolute errors to be expected ``(batch, 80)``.
+        source: Log odds of one source against two ``(batch,)``; equally many are expected.
     """
 
     curve_db: Tensor
     error_db: Tensor
+    source: Tensor
 
 
 class Aligner(nn.Module):
@@ -63,6 +71,11 @@ class Aligner(nn.Module):
         super().__init__()
         given = [_GIVEN + (index > 0) for index in range(rounds)]
         self.rounds = nn.ModuleList(_Round(heads, key_dim, count) for count in given)
+        clues = rounds * (2 * heads * _CLUES + _VOICE + 3)
+        layers = (nn.Linear(clues, 48), nn.SiLU(), nn.Dropout(_DROPOUT), nn.Linear(48, 1))
+        self.source = nn.Sequential(*layers)
+        nn.init.zeros_(layers[-1].weight)
+        nn.init.zeros_(layers[-1].bias)
 
     def forward(
         self, mine: Tensor, theirs: Tensor, start: Tensor, stride: int = STRIDE
@@ -81,18 +94,20 @@ class Aligner(nn.Module):
     def stages(
         self, mine: Tensor, theirs: Tensor, start: Tensor, stride: int = STRIDE
     ) -> list[Alignment]:
-        """What each round finds."""
+        """What each round finds; the source follows from all of them."""
         mine, theirs = _floored(mine)[:, ::stride], _floored(theirs)[:, ::stride]
         level = start.mean((1, 2)).view(-1, 1, 1)
         theirs, start = theirs - level, start - level
         averages = _average(mine), _average(theirs)
         given = torch.cat([averages[1] - averages[0], start], 1)
-        curve, found = start.mean(1, keepdim=True), []
+        curve, found, clues = start.mean(1, keepdim=True), [], []
         for index, compare in enumerate(self.rounds):
             known = torch.cat([given, curve], 1) if index else given
-            curve, error = compare(mine, theirs, averages, curve, known)
-            found.append(Alignment(curve.squeeze(1), error))
-        return found
+            curve, error, clue = compare(mine, theirs, averages, curve, known)
+            found.append((curve.squeeze(1), error))
+            clues.append(clue)
+        source = self.source(torch.cat(clues, 1)).squeeze(1)
+        return [Alignment(*one, source) for one in found]
 
 
 class _Round(nn.Module):
@@ -116,6 +131,7 @@ class _Round(nn.Module):
         self.keys = nn.Conv1d(width, heads * key_dim, 1)
         nn.init.normal_(self.keys.weight, std=0.01)
         self.gain = nn.Parameter(torch.ones(heads, key_dim, 1))
+        self.voice = nn.Linear(2 * width, _VOICE)
         self.register_buffer("cosines", _cosines(key_dim), persistent=False)
         self.trust = nn.Conv1d(width + N_MELS, heads, 1)
         self.sharpness = nn.Parameter(torch.tensor(_SHARPNESS[:heads]).log().view(1, -1, 1, 1))
@@ -134,8 +150,8 @@ class _Round(nn.Module):
         averages: tuple[Tensor, Tensor],
         curve: Tensor,
         given: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """A better filter ``(batch, 1, 80)`` and its errors ``(batch, 80)``."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A better filter ``(batch, 1, 80)``, its errors ``(batch, 80)``, clues to the source."""
         own, other = self._hear(mine - averages[0]), self._hear(theirs - curve - averages[0])
         there = self._attend(own, mine, other, theirs)
         back = self._attend(other, theirs, own, mine)
@@ -144,31 +160,44 @@ class _Round(nn.Module):
         levels = [(a - a.amax(2, keepdim=True)) / 20.0 for a in averages]
         place = torch.linspace(-1.0, 1.0, N_MELS, device=mine.device).expand_as(levels[0])
         seen = [there[1] / 2.0, back[1] / 2.0, there[2] / 3.0, back[2] / 3.0, place, *levels]
-        found: tuple[Tensor, Tensor] = self.mixer(curves, torch.cat(seen, 1))
-        return found
+        curve, error = self.mixer(curves, torch.cat(seen, 1))
+        voices = own[2] * other[2]
+        sizes = [error.log().mean(1, keepdim=True), (curve.square().mean(2) + _EPS).log()]
+        clues = [there[3], back[3], 4.0 * voices, voices.sum(1, keepdim=True), *sizes]
+        return curve, error, torch.cat(clues, 1)
 
-    def _hear(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys ``(batch, head, frame, key)`` of frames, and how far to trust each by itself."""
+    def _hear(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys ``(batch, head, frame, key)`` of frames, how far to trust each, and the voice.
+
+        A voice is an embedding ``(batch, voice)`` of length 1, of mean and spread of loud frames as
+        in Snyder et al., *X-Vectors: Robust DNN Embeddings for Speaker Recognition*, ICASSP 2018.
+        """
         scaled = (picture / _SCALE_DB).clamp(-_CLIP, _CLIP).mT
         hidden = self.trunk(scaled)
         learned = self.keys(hidden).unflatten(1, (self.heads, -1))
         keys = learned + self.gain * (self.cosines @ scaled).unsqueeze(1)
-        return keys.mT, self.trust(torch.cat([hidden, scaled], 1))
+        level = picture.mean(2) - picture.mean((1, 2)).unsqueeze(1)
+        loud = (level.clamp(-20.0, 6.0) / 4.0).softmax(1).unsqueeze(1)
+        mean = (hidden * loud).sum(2)
+        spread = ((hidden - mean.unsqueeze(2)).square() * loud).sum(2).clamp_min(1e-4).sqrt()
+        voice = nn.functional.normalize(self.voice(torch.cat([mean, spread], 1)), dim=1)
+        return keys.mT, self.trust(torch.cat([hidden, scaled], 1)), voice
 
     def _attend(
         self,
-        known: tuple[Tensor, Tensor],
+        known: tuple[Tensor, ...],
         mine: Tensor,
-        asking: tuple[Tensor, Tensor],
+        asking: tuple[Tensor, ...],
         theirs: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Frames of `theirs` attend to those of `mine`.
 
         Returns:
             By head and band, each ``(batch, head, 80)``: the filter between, the logarithm of how
-            far frames differ from it, and of how many frames it is a mean.
+            far frames differ from it, and of how many frames it is a mean. Then clues to the
+            source ``(batch, head x clue)``.
         """
-        (keys, _), (queries, trust) = known, asking
+        (keys, *_), (queries, trust, _) = known, asking
         if self.training:  # half of them are enough
             queries, trust, theirs = queries[:, :, ::2], trust[..., ::2], theirs[:, ::2]
         squares = queries.square().sum(-1, keepdim=True) + keys.square().sum(-1).unsqueeze(2)
@@ -186,7 +215,7 @@ class _Round(nn.Module):
             level.expand_as(trust) / 10.0,
             trust,
         ]
-        amount = self.frame(torch.stack(seen, -1))
+        first = amount = self.frame(torch.stack(seen, -1))
         causes = (
             (matched - _peak(mine)) / 20.0,
             (theirs.unsqueeze(1) - _peak(theirs)) / 20.0,
@@ -199,7 +228,12 @@ class _Round(nn.Module):
         share = amount.clamp(-15.0, 15.0).softmax(2)
         curve = (share * rest).sum(2)
         differing = (share * (rest - curve.unsqueeze(2)).square()).sum(2)
-        return curve, (differing + _EPS).log(), -share.square().sum(2).log()
+        differing = (differing + _EPS).log()
+        near = torch.stack(seen[:4], -1)
+        weighed = (near * first.clamp(-15.0, 15.0).softmax(2)).sum(2)
+        best = near[..., :3].quantile(0.25, dim=2)
+        clues = torch.cat([near.mean(2), weighed, best, differing.mean(2, keepdim=True)], 2)
+        return curve, differing, -share.square().sum(2).log(), clues.flatten(1)
 
 
 class _Mixer(nn.Module):

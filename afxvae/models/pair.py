@@ -8,7 +8,7 @@ not, a typical recording stands in for the input.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -21,14 +21,28 @@ from .typical import feigned_odds, share_of_typical
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..dsp.features import Features
     from ..measure.equalizer import EqualizerFit
-    from .aligner import Alignment
     from .style_vae import AFXStyleVAE
 
-__all__ = ["Pair", "compare", "fit_all", "one_source", "refined"]
+__all__ = ["Compared", "Pair", "compare", "compare_clips", "fit_all", "one_source", "refined"]
 
 _LEAST_SHARE = 0.02  # of another equaliser than the estimated one, to be worth a blend
 _EQ = ESTIMATED.index("eq")
+
+
+class Compared(NamedTuple):
+    """What moments of recordings that sound alike say of pairs.
+
+    Attributes:
+        likeness: ``(batch, N_LIKENESS)``.
+        fits: The equaliser fitted to each.
+        verified: The aligner's probability of one source ``(batch,)``.
+    """
+
+    likeness: Tensor
+    fits: list[EqualizerFit]
+    verified: Tensor
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Pair:
     Attributes:
         likeness: Of both, where they sound alike ``(1, N_LIKENESS)``.
         fitted: The equaliser that `measure_equalizer` fitted to it.
-        verified: The verifier's probability that both are of one voice or instrument.
+        verified: The aligner's probability that both are of one voice or instrument.
         reference: Its style embedding ``(1, embedding)``. If given, and of another source, the
             equaliser is half of what it is between a typical recording and the reference.
     """
@@ -50,8 +64,8 @@ class Pair:
 
 
 @torch.no_grad()
-def compare(model: AFXStyleVAE, mine: Tensor, theirs: Tensor) -> tuple[Tensor, list[EqualizerFit]]:
-    """Likeness of recordings ``(batch, N_LIKENESS)``, and the equaliser fitted to each pair.
+def compare(model: AFXStyleVAE, mine: Tensor, theirs: Tensor) -> Compared:
+    """What moments of recordings that sound alike say.
 
     Args:
         model: Has the aligner.
@@ -59,12 +73,22 @@ def compare(model: AFXStyleVAE, mine: Tensor, theirs: Tensor) -> tuple[Tensor, l
         theirs: The same of the other recordings.
     """
     alike = likeness(mine, theirs)
-    return alike, fit_all(model, alike, model.aligner(mine, theirs, filters_of(alike)))
+    aligned = model.aligner(mine, theirs, filters_of(alike))
+    fits = fit_all(model, alike, aligned.curve_db, aligned.error_db)
+    return Compared(alike, fits, torch.sigmoid(aligned.source).cpu())
 
 
-def fit_all(model: AFXStyleVAE, likeness: Tensor, aligned: Alignment) -> list[EqualizerFit]:
-    """The equaliser fitted to the filter of each pair, on the CPU."""
-    rows = (part.cpu() for part in (likeness, *aligned))
+def compare_clips(model: AFXStyleVAE, mine: Features, theirs: Features) -> Compared:
+    """The same of one pair, of whose recordings there are several clips."""
+    frames = (one.log_mel.flatten(0, 1).unsqueeze(0) for one in (mine, theirs))
+    return compare(model, *frames)
+
+
+def fit_all(
+    model: AFXStyleVAE, likeness: Tensor, curve_db: Tensor, error_db: Tensor
+) -> list[EqualizerFit]:
+    """The equaliser fitted to the filter of each pair, see `Alignment`, on the CPU."""
+    rows = (part.cpu() for part in (likeness, curve_db, error_db))
     return [measure_equalizer(model.chain["eq"], *row) for row in zip(*rows, strict=True)]
 
 
@@ -115,7 +139,7 @@ def refined(model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair) -> Es
 def _judged(
     model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair
 ) -> tuple[Estimate, Tensor, Judged, Tensor]:
-    """The refined estimate, the curve of its equaliser, and what the judge and verifier say."""
+    """The refined estimate, the curve of its equaliser, and what the judge and aligner say."""
     code, verified = model.vae.code(latent, audio), torch.tensor([pair.verified])
     known = pair.likeness, [pair.fitted], verified
     estimate, own, evidence = weigh_fits(model, code, *known)

@@ -30,7 +30,7 @@ _FILTER_SCALE_DB = 6.0
 _DROPOUT = 0.25
 _EPS = 1e-4  # of probabilities
 JUDGE_FIGURES = FIT_FIGURES + 7
-"""Number of figures that a judge sees: of the fit, of the estimate, and the verifier's."""
+"""Number of figures that a judge sees: of the fit, of the estimate, and the aligner's."""
 
 
 class Refiner(nn.Module):
@@ -88,9 +88,8 @@ class Refiner(nn.Module):
 class Judge(nn.Module):
     """Weighs an equaliser that was fitted to a likeness against the estimated one.
 
-    It also says more of whether two recordings are of one source than the verifier, which hears
-    either by itself: how near moments of one come to moments of the other, and whether what lies
-    between these is an equaliser.
+    It also corrects what the aligner says of whether two recordings are of one source, by whether
+    what lies between moments that sound alike is an equaliser.
 
     Args:
         width: Of the hidden layer.
@@ -106,7 +105,7 @@ class Judge(nn.Module):
         self.first = nn.Linear(JUDGE_FIGURES, width)
         self.last = nn.Linear(width, 4)
         nn.init.zeros_(self.last.weight)
-        untrained = torch.tensor([0.0, -9.0, 9.0, 0.0])  # estimate and verifier stand
+        untrained = torch.tensor([0.0, -9.0, 9.0, 0.0])  # estimate and aligner stand
         self.last.bias.data.copy_(untrained)
 
     def fit_scale(self, evidence: Tensor) -> None:
@@ -134,7 +133,7 @@ class Judge(nn.Module):
             curves_db: Fitted, refined and unrefined, each ``(batch, 80)``.
             logits: Refined and unrefined, each ``(batch, estimated effect)``, the equaliser first,
                 then compressor and overdrive.
-            verified: The verifier's probability of one source ``(batch,)``.
+            verified: The aligner's probability of one source ``(batch,)``.
         """
         fitted, *estimated = curves_db
         apart = [(curve - fitted) for curve in estimated]
@@ -151,7 +150,7 @@ class Judged(NamedTuple):
     Attributes:
         odds: To be added to the estimated log odds of an equaliser ``(batch,)``.
         shares: Of the fitted curve and of the estimated one ``(batch, 2)``.
-        source: To be added to the verifier's log odds of one source ``(batch,)``.
+        source: To be added to the aligner's log odds of one source ``(batch,)``.
     """
 
     odds: Tensor
@@ -159,11 +158,11 @@ class Judged(NamedTuple):
     source: Tensor
 
     def source_odds(self, verified: Tensor) -> Tensor:
-        """Log odds of one source ``(batch,)``, finite, by the verifier's probability."""
+        """Log odds of one source ``(batch,)``, finite, by the aligner's probability."""
         return torch.logit(verified, _EPS) + self.source
 
     def same_source(self, verified: Tensor) -> Tensor:
-        """Probability of one source ``(batch,)`` by the verifier's."""
+        """Probability of one source ``(batch,)`` by the aligner's."""
         likely = verified * self.source.exp()
         return likely / (likely + 1.0 - verified)
 
@@ -198,7 +197,7 @@ def weigh_fits(
         code: See `TreatmentVAE.code`, ``(batch, code)``.
         likeness: ``(batch, N_LIKENESS)``.
         fits: The equaliser fitted to each.
-        verified: The verifier's probability of one source ``(batch,)``.
+        verified: The aligner's probability of one source ``(batch,)``.
 
     Returns:
         The refined estimate, the curve of its equaliser ``(batch, 80)``, and the evidence.

@@ -43,7 +43,6 @@ from .storage import (
 )
 from .typical import TypicalSources
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
-from .verifier import Verifier
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +66,7 @@ class AFXStyleVAE(
     license="apache-2.0",
     tags=["audio", "audio-effects", "style-transfer", "vae"],
 ):
-    """Encoder, comparator, conditional VAE, refiner, verifier and critic over one chain of effects.
+    """Encoder, comparator, conditional VAE, aligner, refiner and critic over one chain of effects.
 
     Args:
         statistics: Number of statistics of the front end.
@@ -115,7 +114,6 @@ class AFXStyleVAE(
         self.refiner = Refiner(self.vae.code_dim)
         self.judge = Judge()
         self.typical = TypicalSources(kinds, embedding_dim)
-        self.verifier = Verifier()
         self.aligner = Aligner()
         self.critic = Critic(difference_dim, knobs)
 
@@ -180,16 +178,6 @@ class AFXStyleVAE(
             pair: What is known of input and reference.
         """
         return refined(self, latent, audio, pair)
-
-    @torch.no_grad()
-    def verify(self, mine: Tensor, theirs: Tensor) -> float:
-        """Probability that two recordings are of one source, by their clips ``(clip, frame, 80)``.
-
-        Equally many of either kind are expected.
-        """
-        one, other = (self.verifier(clips).mean(0) for clips in (mine, theirs))
-        similarity = nn.functional.cosine_similarity(one, other, dim=0)
-        return float(torch.sigmoid(self.verifier.log_odds(similarity)))
 
     def render(
         self,

@@ -1,9 +1,9 @@
-"""Stage 5: the aligner, which has to find the equaliser between two clips.
+"""Stage 4: the aligner, which has to find the equaliser between two clips, and their source.
 
 Half of the batches compare dry clips, the reference with an equaliser, a compressor and a floor of
 noise that are made in its log-mel picture; half compare a dry clip, or one with an equaliser of its
-own, with a really treated one. Most pairs are halves of one crop; some are of two sources, so that
-the aligner learns how little there is to be known of these.
+own, with a really treated one. Most pairs are halves of one crop; the others are of two sources of
+one kind, so that the aligner learns to tell these, and how little there is to be known of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import nn
 
 from ..data.crops import random_bends
 from ..data.pools import restore_log_mel
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["alignment", "train_aligner"]
 
 _STRIDE = 3
-_TWO_SOURCES = 0.2
+_TWO_SOURCES = 0.4
+_SOURCE = 0.7  # weight of the entropy of whether the source is one
 _EARLIER = 0.3  # weight of rounds before the last
 _COLOUR_DB = 3.0  # of both clips of a pair, at most
 _EQUALIZED, _BEFORE = 0.6, 0.3  # shares of dry references and inputs with an equaliser
@@ -106,33 +108,50 @@ def train_aligner(
 
 @torch.no_grad()
 def alignment(model: AFXStyleVAE, pool: Pool, seed: int = 0) -> dict[str, float]:
-    """Mean errors in dB of the filter between halves of crops, one treated, by bands.
+    """Mean errors in dB of the filter between halves of crops, one treated, and of the source.
 
     Returns:
-        ``aligner``, ``likeness``, which it starts from, and ``none``, of a flat filter.
+        ``aligner``, ``likeness``, which it starts from, and ``none``, of a flat filter; and
+        ``auc``, the probability that a pair of one source gets more for that than one of two, if
+        there are any.
     """
     generator = torch.Generator().manual_seed(seed)
     equalizers = Equalizers(model.chain, seed, 1)
     found: dict[str, list[Tensor]] = {"aligner": [], "likeness": [], "none": []}
+    one, two = [], []
     for raw in pool.batches(16, generator):
         pairs = _treated(raw, equalizers, generator, plain=True)
         start = filters_between(pairs.mine, pairs.theirs)
+        aligned = model.aligner(pairs.mine, pairs.theirs, start)
+        one.append(aligned.source)
+        other, itself = _partners(raw, 1.0, generator)
+        if not bool(itself.all()):
+            others = pairs.mine[other[~itself]], pairs.theirs[~itself]
+            two.append(model.aligner(*others, filters_between(*others)).source)
         curves = {
-            "aligner": model.aligner(pairs.mine, pairs.theirs, start).curve_db,
+            "aligner": aligned.curve_db,
             "likeness": start.mean(1),
             "none": torch.zeros_like(pairs.curve_db),
         }
         for name, curve in curves.items():
             found[name].append(_errors(curve, pairs.curve_db).mean(1))
-    return {name: round(float(torch.cat(parts).mean()), 3) for name, parts in found.items()}
+    errors = {name: round(float(torch.cat(parts).mean()), 3) for name, parts in found.items()}
+    if two:
+        auc = (torch.cat(one).unsqueeze(1) > torch.cat(two)).float().mean()
+        errors["auc"] = round(float(auc), 4)
+    return errors
 
 
 def _loss(aligner: Aligner, pairs: _Pairs, offset: int) -> Tensor:
     mine, theirs = pairs.mine[:, offset:], pairs.theirs[:, offset:]
     start = filters_between(mine[:, ::_STRIDE], theirs[:, ::_STRIDE])
     *earlier, last = aligner.stages(mine, theirs, start, _STRIDE)
-    loss = _likelihood(last, pairs.curve_db)
+    loss = _likelihood(last, pairs.curve_db) + _SOURCE * _entropy(last.source, pairs.one_source)
     return loss + _EARLIER * sum(_likelihood(found, pairs.curve_db) for found in earlier)
+
+
+def _entropy(odds: Tensor, one_source: Tensor) -> Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(odds, one_source.float())
 
 
 def _likelihood(found: Alignment, true_db: Tensor) -> Tensor:
@@ -147,11 +166,13 @@ def _errors(curve_db: Tensor, true_db: Tensor) -> Tensor:
     return (errors - errors.median(1, keepdim=True).values).abs()
 
 
-def _partners(raw: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """For each crop another of its kind and of another group, or itself; and whether it is."""
+def _partners(
+    raw: dict[str, Tensor], share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """For a share of crops another of its kind and another group, else itself; whether it is."""
     kind, group = raw["kind"], raw["group"]
     fits = (kind.unsqueeze(0) == kind.unsqueeze(1)) & (group.unsqueeze(0) != group.unsqueeze(1))
-    wanted = chance(generator, len(kind)) < _TWO_SOURCES
+    wanted = chance(generator, len(kind)) < share
     itself = torch.eye(len(kind), dtype=torch.bool)
     fits = torch.where((wanted & fits.any(1)).unsqueeze(1), fits, itself)
     other = torch.multinomial(fits.float(), 1, generator=generator).squeeze(1)
@@ -161,7 +182,7 @@ def _partners(raw: dict[str, Tensor], generator: torch.Generator) -> tuple[Tenso
 def _dry(raw: dict[str, Tensor], equalizers: Equalizers, generator: torch.Generator) -> _Pairs:
     """Dry halves; what is between them is made here."""
     rows = torch.arange(len(raw["kind"]))
-    other, one = _partners(raw, generator)
+    other, one = _partners(raw, _TWO_SOURCES, generator)
     half = torch.randint(2, rows.shape, generator=generator)
     mine = restore_log_mel(raw["dry_mel"][other, half])
     theirs = restore_log_mel(raw["dry_mel"][rows, 1 - half])
@@ -180,7 +201,7 @@ def _treated(
 ) -> _Pairs:
     """Dry or equalised halves, and the others treated; `plain` if of one source and as they are."""
     rows = torch.arange(len(raw["kind"]))
-    other, one = (rows, rows == rows) if plain else _partners(raw, generator)
+    other, one = (rows, rows == rows) if plain else _partners(raw, _TWO_SOURCES, generator)
     half = torch.randint(2, rows.shape, generator=generator)
     which = torch.randint(raw["wet_mel"].shape[2], rows.shape, generator=generator)
     bent = (chance(generator, len(rows), 1) < _BENT) & (not plain)

@@ -1,4 +1,4 @@
-"""Stage 7: the critic, trained on candidates whose distance to the truth is known."""
+"""Stage 6: the critic, trained on candidates whose distance to the truth is known."""
 
 from __future__ import annotations
 

@@ -52,17 +52,16 @@ def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tenso
     heard, theirs = (model.listen(levelled(clips)[:, 0]) for clips in (bent, bare))
     embedded = model.embed_features(heard)
     posterior = model.encode(embedded, model.embed_features(theirs))
-    similarity = (model.verifier(heard.log_mel) * model.verifier(theirs.log_mel)).sum(1)
     alike = likeness(heard.log_mel, theirs.log_mel)
     aligned = model.aligner(heard.log_mel, theirs.log_mel, filters_of(alike))
     pairs = Comparisons(
         likeness=alike,
-        verified=torch.sigmoid(model.verifier.log_odds(similarity)),
+        verified=torch.sigmoid(aligned.source),
         one_source=shard["groups"][:, 0] == shard["groups"][:, 1],
         code=model.vae.code(posterior.mean, embedded),
         controls=controls,
         switches=left,
         before=before,
-        aligned=torch.stack(aligned, 1),
+        aligned=torch.stack([aligned.curve_db, aligned.error_db], 1),
     )
     return weighed(model, pairs)

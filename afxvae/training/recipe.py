@@ -34,7 +34,6 @@ from .pool import Pool
 from .refiner import load_comparisons, train_judge, train_refiner, weighed
 from .surrogate import fit_surrogate
 from .trials import load_trials, render_trials
-from .verifier import train_verifier
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -110,10 +109,9 @@ class Recipe:
         encoder: Stage 1, in legs.
         latent: Stage 2.
         listening: Stage 3, left out if it has no steps.
-        verifier: Stage 4.
-        aligner: Stage 5.
-        refiner: Stage 6.
-        critic: Stage 7.
+        aligner: Stage 4.
+        refiner: Stage 5.
+        critic: Stage 6.
     """
 
     name: str = "afxvae-base"
@@ -139,7 +137,6 @@ class Recipe:
     )
     latent: LatentStage = field(default_factory=lambda: LatentStage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
-    verifier: Stage = field(default_factory=lambda: Stage(1500, 64, 2e-3))
     aligner: Stage = field(default_factory=lambda: Stage(3000, 24, 1.5e-3))
     refiner: Stage = field(default_factory=lambda: Stage(800, 384, 1e-3))
     critic: Stage = field(default_factory=lambda: Stage(2000, 512, 1e-3))
@@ -254,7 +251,7 @@ def train_stages(
     workers: int,
     log: Callable[[str], None],
 ) -> AFXStyleVAE:
-    """Stages 1 to 7 on rendered shards."""
+    """Stages 1 to 6 on rendered shards."""
     chain = default_chain()
     model = _untrained(recipe, paths["pool", "train"])
     supervised = _supervised(recipe, model)
@@ -284,9 +281,9 @@ def train_stages(
                         log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out, surrogate=surrogate))}")
     pools = Pool(shards, "train"), Pool(shards, "valid")
-    for train, stage in ((train_verifier, recipe.verifier), (train_aligner, recipe.aligner)):
-        train(model, *pools, out, steps=stage.steps, batch=stage.batch, rate=stage.rate,
-              seed=recipe.seed, log=log)  # fmt: skip
+    stage = recipe.aligner
+    train_aligner(model, *pools, out, steps=stage.steps, batch=stage.batch, rate=stage.rate,
+                  seed=recipe.seed, log=log)  # fmt: skip
     stage = recipe.refiner
     with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         compared = load_comparisons(model, paths["pool", "train"], paths["comparisons", "train"])

@@ -1,4 +1,4 @@
-"""Stage 6: the refiner, on pairs whose reference was freed of what can be measured.
+"""Stage 5: the refiner, on pairs whose reference was freed of what can be measured.
 
 Half of a batch knows the code, and learns everything. The other half does not, and learns the
 equaliser from frames of like content alone. There a filter can be added to the likeness as if the
@@ -65,7 +65,8 @@ class Comparisons:
 
     Attributes:
         likeness: ``(pair, N_LIKENESS)``.
-        verified: Probability of one source ``(pair,)``, by the verifier.
+        verified: Probability of one source ``(pair,)``, by the aligner; one half where nobody
+            asked for it.
         one_source: Whether it is one ``(pair,)``.
         code: What the VAE makes of the pair ``(pair, code)``.
         controls: ``(pair, control)``.
@@ -113,29 +114,27 @@ def load_comparisons(
         )
         audio, reference = embedded[chosen["audio"]], embedded[chosen["reference"]]
         code = model.vae.code(model.encode(audio, reference).mean, audio)
-        source = torch.cat([model.verifier(restore_log_mel(part)) for part in clips])
-        similarity = (source[chosen["audio"]] * source[chosen["reference"]]).sum(1)
-        verified = torch.sigmoid(model.verifier.log_odds(similarity))
         group = clip_groups(pool)
         one = group[chosen["audio"]] == group[chosen["reference"]]
         truth = pair_truth(pool, chosen["audio"], chosen["reference"], model.chain)
         alike = chosen["likeness"].float()
-        aligned = torch.zeros(len(alike), 2, N_MELS)
+        verified, aligned = torch.full((len(alike),), 0.5), torch.zeros(len(alike), 2, N_MELS)
         if align:
-            aligned = _aligned(model, pictures, chosen)
+            found = _aligned(model, pictures, chosen)
+            verified, aligned = torch.sigmoid(found.source), torch.stack(found[:2], 1)
         parts.append(Comparisons(alike, verified, one, code, *truth, aligned))
     columns = ([getattr(part, f.name) for part in parts] for f in fields(Comparisons))
     return Comparisons(*map(torch.cat, columns))
 
 
-def _aligned(model: AFXStyleVAE, pictures: Tensor, chosen: dict[str, Tensor]) -> Tensor:
-    """Filters between pairs of clips, see `Comparisons`."""
+def _aligned(model: AFXStyleVAE, pictures: Tensor, chosen: dict[str, Tensor]) -> Alignment:
+    """What is between pairs of clips."""
     columns = (chosen[name].split(_ALIGNED) for name in ("audio", "reference", "likeness"))
     found = []
     for audio, reference, alike in zip(*columns, strict=True):
         heard = (restore_log_mel(pictures[rows]) for rows in (audio, reference))
-        found.append(torch.stack(model.aligner(*heard, filters_of(alike.float())), 1))
-    return torch.cat(found)
+        found.append(model.aligner(*heard, filters_of(alike.float())))
+    return Alignment(*map(torch.cat, zip(*found, strict=True)))
 
 
 class Equalizers:
@@ -234,12 +233,12 @@ def train_refiner(
 def weighed(model: AFXStyleVAE, pairs: Comparisons) -> tuple[Tensor, ...]:
     """What `train_judge` takes of each pair.
 
-    Evidence, the verifier's probability of one source, whether it is one, the refined log odds of
+    Evidence, the aligner's probability of one source, whether it is one, the refined log odds of
     an equaliser, whether there is one, and the fitted, the refined and the true curve, which is the
     difference of two where the input went through an equaliser of its own.
     """
     effect, knobs = model.chain["eq"], model.chain.knobs_of("eq")
-    fits = fit_all(model, pairs.likeness, Alignment(*pairs.aligned.unbind(1)))
+    fits = fit_all(model, pairs.likeness, *pairs.aligned.unbind(1))
     known = pairs.code, pairs.likeness, fits, pairs.verified
     estimate, curve, evidence = weigh_fits(model, *known)
     on = pairs.switches[:, model.chain.names.index("eq")]

@@ -39,10 +39,20 @@ def aligner() -> Aligner:
 def test_a_filter_has_no_level_and_its_errors_are_positive(
     aligner: Aligner, mine: int, theirs: int
 ) -> None:
-    curve, error = found(aligner, frames(1, mine), frames(2, theirs))
+    curve, error, source = found(aligner, frames(1, mine), frames(2, theirs))
+    assert source.shape == (1,)
     assert curve.shape == error.shape == (1, N_MELS)
     assert float(curve.mean().abs()) < 1e-4
     assert bool((error > 0.0).all())
+
+
+def test_phrases_are_of_one_source_and_a_tone_is_of_another() -> None:
+    model = AFXStyleVAE.from_pretrained()
+    clips = [sound(seed, CLIP_SAMPLES / SAMPLE_RATE)[:, :CLIP_SAMPLES] for seed in (1, 2)]
+    clips.append(torch.sin(torch.arange(CLIP_SAMPLES) * 0.1).unsqueeze(0))
+    first, same, tone = (model.listen(clip).log_mel for clip in clips)
+    assert float(found(model.aligner, first, same).source) > 3.0
+    assert float(found(model.aligner, first, tone).source) < 0.0
 
 
 def test_silence_and_single_frames_give_finite_filters(aligner: Aligner) -> None:
@@ -95,7 +105,7 @@ def test_the_bundled_one_finds_a_filter_of_scipy(gain_db: float) -> None:
     _, response = scipy.signal.freqz(*peak, band_hz().double().numpy(), fs=SAMPLE_RATE)
     true = torch.from_numpy(abs(1.0 + more * response)).float().log10() * 20.0
     model, plain = AFXStyleVAE.from_pretrained(), untrained()
-    curve, error = found(model.aligner, *(plain.listen(clip).log_mel for clip in (mine, wet)))
+    curve, error, _ = found(model.aligner, *(plain.listen(clip).log_mel for clip in (mine, wet)))
     apart = (curve[0] - true)[:70]
     apart = (apart - apart.median()).abs().mean()
     assert float(apart) < 1.0

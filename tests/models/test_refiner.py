@@ -106,7 +106,7 @@ def test_a_judge_moves_the_odds_of_one_source() -> None:
     assert torch.equal(judged.same_source(sure), sure)
 
 
-def test_an_untrained_judge_believes_the_verifier() -> None:
+def test_an_untrained_judge_believes_the_aligner() -> None:
     model = untrained()
     fit = EqualizerFit(drawn(len(model.chain["eq"].params)), drawn(N_MELS), drawn(FIT_FIGURES))
     for verified in (0.0, 0.3, 1.0):

@@ -113,11 +113,8 @@ def test_a_compressor_turns_all_bands_of_loud_frames_down_alike(
         assert bool((one[level.argsort()].diff() <= 1e-4).all())
 
 
-def test_other_sources_are_of_one_kind(
-    equalizers: Equalizers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(aligner, "_TWO_SOURCES", 1.0)
+def test_other_sources_are_of_one_kind() -> None:
     raw = {"kind": torch.tensor([0, 0, 1, 1, 2]), "group": torch.tensor([1, 2, 3, 3, 4])}
-    other, one = aligner._partners(raw, torch.Generator().manual_seed(0))
+    other, one = aligner._partners(raw, 1.0, torch.Generator().manual_seed(0))
     assert other.tolist() == [1, 0, 2, 3, 4]
     assert one.tolist() == [False, False, True, True, True]

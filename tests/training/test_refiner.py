@@ -178,7 +178,7 @@ def test_a_judge_learns_whom_to_believe() -> None:
 
 
 def test_a_judge_learns_who_is_who() -> None:
-    """Where a verifier is undecided, and a figure of the fit knows."""
+    """Where the aligner is undecided, and a figure of the fit knows."""
     model, count = untrained(), 256
     generator = torch.Generator().manual_seed(0)
     evidence = torch.randn(count, JUDGE_FIGURES, generator=generator)

@@ -43,7 +43,6 @@ axis_items = 1
 encoder = [{ steps = 2, batch = 2 }, { steps = 1, batch = 2, rate = 1e-4, blur = 0.1 }]
 latent = { steps = 2, batch = 2, rate = 1e-3 }
 listening = { steps = 1, batch = 1, rate = 1e-4 }
-verifier = { steps = 2, batch = 4, rate = 1e-3 }
 aligner = { steps = 2, batch = 4, rate = 1e-3 }
 refiner = { steps = 2, batch = 4, rate = 1e-3 }
 critic = { steps = 2, batch = 4, rate = 1e-3 }
@@ -255,7 +254,6 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         encoder=(Leg(2, 2), Leg(1, 2, 1e-4, blur=0.1)),
         latent=LatentStage(2, 2, 1e-3),
         listening=Stage(1, 1, 1e-4),
-        verifier=Stage(2, 4, 1e-3),
         aligner=Stage(2, 4, 1e-3),
         refiner=Stage(2, 4, 1e-3),
         critic=Stage(2, 4, 1e-3),
