@@ -23,12 +23,12 @@ steps, these and 36,480 clips (95 pools) with twins, which were added while it r
 pools, then 2,000 steps from 316 and 2,500 from 348: 98 and 127 of those two kinds, and 123
 with fainter colours, in 55 of which half of the inputs of P1 had gone through an equaliser of
 their own, as in the newer ones. The refiner did the same, in the end 500 steps on 59,033 pairs
-of these pools; all with the encoder's dropout on. The verifier learned from the halves of 6,076
-crops, 576 of them treated, and then from 213 pools. The aligner learned from the dry halves of
-11,000 crops, 600 steps of 24 pairs, and then 2,700 steps from these and 37 pools (14,208 treated
-clips), 80 % of the pairs of one source. The judge learned from 4,992 pairs of the validation
-recordings, with 37 % of the inputs through an equaliser of their own; those of two sources, 27 %,
-counted six times. The typical
+of these pools; all with the encoder's dropout on. The aligner learned from the dry halves of
+11,000 crops, 600 steps of 24 pairs, then 2,700 steps from these and 37 pools (14,208 treated
+clips), 80 % of the pairs of one source, and at last 2,400 steps, with the source to tell, from
+these and 97 pools, 60 % of the pairs of one source. The judge learned from 4,992 pairs of the
+validation recordings, with 37 % of the inputs through an equaliser of their own; those of two
+sources, 27 %, counted three times. The typical
 sources are the averages of 44,544 untreated clips of 12 kinds, embedded with the dropout on
 too. The critic learned from the candidates of 2,816 pairs under earlier weights
 and of 736 pairs of the validation recordings, then, 100 steps more, from those of 1,004 pairs of
