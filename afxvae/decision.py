@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .candidates import Candidate, choose, distinct, nothing, render_candidates, weigh
+from .candidates import Candidate, choose, distinct, nothing, weigh
 from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .loudness import normalize_loudness
 from .measure import peel
@@ -54,8 +54,6 @@ class Decision:
         inferred: From input and reference, before what was measured has its say.
         embedded: Style embedding of the input ``(1, embedding)``.
         measured: As it was given to `decide`.
-        same_source: Probability that input and reference are of one voice or instrument, by what
-            they are or by what the most probable treatment makes of the input.
         refined: What became of the first choice at effort high, whether it was taken or not.
     """
 
@@ -65,7 +63,6 @@ class Decision:
     inferred: Inference
     embedded: Tensor
     measured: dict[str, Measured]
-    same_source: float
     refined: Refined | None = None
 
     @property
@@ -78,6 +75,11 @@ class Decision:
         """By effect, whether it has more than even odds."""
         odds = self.candidates[0].evidence[: len(ESTIMATED)]
         return dict(zip(ESTIMATED, (odds > 0.5).tolist(), strict=True))
+
+    @property
+    def same_source(self) -> float:
+        """Probability that input and reference are of one voice or instrument."""
+        return self.inferred.same_source
 
     @property
     def caution(self) -> float:
@@ -162,16 +164,12 @@ def decide(
         inferred = _told(inferred, same_source)
     if ring is not None and ring.found:
         found = [nothing(model.chain), replace(nothing(model.chain), name=RING_ONLY, ring=ring)]
-        same = inferred.same_source
-        return Decision(found, 1, inferred.posterior, inferred, embedded, measured, same)
+        return Decision(found, 1, inferred.posterior, inferred, embedded, measured)
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
-    same = inferred.same_source
-    if same_source is None:
-        same = _same_source(model, clips[: _CRITIC_CLIPS[effort]], theirs, found, inferred)
-    index = choose(found, float(model.critic.margin), _caution(same))
-    decision = Decision(found, index, inferred.posterior, inferred, embedded, measured, same)
+    index = choose(found, float(model.critic.margin), _caution(inferred.same_source))
+    decision = Decision(found, index, inferred.posterior, inferred, embedded, measured)
     if effort == "high" and inferred.same_source >= LEAST_SAME:
         decision = _refined(model, clips, (each, target), decision)
     may_equalise = allowed is None or bool(allowed[model.chain.names.index("eq")])
@@ -242,26 +240,6 @@ def _told(inferred: Inference, same_source: bool) -> Inference:
 
 def _caution(same_source: float) -> float:
     return _CAUTION * (1.0 - same_source)
-
-
-def _same_source(
-    model: AFXStyleVAE,
-    clips: Tensor,
-    theirs: Features,
-    candidates: list[Candidate],
-    inferred: Inference,
-) -> float:
-    """Probability that both are of one source, as they are or behind the most probable treatment.
-
-    What was driven hard no longer sounds like its source, but like its source when that is driven
-    as hard. Of another source, neither does.
-    """
-    plain = inferred.same_source
-    if len(candidates) < 2 or candidates[1].is_nothing:
-        return plain
-    made = [render_candidates(model, clip[None], [candidates[1]]) for clip in clips]
-    treated = compare_clips(model, model.listen(torch.cat(made)), theirs)
-    return max(plain, float(treated.verified[0]))
 
 
 def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:
