@@ -61,21 +61,22 @@ def log_mel(power: Tensor, filters: Tensor, floor_db: float) -> Tensor:
     return 10.0 * torch.log10((power @ filters).clamp_min(10.0 ** (floor_db / 10.0)))
 
 
-def log_magnitude(audio: Tensor) -> Tensor:
+def log_magnitude(audio: Tensor, floor: float = 1e-4) -> Tensor:
     """Natural logarithm of the spectrum of whole clips: ``(batch, time)`` to ``(batch, bin)``.
 
-    The floor lies 80 dB below the mean magnitude.
+    The floor is a share of the mean magnitude.
     """
     magnitude = torch.fft.rfft(audio).abs()
-    return torch.log(magnitude + 1e-4 * magnitude.mean(dim=-1, keepdim=True) + 1e-9)
+    return torch.log(magnitude + floor * magnitude.mean(dim=-1, keepdim=True) + 1e-9)
 
 
-def real_cepstrum(audio: Tensor) -> Tensor:
+def real_cepstrum(audio: Tensor, floor: float = 1e-4) -> Tensor:
     """Real cepstrum of whole clips, doubled, ``(batch, time)`` to ``(batch, time // 2)``.
 
-    An echo of gain g after T samples adds g at quefrency T (Bogert, Healy and Tukey, 1963).
+    An echo of gain g after T samples adds g at quefrency T (Bogert, Healy and Tukey, 1963). The
+    floor is that of `log_magnitude`.
     """
-    cepstrum = torch.fft.irfft(log_magnitude(audio), audio.shape[-1])
+    cepstrum = torch.fft.irfft(log_magnitude(audio, floor), audio.shape[-1])
     kept: Tensor = 2.0 * cepstrum[..., : audio.shape[-1] // 2]
     return kept
 

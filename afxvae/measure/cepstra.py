@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def clip_spectrum(audio: Tensor) -> Tensor:
 
     The floor lies 120 dB below the mean magnitude.
     """
-    magnitude = torch.fft.rfft(audio * _fade().to(audio)).abs()
-    return torch.log(magnitude + _SOFTEST * magnitude.mean(dim=-1, keepdim=True) + 1e-9)
+    return spectral.log_magnitude(audio * _fade().to(audio), _SOFTEST)
 
 
 def clip_cepstrum(audio: Tensor) -> Tensor:
@@ -73,9 +73,7 @@ def clip_cepstrum(audio: Tensor) -> Tensor:
 
     An echo of gain g after T samples adds g at quefrency T, less what is not `heard` of it.
     """
-    cepstrum = torch.fft.irfft(clip_spectrum(audio), audio.shape[-1])
-    kept: Tensor = 2.0 * cepstrum[..., : audio.shape[-1] // 2]
-    return kept
+    return spectral.real_cepstrum(audio * _fade().to(audio), _SOFTEST)
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..dsp.windows import windowed_sinc
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Resemblance", "decimated"]
+__all__ = ["Resemblance"]
 
 _STRETCHES = 8
 _TAPS, _FINER = 8, 128  # of the interpolation, and parts of a sample that it tells apart
+_KAISER_BETA = 5.0
 
 
 class Resemblance:
@@ -74,13 +77,6 @@ class Resemblance:
         return summed
 
 
-def decimated(sound: Tensor, times: int) -> Tensor:
-    """A sound ``(time,)`` at a fraction of its rate."""
-    spectrum = torch.fft.rfft(sound)[: len(sound) // (2 * times) + 1]
-    low: Tensor = torch.fft.irfft(spectrum, len(sound) // times)
-    return low
-
-
 def _delayed(sound: Tensor, lag: Tensor) -> Tensor:
     """A sound ``(time,)`` as it was `lag` samples before, by windowed sincs."""
     place = torch.arange(len(sound), dtype=lag.dtype) - lag
@@ -97,4 +93,4 @@ def _kernels() -> Tensor:
     """Windowed sincs for shares of a sample, ``(_FINER + 1, _TAPS)``."""
     share = torch.arange(_FINER + 1).unsqueeze(1) / _FINER
     apart = share - torch.arange(1 - _TAPS // 2, _TAPS // 2 + 1)
-    return torch.sinc(apart) * torch.cos(apart * (math.pi / (_TAPS + 1))).square()
+    return windowed_sinc(apart, (_TAPS + 1) / 2, _KAISER_BETA)

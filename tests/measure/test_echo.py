@@ -85,3 +85,15 @@ def test_clicks_show_the_series_of_the_logarithm(
     places = samples * orders
     found = echo_level(spectral.log_magnitude(clip)[0], places) * heard()[places.long()]
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0.0)
+
+
+def test_held_notes_hide_nothing_of_an_echo() -> None:
+    """Where they are cut, they would leak over the whole spectrum and fill its notches."""
+    length = RUN_IN + CLIP_SAMPLES
+    time = torch.arange(length) / SAMPLE_RATE
+    chord = sum(torch.sin(2.0 * torch.pi * hz * time) for hz in (110.3, 138.7, 164.9))
+    noise = 1e-3 * torch.randn(length, generator=torch.Generator().manual_seed(0))
+    delay = {"time_ms": 261.0, "feedback": 0.0, "mix": 0.3}
+    echo = measure_echo(treated(chord + noise, delay=delay).unsqueeze(0))
+    assert echo.time_ms == pytest.approx(261.0, abs=SAMPLE_MS)
+    assert echo.level == pytest.approx(0.3 / 0.7, abs=0.03)
