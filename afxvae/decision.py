@@ -159,7 +159,7 @@ def decide(
     embedded = each.mean(0, keepdim=True)
     styles = [(model.embed_clips(one).mean(0, keepdim=True), weight) for one, weight in others]
     target = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
-    inferred = infer(model, heard, embedded, (wanted, theirs), measured, styles)
+    inferred = infer(model, (plain, heard), embedded, (wanted, theirs), measured, styles)
     if same_source is not None:
         inferred = _told(inferred, same_source)
     if ring is not None and ring.found:
@@ -201,7 +201,7 @@ def _refined(
 
 def infer(
     model: AFXStyleVAE,
-    heard: Features,
+    audio: tuple[Tensor, Features],
     embedded: Tensor,
     reference: tuple[Tensor, Features],
     measured: dict[str, Measured],
@@ -211,13 +211,13 @@ def infer(
 
     Args:
         model: Has the encoder.
-        heard: Features of the input's clips.
+        audio: Clips of the input ``(clip, 131072)`` at the analysis loudness, and their features.
         embedded: Style embedding of the input ``(1, embedding)``.
         reference: Its clips ``(clip, 131072)``, and their features.
         measured: See `decide`.
         styles: Embeddings ``(1, embedding)`` of other references with their weights.
     """
-    wanted, theirs = reference
+    (plain, heard), (wanted, theirs) = audio, reference
     bare = peel(model.chain, wanted, measured)
     if bare is not wanted:
         bare = levelled(bare.unsqueeze(1)).squeeze(1)
@@ -225,7 +225,8 @@ def infer(
     style = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
     posterior = model.encode(embedded, style)
     alike, fits, verified = compare_clips(model, heard, theirs)
-    pair = Pair(alike, fits[0], float(verified[0]), style)
+    bends = model.waveform.compare(plain, bare)
+    pair = Pair(alike, fits[0], float(verified[0]), style, bends)
     same = one_source(model, posterior.mean, embedded, pair)
     return Inference(bare, posterior, pair, same)
 

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Inference", "fit_eq", "propose", "with_measured"]
 
-_ON_ABOVE = {"eq": (0.85, 0.77), "compressor": (0.96, 0.8), "overdrive": (0.9, 0.6)}
+_ON_ABOVE = {"eq": (0.85, 0.77), "compressor": (0.8, 0.6), "overdrive": (0.75, 0.5)}
 """Probabilities above which an effect is on, else even odds, if the reference is of another voice
 or instrument, and if it is of the same; at these switching it on pays on validation recordings."""
-_APPLIED = {"compressor": 0.6, "reverb": 0.75}
+_APPLIED = {"compressor": 0.75, "reverb": 0.75}
 """Shares of estimated amounts that are applied: a compressor that is too strong, or acts at the
 wrong moments, costs more than one that is too weak, and so does another room than the right one."""
-_NOTHING = (0.01, 0.03)
+_NOTHING = (0.05, 0.12)
 """Probability that no effect is on, from which on none is proposed, unless one was measured; if the
 reference is of another source, and if it is of the same."""
 _SURE_EQ = {0.5: 0.95, 0.9: 0.88}

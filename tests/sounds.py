@@ -39,6 +39,13 @@ def sound(seed: int, seconds: float, sample_rate: int = SAMPLE_RATE, channels: i
     return torch.from_numpy(np.stack(made)).float()
 
 
+def clips(count: int, seed: int = 0) -> torch.Tensor:
+    """`phrases` above a floor as of a recording, ``(clip, 131072)``."""
+    made = [sound(seed + index, CLIP_SAMPLES / SAMPLE_RATE + 0.1) for index in range(count)]
+    noise = torch.randn(count, CLIP_SAMPLES, generator=torch.Generator().manual_seed(9))
+    return torch.cat(made)[:, :CLIP_SAMPLES] + 3e-4 * noise
+
+
 def analysed_clip(seed: int = 3) -> torch.Tensor:
     """``(1, 1, run-in + 131072)`` at 24 kHz and the analysis loudness."""
     length = RUN_IN + CLIP_SAMPLES

@@ -15,6 +15,7 @@ from ..dsp.features import (
     SAMPLE_RATE,
     extract_features,
 )
+from ..dsp.waveform import waveform_statistics
 from ..loudness import normalize_loudness
 from ..types import AudioError
 from .crops import deliver, draw_varied
@@ -58,11 +59,15 @@ def restore_log_mel(steps: Tensor) -> Tensor:
     return steps.float() * DB_PER_STEP + FLOOR_DB
 
 
-def clip_features(clips: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-mels as they are stored, and statistics, of ``(clip, 1, 131072)`` at one loudness."""
+def clip_features(clips: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-mels as they are stored, statistics, and those of waveforms, at one loudness.
+
+    The clips are ``(clip, 1, 131072)``.
+    """
     levelled, _ = normalize_loudness(clips, SAMPLE_RATE, ANALYSIS_LUFS)
     features = extract_features(levelled.squeeze(1))
-    return quantize_log_mel(features.log_mel), features.statistics.half()
+    shape = waveform_statistics(levelled.squeeze(1))
+    return quantize_log_mel(features.log_mel), features.statistics.half(), shape.half()
 
 
 def render_pool(
@@ -78,9 +83,9 @@ def render_pool(
     nothing between such *twins*, however treated they sound.
 
     Returns:
-        ``dry_mel (crop, 2, frame, mel)``, ``dry_statistics``, ``wet_mel (crop, 2, treatment, frame,
-        mel)``, ``wet_statistics``, ``equalized_mel (crop, 2, frame, mel)``,
-        ``equalized_statistics``, ``before (crop, 2, knob)``, the knobs of these equalisers,
+        ``dry_mel (crop, 2, frame, mel)``, ``wet_mel (crop, 2, treatment, frame, mel)``,
+        ``equalized_mel (crop, 2, frame, mel)``, the same of ``statistics`` and ``waveform``, see
+        `waveform_statistics`, ``before (crop, 2, knob)``, the knobs of these equalisers,
         ``controls (crop, 2, treatment, control)``, ``switches``, ``twin (crop, treatment)``,
         ``kind (crop,)``, an index into the sorted kinds of the recordings, and ``group (crop,)``,
         see `group_numbers`.
@@ -109,22 +114,19 @@ def render_pool(
         twin = ~foreign.view(2, -1).any(0) & (one == other).all(1)
         twin[shared:] = False
         equalized, before = equalize(halves, chain, generator)
-        mel, statistics = clip_features(torch.cat([halves[..., RUN_IN:], equalized, wet]))
+        heard = clip_features(torch.cat([halves[..., RUN_IN:], equalized, wet]))
         shape = (2, treatments)
         row = {
-            "dry_mel": mel[:2],
-            "dry_statistics": statistics[:2],
-            "equalized_mel": mel[2:4],
-            "equalized_statistics": statistics[2:4],
             "before": before,
-            "wet_mel": mel[4:].unflatten(0, shape),
-            "wet_statistics": statistics[4:].unflatten(0, shape),
             "controls": controls.unflatten(0, shape),
             "switches": switches.unflatten(0, shape),
             "twin": twin,
             "kind": torch.tensor(kinds.index(recording.kind)),
             "group": group_numbers([recording.group])[0],
         }
+        for what, values in zip(("mel", "statistics", "waveform"), heard, strict=True):
+            row[f"dry_{what}"], row[f"equalized_{what}"] = values[:2], values[2:4]
+            row[f"wet_{what}"] = values[4:].unflatten(0, shape)
         for name, value in row.items():
             rows.setdefault(name, []).append(value)
     if len(rows.get("kind", [])) < crops:
@@ -166,9 +168,9 @@ def pair_up(
 
 
 def pool_clips(pool: Mapping[str, Tensor], what: str) -> Tensor:
-    """``"mel"`` or ``"statistics"`` of all clips of a pool, in the order that `pair_up` counts.
+    """``"mel"``, ``"statistics"`` or ``"waveform"`` of all clips of a pool, ``(clip, ...)``.
 
-    ``(clip, ...)``: dry, treated, equalised.
+    In the order that `pair_up` counts: dry, treated, equalised.
     """
     dry, wet, equalized = (pool[f"{side}_{what}"] for side in ("dry", "wet", "equalized"))
     return torch.cat([dry.flatten(0, 1), wet.flatten(0, 2), equalized.flatten(0, 1)])

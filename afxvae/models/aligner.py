@@ -31,7 +31,7 @@ __all__ = ["STRIDE", "Aligner", "Alignment"]
 
 STRIDE = 2
 """Frames are taken in steps of so many."""
-_RANGE_DB = 75.0  # below the peak; what is softer is silence
+_RANGE_DB = 97.0  # below the peak; what is softer is silence
 _SOFT = 0.4  # share of the frames that hardly count towards the average spectrum
 _SCALE_DB = 12.0
 _CLIP = 5.0

@@ -17,6 +17,7 @@ from ..measure.equalizer import blend, eq_bands_db, measure_equalizer
 from .estimate import ESTIMATED, Estimate
 from .refiner import Judged, weigh_fits
 from .typical import feigned_odds, share_of_typical
+from .waveform import with_bends
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..dsp.features import Features
     from ..measure.equalizer import EqualizerFit
     from .style_vae import AFXStyleVAE
+    from .waveform import Bends
 
 __all__ = ["Compared", "Pair", "compare", "compare_clips", "fit_all", "one_source", "refined"]
 
@@ -55,12 +57,14 @@ class Pair:
         verified: The aligner's probability that both are of one voice or instrument.
         reference: Its style embedding ``(1, embedding)``. If given, and of another source, the
             equaliser is half of what it is between a typical recording and the reference.
+        bends: What waveforms say of both, if they were compared.
     """
 
     likeness: Tensor
     fitted: EqualizerFit
     verified: float
     reference: Tensor | None = None
+    bends: Bends | None = None
 
 
 @torch.no_grad()
@@ -133,7 +137,10 @@ def refined(model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair) -> Es
     if max(float(shares[0, 0]), typical) > _LEAST_SHARE:
         controls[0, eq] = blend(effect, curve, fitted.controls).to(controls)
     likely[0, _EQ] = logit
-    return Estimate(controls, likely)
+    found = Estimate(controls, likely)
+    if pair.bends is None:
+        return found
+    return with_bends(model.waveform, model.chain, found, pair.bends)
 
 
 def _judged(

@@ -43,6 +43,7 @@ from .storage import (
 )
 from .typical import TypicalSources
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
+from .waveform import WaveformComparator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,7 @@ class AFXStyleVAE(
     license="apache-2.0",
     tags=["audio", "audio-effects", "style-transfer", "vae"],
 ):
-    """Encoder, comparator, conditional VAE, aligner, refiner and critic over one chain of effects.
+    """Encoder, comparators, conditional VAE, aligner, refiner and critic over a chain of effects.
 
     Args:
         statistics: Number of statistics of the front end.
@@ -115,6 +116,7 @@ class AFXStyleVAE(
         self.judge = Judge()
         self.typical = TypicalSources(kinds, embedding_dim)
         self.aligner = Aligner()
+        self.waveform = WaveformComparator()
         self.critic = Critic(difference_dim, knobs)
 
     @property

@@ -38,6 +38,7 @@ __all__ = ["alignment", "train_aligner"]
 
 _STRIDE = 3
 _TWO_SOURCES = 0.4
+_WIDE = 0.4  # share of the loss in which bands count by their width in Hz
 _SOURCE = 0.7  # weight of the entropy of whether the source is one
 _EARLIER = 0.3  # weight of rounds before the last
 _COLOUR_DB = 3.0  # of both clips of a pair, at most
@@ -157,7 +158,13 @@ def _entropy(odds: Tensor, one_source: Tensor) -> Tensor:
 def _likelihood(found: Alignment, true_db: Tensor) -> Tensor:
     """Negative, of errors by a distribution of Laplace."""
     errors = _errors(found.curve_db, true_db)
-    return (errors / found.error_db + found.error_db.log()).mean()
+    return (_weights() * (errors / found.error_db + found.error_db.log())).mean()
+
+
+def _weights() -> Tensor:
+    """Of bands ``(80,)``: as distances are measured, wide ones count for more."""
+    width = torch.gradient(band_hz())[0]
+    return 1.0 - _WIDE + _WIDE * width / width.mean()
 
 
 def _errors(curve_db: Tensor, true_db: Tensor) -> Tensor:

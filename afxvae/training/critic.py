@@ -1,4 +1,4 @@
-"""Stage 6: the critic, trained on candidates whose distance to the truth is known."""
+"""Stage 7: the critic, trained on candidates whose distance to the truth is known."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def run_trials(
         embedded, wanted = model.embed_features(heard), model.embed_features(theirs)
         generator = torch.Generator().manual_seed(seed * 10_000 + index)
         measured = measure_settings(model.chain, plain, reference)
-        inferred = infer(model, heard, embedded, (reference, theirs), measured)
+        inferred = infer(model, (plain, heard), embedded, (reference, theirs), measured)
         proposed = propose(model, inferred, embedded, plain, measured, generator)[1:]
         if most is not None and len(proposed) > most:
             proposed = chooser.sample(proposed, most)

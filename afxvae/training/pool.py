@@ -42,7 +42,7 @@ class Pool:
         for path in sorted(folder.glob(pattern))[: self._limit]:
             if path not in self._paths:
                 shard = load_shard(path)
-                if "twin" not in shard:
+                if not {"twin", "wet_waveform"} <= shard.keys():
                     raise UsageError(
                         f"{path} was rendered by an older version: remove it and those beside it, "
                         "and they are rendered again."

@@ -34,6 +34,7 @@ from .pool import Pool
 from .refiner import load_comparisons, train_judge, train_refiner, weighed
 from .surrogate import fit_surrogate
 from .trials import load_trials, render_trials
+from .waveform import train_waveform
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -110,8 +111,9 @@ class Recipe:
         latent: Stage 2.
         listening: Stage 3, left out if it has no steps.
         aligner: Stage 4.
-        refiner: Stage 5.
-        critic: Stage 6.
+        waveform: Stage 5.
+        refiner: Stage 6.
+        critic: Stage 7.
     """
 
     name: str = "afxvae-base"
@@ -138,6 +140,7 @@ class Recipe:
     latent: LatentStage = field(default_factory=lambda: LatentStage(2600, 48, 1.2e-3))
     listening: Stage = field(default_factory=lambda: Stage(300, 8, 3e-4))
     aligner: Stage = field(default_factory=lambda: Stage(3000, 24, 1.5e-3))
+    waveform: Stage = field(default_factory=lambda: Stage(2500, 24, 2e-3))
     refiner: Stage = field(default_factory=lambda: Stage(800, 384, 1e-3))
     critic: Stage = field(default_factory=lambda: Stage(2000, 512, 1e-3))
 
@@ -251,7 +254,7 @@ def train_stages(
     workers: int,
     log: Callable[[str], None],
 ) -> AFXStyleVAE:
-    """Stages 1 to 6 on rendered shards."""
+    """Stages 1 to 7 on rendered shards."""
     chain = default_chain()
     model = _untrained(recipe, paths["pool", "train"])
     supervised = _supervised(recipe, model)
@@ -281,9 +284,9 @@ def train_stages(
                         log=log)  # fmt: skip
     log(f"latent {json.dumps(latent_figures(model, held_out, surrogate=surrogate))}")
     pools = Pool(shards, "train"), Pool(shards, "valid")
-    stage = recipe.aligner
-    train_aligner(model, *pools, out, steps=stage.steps, batch=stage.batch, rate=stage.rate,
-                  seed=recipe.seed, log=log)  # fmt: skip
+    for train, stage in ((train_aligner, recipe.aligner), (train_waveform, recipe.waveform)):
+        train(model, *pools, out, steps=stage.steps, batch=stage.batch, rate=stage.rate,
+              seed=recipe.seed, log=log)  # fmt: skip
     stage = recipe.refiner
     with forgetful(model.encoder, recipe.encoder[-1], recipe.seed):
         compared = load_comparisons(model, paths["pool", "train"], paths["comparisons", "train"])

@@ -1,4 +1,4 @@
-"""Stage 5: the refiner, on pairs whose reference was freed of what can be measured.
+"""Stage 6: the refiner, on pairs whose reference was freed of what can be measured.
 
 Half of a batch knows the code, and learns everything. The other half does not, and learns the
 equaliser from frames of like content alone. There a filter can be added to the likeness as if the

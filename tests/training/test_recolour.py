@@ -12,24 +12,15 @@ from afxvae.effects import default_chain
 from afxvae.measure.equalizer import band_hz, eq_bands_db
 from afxvae.training.recolour import filter_clips, recolour
 from afxvae.training.refiner import Equalizers
-from tests.sounds import sound
+from tests.sounds import clips
 
 CHAIN = default_chain()
 EQ = CHAIN.names.index("eq")
 
 
-def clips(count: int) -> Tensor:
-    """Phrases ``(clip, 1, 131072)``, above a floor as of a recording."""
-    made = [
-        sound(seed, CLIP_SAMPLES / SAMPLE_RATE + 0.1)[:, :CLIP_SAMPLES] for seed in range(count)
-    ]
-    noise = torch.randn(count, 1, CLIP_SAMPLES, generator=torch.Generator().manual_seed(9))
-    return torch.stack(made) + 3e-4 * noise
-
-
 def batch(crops: int, treatments: int) -> dict[str, Tensor]:
     """A batch of a pool in which every clip is dry, and every second treatment has twins."""
-    mel, statistics = clip_features(clips(2 * crops))
+    mel, statistics, _ = clip_features(clips(2 * crops).unsqueeze(1))
     mel, statistics = mel.unflatten(0, (crops, 2)), statistics.unflatten(0, (crops, 2))
     wet = (crops, 2, treatments)
     knobs = len(CHAIN.default_controls()[CHAIN.knobs_of("eq")])
@@ -49,16 +40,16 @@ def batch(crops: int, treatments: int) -> dict[str, Tensor]:
 
 
 def test_a_filter_changes_features_as_if_it_had_been_rendered() -> None:
-    audio = clips(4)
+    audio = clips(4).unsqueeze(1)
     octaves = torch.linspace(1.0, SAMPLE_RATE / 2, CLIP_SAMPLES // 2 + 1).log2()
     generator = torch.Generator().manual_seed(0)
     curve = 4.0 * random_bends(octaves, len(audio), generator)
     spectrum = torch.fft.rfft(audio) * 10.0 ** (curve.unsqueeze(1) / 20.0)
-    mel, statistics = clip_features(torch.fft.irfft(spectrum))
+    mel, statistics, _ = clip_features(torch.fft.irfft(spectrum))
     bands = torch.stack(
         [one[(band_hz() * (CLIP_SAMPLES / SAMPLE_RATE)).round().long()] for one in curve]
     )
-    plain_mel, plain = clip_features(audio)
+    plain_mel, plain, _ = clip_features(audio)
     made_mel, made = filter_clips(plain_mel, plain, bands)
     error = (restore_log_mel(made_mel) - restore_log_mel(mel)).abs().mean()
     assert error < 0.15 * (restore_log_mel(plain_mel) - restore_log_mel(mel)).abs().mean()
@@ -68,7 +59,7 @@ def test_a_filter_changes_features_as_if_it_had_been_rendered() -> None:
 
 
 def test_statistics_stand_where_places_says() -> None:
-    mel, statistics = clip_features(clips(2))
+    mel, statistics, _ = clip_features(clips(2).unsqueeze(1))
     frames = restore_log_mel(mel)
     for name, wanted in (("mean", frames.mean(1)), ("spread", frames.std(1))):
         assert torch.allclose(statistics[:, PLACES[name]].float(), wanted, atol=0.3), name

@@ -44,6 +44,7 @@ encoder = [{ steps = 2, batch = 2 }, { steps = 1, batch = 2, rate = 1e-4, blur =
 latent = { steps = 2, batch = 2, rate = 1e-3 }
 listening = { steps = 1, batch = 1, rate = 1e-4 }
 aligner = { steps = 2, batch = 4, rate = 1e-3 }
+waveform = { steps = 2, batch = 4, rate = 1e-3 }
 refiner = { steps = 2, batch = 4, rate = 1e-3 }
 critic = { steps = 2, batch = 4, rate = 1e-3 }
 """
@@ -255,6 +256,7 @@ def test_a_recipe_may_leave_out_what_stays_at_its_default(tmp_path: Path) -> Non
         latent=LatentStage(2, 2, 1e-3),
         listening=Stage(1, 1, 1e-4),
         aligner=Stage(2, 4, 1e-3),
+        waveform=Stage(2, 4, 1e-3),
         refiner=Stage(2, 4, 1e-3),
         critic=Stage(2, 4, 1e-3),
     )
