@@ -28,9 +28,9 @@ BENDING = {
     "overdrive": ("drive_db", "bias", "mix"),
 }
 """Effects that show in the shape of a waveform, and those of their knobs that do."""
-_SHARES = {"compressor": 0.7, "overdrive": 0.5}
-"""How far knobs go from the latent's estimate to this one; best for the curves of 768 pairs of
-validation recordings."""
+_SHARE = 0.5
+"""How far knobs go from the latent's estimate to this one, which is near the best for the curves of
+768 pairs of validation recordings."""
 _CLIP = 5.0
 _CODE = 128
 _DROPOUT = 0.3
@@ -119,8 +119,7 @@ def with_bends(
     """The estimate of a latent, corrected by what waveforms say."""
     controls, logits = estimate.controls.clone(), estimate.logits.clone()
     columns = _columns(chain)
-    shares = torch.cat([torch.full((len(BENDING[e]),), s) for e, s in _SHARES.items()])
-    controls[:, columns] = torch.lerp(controls[:, columns], bends.knobs, shares.to(controls))
+    controls[:, columns] = torch.lerp(controls[:, columns], bends.knobs, _SHARE)
     for index, effect in enumerate(BENDING):
         of_latent, own, constant = model.opinion[index]
         place = place_of(effect)
