@@ -23,7 +23,7 @@ def estimate(log_odds: float) -> Estimate:
 def applied(guess: Estimate) -> torch.Tensor:
     """The controls of an estimate with parts of its compressor and its room."""
     controls = guess.controls[0]
-    for effect, share in {"compressor": 0.6, "reverb": 0.75}.items():
+    for effect, share in {"compressor": 0.75, "reverb": 0.75}.items():
         others = [name for name in CHAIN.names if name != effect]
         controls = CHAIN.scaled(controls, share, but=others)
     return controls
