@@ -17,6 +17,7 @@ from afxvae.data.pools import (
     restore_log_mel,
 )
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN
+from afxvae.dsp.waveform import N_WAVEFORM
 from afxvae.effects import default_chain
 from afxvae.measure.equalizer import eq_bands_db
 from tests.sounds import recording
@@ -44,6 +45,9 @@ def test_pools_have_the_form_that_is_promised_and_follow_their_seed(
         "wet_statistics": (*crop, 2, statistics),
         "equalized_mel": (*crop, frames, mel),
         "equalized_statistics": (*crop, statistics),
+        "dry_waveform": (*crop, N_WAVEFORM),
+        "wet_waveform": (*crop, 2, N_WAVEFORM),
+        "equalized_waveform": (*crop, N_WAVEFORM),
         "before": (*crop, len(CHAIN["eq"].params)),
         "controls": (*crop, 2, controls),
         "switches": (*crop, 2, effects),
