@@ -154,7 +154,7 @@ def _by_turn(sound: Tensor, window: int, lags: tuple[int, ...]) -> Tensor:
 def _together(sound: Tensor, high: Tensor) -> Tensor:
     """How often a level of the treble occurs with one of the whole."""
     one, other = _steps(sound, _FRAME), _steps(high, _FRAME)
-    count = min(one.shape[1], other.shape[1], sound.shape[1] // _FRAME - 1)
+    count = other.shape[1]  # which is two samples shorter
     (both,) = _sums(one[:, :count] * _STEPS + other[:, :count], _STEPS * _STEPS)
     return torch.log10(both / count + 1e-3)
 

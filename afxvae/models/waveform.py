@@ -107,8 +107,8 @@ def place_of(effect: str) -> int:
 def as_estimate(chain: Chain, bends: Bends) -> Estimate:
     """A treatment with nothing but the effects of `BENDING`; of the others, even odds."""
     controls = chain.default_controls().to(bends.knobs).repeat(len(bends.knobs), 1)
-    controls = controls.index_copy(1, _columns(chain), bends.knobs)
-    places = torch.tensor([place_of(effect) for effect in BENDING])
+    controls = controls.index_copy(1, _columns(chain).to(controls.device), bends.knobs)
+    places = torch.tensor([place_of(effect) for effect in BENDING], device=controls.device)
     logits = bends.logits.new_zeros(len(bends.logits), len(ESTIMATED))
     return Estimate(controls, logits.index_copy(1, places, bends.logits))
 
