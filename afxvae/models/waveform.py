@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..effects import Chain
 
-__all__ = ["BENDING", "Bends", "WaveformComparator", "as_estimate", "place_of", "with_bends"]
+__all__ = ["BENDING", "Bends", "WaveformComparator", "as_estimate", "with_bends"]
 
 BENDING = {
     "compressor": ("threshold_db", "ratio", "knee_db"),
@@ -99,16 +99,11 @@ class WaveformComparator(nn.Module):
         return ((statistics - self.mean) / self.scale).clamp(-_CLIP, _CLIP)
 
 
-def place_of(effect: str) -> int:
-    """Where one of `BENDING` stands among `ESTIMATED`."""
-    return ESTIMATED.index(effect)
-
-
 def as_estimate(chain: Chain, bends: Bends) -> Estimate:
     """A treatment with nothing but the effects of `BENDING`; of the others, even odds."""
     controls = chain.default_controls().to(bends.knobs).repeat(len(bends.knobs), 1)
     controls = controls.index_copy(1, _columns(chain).to(controls.device), bends.knobs)
-    places = torch.tensor([place_of(effect) for effect in BENDING], device=controls.device)
+    places = torch.tensor([ESTIMATED.index(effect) for effect in BENDING], device=controls.device)
     logits = bends.logits.new_zeros(len(bends.logits), len(ESTIMATED))
     return Estimate(controls, logits.index_copy(1, places, bends.logits))
 
@@ -122,7 +117,7 @@ def with_bends(
     controls[:, columns] = torch.lerp(controls[:, columns], bends.knobs, _SHARE)
     for index, effect in enumerate(BENDING):
         of_latent, own, constant = model.opinion[index]
-        place = place_of(effect)
+        place = ESTIMATED.index(effect)
         logits[:, place] = of_latent * logits[:, place] + own * bends.logits[:, index] + constant
     return Estimate(controls, logits)
 

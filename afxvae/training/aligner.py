@@ -8,7 +8,7 @@ one kind, so that the aligner learns to tell these, and how little there is to b
 
 from __future__ import annotations
 
-import time
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -20,12 +20,12 @@ from ..dsp.features import FLOOR_DB
 from ..dsp.likeness import filters_between
 from ..dsp.units import POWER_NEPERS_PER_DB
 from ..measure.equalizer import band_hz, eq_bands_db
-from .loop import Log, cosine, descend, optimizer_for, set_rate
+from .loop import follow
 from .recolour import chance
 from .refiner import Equalizers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -86,25 +86,25 @@ def train_aligner(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     equalizers = Equalizers(model.chain, seed)
-    aligner = model.aligner.train()
-    optimizer = optimizer_for(aligner, rate, 0.02)
-    written = Log(folder / "aligner.jsonl")
-    start, step = time.monotonic(), 0
-    while step < steps:
-        for raw in pool.batches(batch, generator):
-            step += 1
-            set_rate(optimizer, rate * cosine(step / steps))
-            make = _dry if step % 2 else _treated
-            pairs = _coloured(make(raw, equalizers, generator), generator)
-            loss = _loss(aligner, pairs, int(torch.randint(_STRIDE, (), generator=generator)))
-            descend(optimizer, aligner, loss, 5.0)
-            written.add({"loss": loss.detach()})
-            if step % 100 == 0 or step == steps:
-                log(written.flush(step=step, seconds=round(time.monotonic() - start)))
-            if step == steps:
-                break
+    losses = _losses(model.aligner.train(), pool, batch, equalizers, generator)
+    follow(losses, model.aligner, folder / "aligner.jsonl", steps=steps, rate=rate,
+           weight_decay=0.02, most_norm=5.0, log=log)  # fmt: skip
     model.eval()
     log(f"held out {alignment(model, held_out)}")
+
+
+def _losses(
+    aligner: Aligner,
+    pool: Pool,
+    batch: int,
+    equalizers: Equalizers,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Of batches without end, dry and treated ones in turns."""
+    makes = itertools.cycle((_dry, _treated))
+    for raw in pool.endless(batch, generator):
+        pairs = _coloured(next(makes)(raw, equalizers, generator), generator)
+        yield _loss(aligner, pairs, int(torch.randint(_STRIDE, (), generator=generator)))
 
 
 @torch.no_grad()
@@ -195,7 +195,7 @@ def _dry(raw: dict[str, Tensor], equalizers: Equalizers, generator: torch.Genera
     theirs = restore_log_mel(raw["dry_mel"][rows, 1 - half])
     curve = _drawn(equalizers, len(rows), _EQUALIZED, generator)
     own = _drawn(equalizers, len(rows), _BEFORE, generator)
-    mine, theirs = mine + own.unsqueeze(1), theirs + curve.unsqueeze(1)
+    mine, theirs = _filtered(mine, own), _filtered(theirs, curve)
     theirs = _compressed(theirs, generator)
     return _Pairs(_noisy(mine, generator), _noisy(theirs, generator), curve - own, one)
 
@@ -223,7 +223,7 @@ def _treated(
     curve = curve - eq_bands_db(effect, raw["before"][other, half]) * bent
     free = ~(on | driven) & (not plain)
     more = _drawn(equalizers, len(rows), _MORE, generator) * free
-    theirs = restore_log_mel(raw["wet_mel"][place]) + more.unsqueeze(1)
+    theirs = _filtered(restore_log_mel(raw["wet_mel"][place]), more)
     return _Pairs(restore_log_mel(mine), theirs, curve + more, one)
 
 
@@ -232,8 +232,13 @@ def _coloured(pairs: _Pairs, generator: torch.Generator) -> _Pairs:
     count = len(pairs.mine)
     colour = _COLOUR_DB * chance(generator, count, 1) * _bends(count, generator)
     level = _LEVEL_DB * (2.0 * chance(generator, count, 1, 1) - 1.0)
-    mine, theirs = pairs.mine + colour.unsqueeze(1), pairs.theirs + colour.unsqueeze(1) + level
+    mine, theirs = _filtered(pairs.mine, colour), _filtered(pairs.theirs, colour) + level
     return pairs._replace(mine=mine.clamp_min(FLOOR_DB), theirs=theirs.clamp_min(FLOOR_DB))
+
+
+def _filtered(frames: Tensor, curve_db: Tensor) -> Tensor:
+    """Frames behind a filter ``(pair, 80)``. Silence stays silent: its floor would show it."""
+    return torch.where(frames > FLOOR_DB, frames + curve_db.unsqueeze(1), frames)
 
 
 def _drawn(equalizers: Equalizers, count: int, share: float, generator: torch.Generator) -> Tensor:

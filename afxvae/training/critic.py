@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,10 @@ from ..dsp.features import RUN_IN
 from ..evaluation.metrics import at_matched_loudness, mr_stft_from_magnitudes, stft_magnitudes
 from ..measure import measure_settings
 from ..proposals import propose
-from .loop import Log, cosine, descend, optimizer_for, set_rate
+from .loop import follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "calibrate", "run_trials", "train_critic"]
 
-
+_EVERY = 100  # steps, after which held-out trials are looked at
 _NO_DISTANCE = 1e-4  # MR-STFT below which two recordings are the same
 
 
@@ -123,27 +122,28 @@ def train_critic(
     """Fit mean and scale of the advantage by a Laplace likelihood, then calibrate the margin."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    tensors = _tensors(model, trials)
-    optimizer = optimizer_for(model.critic, rate, 1e-1)
-    written = Log(folder / "critic.jsonl")
+    tensors, others = _tensors(model, trials), _tensors(model, held_out)
     best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
-    start = time.monotonic()
-    others = _tensors(model, held_out)
-    for step in range(1, steps + 1):
-        model.critic.train()
-        set_rate(optimizer, rate * cosine(step / steps))
-        rows = torch.randint(len(tensors[-1]), (batch,), generator=generator)
-        loss = _loss(model, [tensor[rows] for tensor in tensors])
-        descend(optimizer, model.critic, loss, 5.0)
-        written.add({"loss": loss.detach()})
-        if step % 100 == 0 or step == steps:
-            model.critic.eval()
-            with torch.no_grad():
-                unseen = float(_loss(model, others))
-            written.add({"held_out": unseen})
-            log(written.flush(step=step, seconds=round(time.monotonic() - start)))
-            if unseen < best[0]:
-                best = (unseen, {n: v.clone() for n, v in model.critic.state_dict().items()})
+
+    def losses() -> Iterator[Tensor]:
+        while True:
+            model.critic.train()
+            rows = torch.randint(len(tensors[-1]), (batch,), generator=generator)
+            yield _loss(model, [tensor[rows] for tensor in tensors])
+
+    def unseen(step: int) -> dict[str, Tensor | float]:
+        nonlocal best
+        if step % _EVERY and step != steps:
+            return {}
+        model.critic.eval()
+        with torch.no_grad():
+            cost = float(_loss(model, others))
+        if cost < best[0]:
+            best = (cost, {n: v.clone() for n, v in model.critic.state_dict().items()})
+        return {"held_out": cost}
+
+    follow(losses(), model.critic, folder / "critic.jsonl", steps=steps, rate=rate,
+           weight_decay=0.1, most_norm=5.0, every=_EVERY, after=unseen, log=log)  # fmt: skip
     model.critic.load_state_dict(best[1])
     model.critic.eval()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
@@ -15,11 +16,21 @@ from torch import nn
 from .loggers import writers_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from torch import Tensor
 
-__all__ = ["Average", "Checkpoint", "Log", "cosine", "descend", "optimizer_for", "set_rate"]
+__all__ = [
+    "Average",
+    "Checkpoint",
+    "Log",
+    "cosine",
+    "descend",
+    "follow",
+    "optimizer_for",
+    "set_rate",
+]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 240.0
 
@@ -164,3 +175,40 @@ class Log:
             writer.write(row)
         self._sums, self._counts = {}, {}
         return "  ".join(f"{name} {value}" for name, value in row.items())
+
+
+def follow(
+    losses: Iterable[Tensor],
+    module: nn.Module,
+    path: Path,
+    *,
+    steps: int,
+    rate: float,
+    weight_decay: float,
+    most_norm: float,
+    every: int = 100,
+    after: Callable[[int], dict[str, Tensor | float]] = lambda step: {},
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Fit a module by descending along losses, with a rate that follows `cosine`.
+
+    Args:
+        losses: Each is taken when its turn comes, so it may follow from the module as it is then.
+        module: What is fitted; the rest of what the losses follow from stays as it is.
+        path: Of the log, JSON lines.
+        steps: How many of the losses.
+        rate: Largest learning rate.
+        weight_decay: See `optimizer_for`.
+        most_norm: See `descend`.
+        every: Steps between lines of the log.
+        after: Called after each step, counted from 1; what it returns is logged.
+        log: Called with lines for people.
+    """
+    optimizer = optimizer_for(module, rate, weight_decay)
+    written, start = Log(path), time.monotonic()
+    for step, loss in enumerate(itertools.islice(losses, steps), 1):
+        set_rate(optimizer, rate * cosine(step / steps))
+        descend(optimizer, module, loss, most_norm)
+        written.add({"loss": loss.detach(), **after(step)})
+        if step % every == 0 or step == steps:
+            log(written.flush(step=step, seconds=round(time.monotonic() - start)))

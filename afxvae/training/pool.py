@@ -73,6 +73,11 @@ class Pool:
                     for name in chosen[0]
                 }
 
+    def endless(self, crops: int, generator: torch.Generator) -> Iterator[dict[str, Tensor]]:
+        """`batches`, one pass after another."""
+        while True:
+            yield from self.batches(crops, generator)
+
 
 class PairBatch:
     """Clips of a batch of crops and the pairs among them.

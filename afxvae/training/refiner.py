@@ -7,7 +7,6 @@ reference had been equalised: pairs without equaliser become pairs with one, as 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -31,10 +30,10 @@ from ..models.estimate import (
 )
 from ..models.pair import fit_all
 from ..models.refiner import weigh_fits
-from .loop import Average, Log, cosine, descend, optimizer_for, set_rate
+from .loop import Average, Log, descend, follow, optimizer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -200,33 +199,43 @@ def train_refiner(
     equalizers = Equalizers(model.chain, seed)
     refiner = model.refiner
     refiner.fit_scale(train.likeness, train.code)
-    optimizer = optimizer_for(refiner, rate, 0.3)
     average = Average(refiner)
-    written = Log(folder / "refiner.jsonl")
-    start = time.monotonic()
     model.requires_grad_(False)
     refiner.requires_grad_(True)
-    known = (torch.arange(batch) % 2).float().unsqueeze(1)
-    for step in range(1, steps + 1):
-        refiner.train()
-        set_rate(optimizer, rate * cosine(step / steps))
-        rows = torch.randint(len(train), (batch,), generator=generator)
-        chosen = (torch.rand(batch, generator=generator) < _EQUALIZED) & (known.squeeze(1) == 0.0)
-        pairs = equalizers.add(train[rows], chosen, generator)
-        estimate = model.vae.head(refiner(pairs.code, pairs.likeness, known))
-        loss = _loss(estimate, pairs, known.squeeze(1), model.chain)
-        descend(optimizer, refiner, loss, 20.0)
+    refiner.train()
+
+    def averaged(step: int) -> dict[str, Tensor | float]:
         average.update(refiner)
-        written.add({"loss": loss.detach()})
-        if step % 200 == 0 or step == steps:
-            log(written.flush(step=step, seconds=round(time.monotonic() - start)))
+        return {}
+
+    losses = _losses(model, train, batch, equalizers, generator)
+    follow(losses, refiner, folder / "refiner.jsonl", steps=steps, rate=rate, weight_decay=0.3,
+           most_norm=20.0, every=200, after=averaged, log=log)  # fmt: skip
     average.copy_to(refiner)
     model.requires_grad_(True)
     model.eval()
     figures = refiner_figures(model, held_out)
     log(f"held out {figures}")
+    written = Log(folder / "refiner.jsonl")
     written.add(dict(figures))
     written.flush(step=steps)
+
+
+def _losses(
+    model: AFXStyleVAE,
+    train: Comparisons,
+    batch: int,
+    equalizers: Equalizers,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Of random batches without end; half of each knows the code."""
+    known = (torch.arange(batch) % 2).float().unsqueeze(1)
+    while True:
+        rows = torch.randint(len(train), (batch,), generator=generator)
+        chosen = (torch.rand(batch, generator=generator) < _EQUALIZED) & (known.squeeze(1) == 0.0)
+        pairs = equalizers.add(train[rows], chosen, generator)
+        estimate = model.vae.head(model.refiner(pairs.code, pairs.likeness, known))
+        yield _loss(estimate, pairs, known.squeeze(1), model.chain)
 
 
 @torch.no_grad()

@@ -6,27 +6,26 @@ from pairs of held-out recordings.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from ..data.pools import pair_truth, pair_up, pool_clips
-from ..models.estimate import estimated_columns, treatment_losses
-from ..models.waveform import BENDING, as_estimate, place_of
-from .loop import Log, cosine, descend, optimizer_for, set_rate
+from ..models.estimate import ESTIMATED, estimated_columns, treatment_losses
+from ..models.waveform import BENDING, as_estimate
+from .loop import follow
 from .pool import PairBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from torch import Tensor
 
     from ..effects import Chain
     from ..models.style_vae import AFXStyleVAE
-    from ..models.waveform import Bends
+    from ..models.waveform import Bends, WaveformComparator
     from .pool import Pool
 
 __all__ = ["fit_opinion", "train_waveform", "waveform_loss"]
@@ -67,25 +66,24 @@ def train_waveform(
     comparator, chain = model.waveform.train(), model.chain
     known = [pool_clips(shard, "waveform").float() for shard in pool.shards[:_SCALING]]
     comparator.scale_to(torch.cat(known))
-    optimizer = optimizer_for(comparator, rate, 0.05)
-    written = Log(folder / "waveform.jsonl")
-    start, step = time.monotonic(), 0
-    while step < steps:
-        for raw in pool.batches(batch, generator):
-            step += 1
-            set_rate(optimizer, rate * cosine(step / steps))
-            clips, treatments = pool_clips(raw, "waveform").float(), raw["wet_mel"].shape[2]
-            pairs = pair_up(raw["kind"], treatments, generator, raw["twin"])
-            found = comparator(*(clips[rows] for rows in pairs))
-            loss = waveform_loss(chain, found, *pair_truth(raw, *pairs, chain)[:2])
-            descend(optimizer, comparator, loss, 2.0)
-            written.add({"loss": loss.detach()})
-            if step % 200 == 0 or step == steps:
-                log(written.flush(step=step, seconds=round(time.monotonic() - start)))
-            if step == steps:
-                break
+    losses = _losses(comparator, chain, pool.endless(batch, generator), generator)
+    follow(losses, comparator, folder / "waveform.jsonl", steps=steps, rate=rate,
+           weight_decay=0.05, most_norm=2.0, log=log)  # fmt: skip
     model.eval()
     log(f"held out {_believed(model, held_out, generator)}")
+
+
+def _losses(
+    comparator: WaveformComparator,
+    chain: Chain,
+    batches: Iterable[dict[str, Tensor]],
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    for raw in batches:
+        clips, treatments = pool_clips(raw, "waveform").float(), raw["wet_mel"].shape[2]
+        pairs = pair_up(raw["kind"], treatments, generator, raw["twin"])
+        found = comparator(*(clips[rows] for rows in pairs))
+        yield waveform_loss(chain, found, *pair_truth(raw, *pairs, chain)[:2])
 
 
 def waveform_loss(chain: Chain, found: Bends, controls: Tensor, switches: Tensor) -> Tensor:
@@ -139,7 +137,7 @@ def fit_opinion(
     """
     entropies = {}
     for index, effect in enumerate(BENDING):
-        place = place_of(effect)
+        place = ESTIMATED.index(effect)
         odds = [latent[:, place], own[:, index], torch.ones(len(own))]
         causes = torch.stack(odds, 1).clamp(-_MOST_ODDS, _MOST_ODDS)
         start = torch.tensor([1.0, 0.0, 0.0])

@@ -1,7 +1,7 @@
 """P1 with treatments by effects we did not write: SoX, pedalboard and the mda plug-ins.
 
 python -m tests.benchmarks.foreign CORPUS/manifest.jsonl [--items 100] [--split test] [--kind mix]
-    [--cell SoX] [--out ITEMS.jsonl] [--also EARLIER.jsonl]
+    [--cell SoX] [--row input] [--out ITEMS.jsonl] [--also EARLIER.jsonl]
 
 Each cell is one effect with random settings, or chains of two to four of one maker's. As in P1, the
 reference is treatment(B) and the truth treatment(A) of two halves of a crop, rendered with a second
@@ -15,6 +15,7 @@ installed.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -52,7 +53,7 @@ _model: AFXStyleVAE | None = None
 
 
 @torch.no_grad()
-def work(job: Job) -> list[dict[str, Any]]:
+def work(rows: tuple[str, ...], job: Job) -> list[dict[str, Any]]:
     """Distances to the truth by row, and what was chosen, of some items of a cell."""
     global _model
     torch.set_num_threads(1)
@@ -77,16 +78,16 @@ def work(job: Job) -> list[dict[str, Any]]:
         truth, reference = torch.from_numpy(wet).float().split(1)
         none = _model.chain.default_controls(), torch.zeros(len(_model.chain.names)).bool()
         item = Item(given, reference, truth, *none)
-        wanted = (*ROWS, TOLD) if job.cell in TOLD_OF else ROWS
+        wanted = [row for row in rows if row != TOLD or job.cell in TOLD_OF]
         renderings, decisions = render_rows(_model, item, wanted)
         best = decisions["ours (normal)"].best
         on = [n for n, s in zip(_model.chain.names, best.switches.tolist(), strict=True) if s]
-        rows = {
+        distances = {
             row: matched_mr_stft(rendering.shape, truth) for row, rendering in renderings.items()
         }
         kind, group = job.recordings[place].kind, job.recordings[place].group
         found.append({"cell": job.cell, "item": index, "kind": kind, "group": group,
-                      "choice": best.name, "on": on, **rows})  # fmt: skip
+                      "choice": best.name, "on": on, **distances})  # fmt: skip
     return found
 
 
@@ -109,23 +110,24 @@ GROUPS: dict[str, list[str]] = {
 
 def table(items: list[dict[str, Any]], groups: dict[str, list[str]]) -> str:
     """Closure at matched loudness, and share worse than the input, by group of cells and row."""
-    lines = ["| treatment | items | input | " + " | ".join(ROWS[1:]) + " | largest p |",
-             "|---" * (len(ROWS) + 3) + "|"]  # fmt: skip
+    known = [row for row in ROWS if all(row in item for item in items)]
+    lines = ["| treatment | items | input | " + " | ".join(known[1:]) + " | largest p |",
+             "|---" * (len(known) + 3) + "|"]  # fmt: skip
     for name, cells_of_it in groups.items():
         own = [item for item in items if item["cell"] in cells_of_it]
         if not own:
             continue
-        column = {row: np.array([item[row] for item in own]) for row in ROWS}
+        column = {row: np.array([item[row] for item in own]) for row in known}
         before = column["input"]
         cells, final = [], column[ROWS[-1]]
-        for row in ROWS[1:]:
+        for row in known[1:]:
             worse = share_worse(column[row], before + TOLERANCE)
             text = f"{closure(column[row], before):.2f}, {worse:.0%}"
             if row == ROWS[-1]:
                 low, high = bootstrap_interval(final, before)
                 text = f"**{text}** ({low:.2f} to {high:.2f})"
             cells.append(text)
-        p = max(paired_p_value(column[row], final) for row in BASELINES)
+        p = max(paired_p_value(column[row], final) for row in BASELINES if row in known)
         lines.append(f"| {name} | {len(own)} | {before.mean():.2f} | {' | '.join(cells)} | "
                      f"{p:.3f} |")  # fmt: skip
     return "\n".join(lines)
@@ -153,6 +155,8 @@ def main() -> None:
     parser.add_argument("--kind", help="of the recordings, mix for songs; all but those if omitted")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell", action="append", help="start of a cell's name; all if omitted")
+    parser.add_argument("--row", action="append", choices=(*ROWS, TOLD),
+                        help="beside input and ours (normal); all if omitted")  # fmt: skip
     parser.add_argument("--out", type=Path, help="gets a line of JSON for every item")
     parser.add_argument("--also", type=Path, action="append", default=[],
                         help="items that an earlier run wrote, for the tables")  # fmt: skip
@@ -163,8 +167,10 @@ def main() -> None:
     recordings = tuple(find_recordings(given.manifest, given.split, given.kind))
     cells = [name for name in CELLS if name.startswith(tuple(given.cell or [""]))]
     jobs = jobs_of(cells, given.items, given.seed, recordings)
+    rows = tuple(given.row or (*ROWS, TOLD))
+    rows = tuple(row for row in (*ROWS, TOLD) if row in {*rows, ROWS[0], ROWS[-1]})
     items: list[dict[str, Any]] = []
-    for chunk in spread(work, jobs, given.workers):
+    for chunk in spread(functools.partial(work, rows), jobs, given.workers):
         items += chunk
         if given.out:
             text = "".join(json.dumps(item) + "\n" for item in items)

@@ -13,7 +13,6 @@ from afxvae.models.waveform import (
     Bends,
     WaveformComparator,
     as_estimate,
-    place_of,
     with_bends,
 )
 from tests.sounds import clips
@@ -61,8 +60,8 @@ def test_an_estimate_has_the_knobs_at_their_places() -> None:
     for (effect, knob), value in zip(expected, knobs[0].tolist(), strict=True):
         place = [(e, p.name) for e, p in CHAIN.knobs].index((effect, knob))
         assert float(found.controls[0, place]) == pytest.approx(value)
-    assert float(found.logits[0, place_of("compressor")]) == 3.0
-    assert float(found.logits[0, place_of("overdrive")]) == -2.0
+    assert float(found.logits[0, ESTIMATED.index("compressor")]) == 3.0
+    assert float(found.logits[0, ESTIMATED.index("overdrive")]) == -2.0
     assert float(found.logits[0, ESTIMATED.index("eq")]) == 0.0
 
 
@@ -76,7 +75,7 @@ def test_odds_are_weighed_and_knobs_go_part_of_the_way(comparator: WaveformCompa
     known, bends = estimate(), Bends(torch.tensor([[2.0, -3.0]]), torch.full((1, KNOBS), 0.5))
     comparator.opinion.copy_(torch.tensor([[0.5, 1.0, 0.25], [1.0, 2.0, 0.0]]))
     found = with_bends(comparator, CHAIN, known, bends)
-    one, other = place_of("compressor"), place_of("overdrive")
+    one, other = ESTIMATED.index("compressor"), ESTIMATED.index("overdrive")
     assert float(found.logits[0, one]) == pytest.approx(0.5 * float(known.logits[0, one]) + 2.25)
     assert float(found.logits[0, other]) == pytest.approx(float(known.logits[0, other]) - 6.0)
     shown = {(effect, knob) for effect, names in BENDING.items() for knob in names}

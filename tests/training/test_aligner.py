@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from afxvae.data.pools import quantize_log_mel, restore_log_mel
-from afxvae.dsp.features import N_MELS
+from afxvae.dsp.features import FLOOR_DB, N_MELS
 from afxvae.effects import default_chain
 from afxvae.measure.equalizer import eq_bands_db
 from afxvae.training import aligner
@@ -98,6 +98,16 @@ def test_colours_and_levels_are_no_equalisers(equalizers: Equalizers) -> None:
     pairs = aligner._treated(batch(equalizers), equalizers, generator)
     moved = apart(aligner._coloured(pairs, generator)) - apart(pairs)
     assert float((moved - moved.mean(1, keepdim=True)).abs().max()) < 1e-3
+
+
+def test_silence_stays_silent_behind_a_filter() -> None:
+    frames = torch.full((1, FRAMES, N_MELS), FLOOR_DB)
+    frames[:, ::2, :40] = -60.0
+    curve = torch.linspace(-12.0, 12.0, N_MELS).unsqueeze(0)
+    added = aligner._filtered(frames, curve) - frames
+    torch.testing.assert_close(added[0, ::2, :40], curve[:, :40].expand(FRAMES // 2, -1))
+    assert not bool(added[:, 1::2].any())
+    assert not bool(added[:, :, 40:].any())
 
 
 def test_a_compressor_turns_all_bands_of_loud_frames_down_alike(

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from afxvae.training.loop import Average, Checkpoint, Log, cosine, optimizer_for, set_rate
+from afxvae.training.loop import (
+    Average,
+    Checkpoint,
+    Log,
+    cosine,
+    follow,
+    optimizer_for,
+    set_rate,
+)
 
 
 def small_problem() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -99,3 +108,21 @@ def test_logs_hold_the_means_since_the_last_line(tmp_path: Path) -> None:
     log.flush(step=3)
     rows = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert rows == [{"step": 2, "loss": 1.5, "kl": 2.0}, {"step": 3, "loss": 5.0}]
+
+
+def test_following_losses_fits_what_they_follow_from(tmp_path: Path) -> None:
+    module, wanted, said = nn.Linear(2, 1, bias=False), torch.tensor([[0.3, -0.2]]), []
+
+    def losses() -> Iterator[torch.Tensor]:
+        while True:
+            yield (module.weight - wanted).square().sum()
+
+    path = tmp_path / "fit.jsonl"
+    follow(losses(), module, path, steps=250, rate=0.05, weight_decay=0.0, most_norm=5.0,
+           every=100, after=lambda step: {"step_seen": float(step)}, log=said.append)  # fmt: skip
+    torch.testing.assert_close(module.weight.detach(), wanted, atol=1e-2, rtol=0.0)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [100, 200, 250]
+    assert len(said) == 3
+    assert rows[0]["step_seen"] == 50.5
+    assert rows[2]["loss"] < rows[0]["loss"]

@@ -7,7 +7,7 @@ import torch
 from afxvae.data.treatments import random_treatments
 from afxvae.effects import default_chain
 from afxvae.models.estimate import ESTIMATED, estimated_columns
-from afxvae.models.waveform import BENDING, Bends, place_of
+from afxvae.models.waveform import BENDING, Bends
 from afxvae.training.waveform import fit_opinion, waveform_loss
 from tests.sounds import untrained
 
@@ -25,7 +25,7 @@ def test_the_truth_costs_least() -> None:
     generator = torch.Generator().manual_seed(0)
     controls, switches = random_treatments(CHAIN, 64, generator)
     on = switches[:, estimated_columns(CHAIN)].float()
-    odds = torch.stack([16.0 * on[:, place_of(effect)] - 8.0 for effect in BENDING], 1)
+    odds = torch.stack([16.0 * on[:, ESTIMATED.index(effect)] - 8.0 for effect in BENDING], 1)
     away = knobs_of(CHAIN.default_controls()[None]).clone()
     amounts = torch.tensor(
         [param in ("ratio", "drive_db") for k in BENDING.values() for param in k]
@@ -47,7 +47,7 @@ def test_who_knows_is_believed() -> None:
     switches = (torch.rand(600, len(ESTIMATED), generator=generator) < 0.4).float()
     noise = torch.randn(600, 2, generator=generator)
     latent, own = torch.zeros_like(switches), noise.clone()
-    compressor, overdrive = place_of("compressor"), place_of("overdrive")
+    compressor, overdrive = ESTIMATED.index("compressor"), ESTIMATED.index("overdrive")
     latent[:, compressor] = 3.0 * switches[:, compressor] - 1.5 + noise[:, 1]
     latent[:, overdrive] = noise[:, 0]
     own[:, 1] = 3.0 * switches[:, overdrive] - 1.5 + torch.randn(600, generator=generator)
