@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .dsp.features import Features
     from .measure import Measured, Ring
     from .models.style_vae import AFXStyleVAE
-    from .models.vae import Posterior
 
 __all__ = ["RING_ONLY", "Decision", "decide", "infer", "levelled"]
 
@@ -50,7 +49,6 @@ class Decision:
     Attributes:
         candidates: All that were weighed, "nothing" first.
         index: Of the chosen one.
-        posterior: Over the latent.
         inferred: From input and reference, before what was measured has its say.
         embedded: Style embedding of the input ``(1, embedding)``.
         measured: As it was given to `decide`.
@@ -59,7 +57,6 @@ class Decision:
 
     candidates: list[Candidate]
     index: int
-    posterior: Posterior
     inferred: Inference
     embedded: Tensor
     measured: dict[str, Measured]
@@ -164,12 +161,12 @@ def decide(
         inferred = _told(inferred, same_source)
     if ring is not None and ring.found:
         found = [nothing(model.chain), replace(nothing(model.chain), name=RING_ONLY, ring=ring)]
-        return Decision(found, 1, inferred.posterior, inferred, embedded, measured)
+        return Decision(found, 1, inferred, embedded, measured)
     generator = torch.Generator().manual_seed(seed)
     found = propose(model, inferred, embedded, plain, measured, generator, effort, allowed)
     found = _weigh_on_clips(model, clips[: _CRITIC_CLIPS[effort]], (each, target), found)
     index = choose(found, float(model.critic.margin), _caution(inferred.same_source))
-    decision = Decision(found, index, inferred.posterior, inferred, embedded, measured)
+    decision = Decision(found, index, inferred, embedded, measured)
     if effort == "high" and inferred.same_source >= LEAST_SAME:
         decision = _refined(model, clips, (each, target), decision)
     may_equalise = allowed is None or bool(allowed[model.chain.names.index("eq")])

@@ -267,7 +267,7 @@ def match_recordings(
         alternatives=alternatives,
         intervals=decision.intervals(model),
         refinement=refined.report(model, taken) if refined else None,
-        posterior=decision.posterior,
+        posterior=decision.inferred.posterior,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds / source.duration_s, 4),
     )

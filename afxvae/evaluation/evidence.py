@@ -41,7 +41,7 @@ def gather(model: AFXStyleVAE, item: Item, decision: Decision, known: dict[int, 
         known: Distances to the truth at matched loudness, of some candidates by their index.
     """
     measured, inferred = decision.measured, decision.inferred
-    estimate = model.refine(decision.posterior.mean, decision.embedded, inferred.pair)
+    estimate = model.refine(decision.inferred.posterior.mean, decision.embedded, inferred.pair)
     controls, logits = with_measured(model, estimate, measured)
     chosen = [moved(decision, float(model.critic.margin), shift) for shift in SHIFTS]
     distances = dict(known)
@@ -127,7 +127,7 @@ def _samples(model: AFXStyleVAE, decision: Decision) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     drawn = []
     for _ in range(SAMPLES):
-        latent = decision.posterior.sample(generator)
+        latent = decision.inferred.posterior.sample(generator)
         estimate = model.refine(latent, decision.embedded, decision.inferred.pair)
         drawn.append(estimate.controls[0].cpu())
     return torch.stack(drawn)

@@ -1,0 +1,106 @@
+"""What closure is still lost to each effect, on items of P1 and P2.
+
+python -m tests.benchmarks.missing CORPUS/manifest.jsonl [--items 80] [--split valid]
+
+The first column is lost if everything is true but one effect, which is as `match` at effort normal
+has it. The second is gained if one effect of what `match` makes is replaced by the true one. All is
+measured by the MR-STFT at matched loudness. Effects act on each other, so neither column adds up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from afxvae import AFXStyleVAE
+from afxvae.candidates import Candidate, render_candidates
+from afxvae.data.pairs import make_pairs
+from afxvae.dsp.features import CLIP_SAMPLES
+from afxvae.evaluation.items import PROTOCOLS
+from afxvae.evaluation.metrics import matched_mr_stft
+from afxvae.evaluation.protocols import usable_recordings
+from afxvae.evaluation.report import find_recordings
+from afxvae.evaluation.rows import NORMAL, Item, render_rows
+from afxvae.models.estimate import ESTIMATED
+from afxvae.processes import spread
+
+from .jobs import Job, jobs_of
+
+_model: AFXStyleVAE | None = None
+
+
+@torch.no_grad()
+def work(job: Job) -> list[list[float]]:
+    """Distances of some items: of the input, of ours, and of the two mixtures by effect."""
+    global _model
+    torch.set_num_threads(1)
+    _model = _model or AFXStyleVAE.from_pretrained()
+    protocol = next(name for name in PROTOCOLS if name == job.cell)
+    seed = (job.seed * 10_000 + job.first) * len(PROTOCOLS) + PROTOCOLS.index(protocol)
+    usable = usable_recordings(job.recordings, protocol)
+    pairs = make_pairs(usable, _model.chain, seed, job.count, protocol)
+    columns = pairs.audio.split(1), pairs.reference, pairs.truth, pairs.controls, pairs.switches
+    return [_distances(_model, Item(*parts)) for parts in zip(*columns, strict=True)]
+
+
+def _distances(model: AFXStyleVAE, item: Item) -> list[float]:
+    _, decisions = render_rows(model, item, [NORMAL])
+    ours = replace(decisions[NORMAL].best, ring=None)
+    true = replace(ours, controls=item.controls, switches=item.switches, makes={})
+
+    def distance(candidate: Candidate) -> float:
+        dry = item.audio[:, 0, -CLIP_SAMPLES:]
+        out = dry if candidate.is_nothing else render_candidates(model, item.audio, [candidate])
+        return float(matched_mr_stft(out, item.truth))
+
+    found = [distance(replace(true, switches=torch.zeros_like(item.switches))), distance(ours)]
+    for effect in ESTIMATED:
+        found += [distance(_with(model, *both, effect)) for both in ((true, ours), (ours, true))]
+    return found
+
+
+def _with(model: AFXStyleVAE, most: Candidate, one: Candidate, effect: str) -> Candidate:
+    """A candidate with one effect of another."""
+    knobs, place = model.chain.knobs_of(effect), model.chain.names.index(effect)
+    controls, switches = most.controls.clone(), most.switches.clone()
+    controls[knobs], switches[place] = one.controls[knobs], one.switches[place]
+    makes = {name: make for name, make in most.makes.items() if name != effect}
+    makes |= {name: make for name, make in one.makes.items() if name == effect}
+    return replace(most, controls=controls, switches=switches, makes=makes)
+
+
+def table(protocol: str, items: list[list[float]]) -> str:
+    """By effect, in shares of the distance of the input."""
+    distances = np.array(items)
+    mean = distances.mean(0) / distances[:, 0].mean()
+    lines = [f"{protocol}, {len(items)} items, closure {1 - mean[1]:.2f}", "",
+             "| effect | lost by it alone | gained if it were true |", "|---|---|---|"]  # fmt: skip
+    for effect, alone, other in zip(ESTIMATED, mean[2::2], mean[3::2], strict=True):
+        lines.append(f"| {effect} | {alone:.3f} | {mean[1] - other:.3f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--items", type=int, default=80)
+    parser.add_argument("--split", default="valid")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    recordings = tuple(find_recordings(given.manifest, given.split))
+    for protocol in PROTOCOLS:
+        items: list[list[float]] = []
+        for chunk in spread(work, jobs_of([protocol], given.items, given.seed, recordings),
+                            given.workers):  # fmt: skip
+            items += chunk
+        print(table(protocol, items), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()
