@@ -40,7 +40,7 @@ def work(job: Job) -> list[list[float]]:
     global _model
     torch.set_num_threads(1)
     _model = _model or AFXStyleVAE.from_pretrained()
-    protocol = next(name for name in PROTOCOLS if name == job.cell)
+    protocol = job.cell
     seed = (job.seed * 10_000 + job.first) * len(PROTOCOLS) + PROTOCOLS.index(protocol)
     usable = usable_recordings(job.recordings, protocol)
     pairs = make_pairs(usable, _model.chain, seed, job.count, protocol)
