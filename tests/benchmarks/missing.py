@@ -20,7 +20,6 @@ import torch
 from afxvae import AFXStyleVAE
 from afxvae.candidates import Candidate, render_candidates
 from afxvae.data.pairs import make_pairs
-from afxvae.dsp.features import CLIP_SAMPLES
 from afxvae.evaluation.items import PROTOCOLS
 from afxvae.evaluation.metrics import matched_mr_stft
 from afxvae.evaluation.protocols import usable_recordings
@@ -49,19 +48,15 @@ def work(job: Job) -> list[list[float]]:
 
 
 def _distances(model: AFXStyleVAE, item: Item) -> list[float]:
-    _, decisions = render_rows(model, item, [NORMAL])
+    renderings, decisions = render_rows(model, item, [NORMAL])
     ours = replace(decisions[NORMAL].best, ring=None)
     true = replace(ours, controls=item.controls, switches=item.switches, makes={})
 
-    def distance(candidate: Candidate) -> float:
-        dry = item.audio[:, 0, -CLIP_SAMPLES:]
-        out = dry if candidate.is_nothing else render_candidates(model, item.audio, [candidate])
-        return float(matched_mr_stft(out, item.truth))
-
-    found = [distance(replace(true, switches=torch.zeros_like(item.switches))), distance(ours)]
+    sounds = [renderings["input"].shape, renderings[NORMAL].shape]
     for effect in ESTIMATED:
-        found += [distance(_with(model, *both, effect)) for both in ((true, ours), (ours, true))]
-    return found
+        mixed = [_with(model, *both, effect) for both in ((true, ours), (ours, true))]
+        sounds += [render_candidates(model, item.audio, [one]) for one in mixed]
+    return [float(matched_mr_stft(sound, item.truth)) for sound in sounds]
 
 
 def _with(model: AFXStyleVAE, most: Candidate, one: Candidate, effect: str) -> Candidate:
