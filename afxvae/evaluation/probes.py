@@ -24,6 +24,7 @@ from ..dsp import spectral
 from ..dsp.features import RUN_IN, SAMPLE_RATE
 from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
+from ..models.treatment import embed_treatment, hear
 from ..types import UsageError
 from .linear import LinearProbe, accuracy_interval, principal_components, random_projection
 from .styles import STYLES, style_treatments
@@ -53,6 +54,7 @@ class Clips:
         embedding: By task, style embeddings of treated clips ``(crop, class, 256)``.
         difference: Difference embeddings of the dry other half and them ``(crop, class, 64)``.
         latent: Posterior means of the same pairs ``(crop, class, 16)``.
+        treatment: Treatment embeddings of the same pairs ``(crop, class, treatment)``.
         mel: Mean mel magnitudes to the power of .3 ``(crop, 1 + class, 128)``, the dry half first.
         picture: Log-mel spectrograms ``(crop, 1 + class, 64 * 128)``, the dry half first.
     """
@@ -61,6 +63,7 @@ class Clips:
     embedding: dict[str, Tensor]
     difference: dict[str, Tensor]
     latent: dict[str, Tensor]
+    treatment: dict[str, Tensor]
     mel: dict[str, Tensor]
     picture: dict[str, Tensor]
 
@@ -134,7 +137,7 @@ def gather_clips(
     for recording, halves in _crops(recordings, count, rng):
         groups.append(recording.group)
         dry = halves[0, :, RUN_IN:]
-        embedded = model.embed_clips(dry)
+        mine = hear(model, dry)
         for task, names in TASKS.items():
             clip = halves[1:].expand(len(names), -1, -1)
             controls, switches = _treatments(model.chain, task, generator)
@@ -142,13 +145,15 @@ def gather_clips(
                 peak_db = -float(rng.uniform(*_HEADROOM_DB))
                 clip = clip * (10.0 ** (peak_db / 20.0) / clip[..., RUN_IN:].abs().max())
             wet = treat(clip, model.chain, controls, switches)[:, 0]
-            styles = model.embed_clips(wet)
+            heard = [hear(model, clip) for clip in wet.split(1)]
+            styles = torch.cat([one.embedding for one in heard])
             mel, picture = _pictures(torch.cat([dry, wet]))
-            audio = embedded.expand(len(wet), -1)
+            audio = mine.embedding.expand(len(wet), -1)
             parts = {
                 "embedding": styles,
                 "difference": model.compare(audio, styles),
                 "latent": model.encode(audio, styles).mean,
+                "treatment": torch.stack([embed_treatment(model, mine, one) for one in heard]),
                 "mel": mel,
                 "picture": picture,
             }
@@ -240,6 +245,7 @@ def _rows(learn: Clips, test: Clips, task: str) -> dict[str, tuple[Tensor, Tenso
         "random mel projection": _projected([part[:, 1:] for part in mel], wide),
         "PCA of the spectrogram": _reduced([part[:, 1:] for part in pictures], wide),
         "both: difference embedding": [clips.difference[task] for clips in both],
+        "both: treatment embedding": [clips.treatment[task] for clips in both],
         "both: latent": [clips.latent[task] for clips in both],
         "both: random mel projection": _projected([part[:, 1:] - part[:, :1] for part in mel],
                                                   narrow),

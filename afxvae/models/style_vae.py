@@ -41,6 +41,7 @@ from .storage import (
     unpack,
     weights_checksum,
 )
+from .treatment import embed_treatment, hear
 from .typical import TypicalSources
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
 from .waveform import WaveformComparator
@@ -217,6 +218,32 @@ class AFXStyleVAE(
         recording = as_audio(audio)
         check_usable(recording, sample_rate, "The recording")
         return self.embed_clips(analysis_clips(recording, sample_rate)).mean(0)
+
+    @torch.no_grad()
+    def embed_treatment(
+        self, audio: Any, reference: Any, sample_rate: int, reference_rate: int | None = None
+    ) -> Tensor:
+        """What was done to `reference` and not to `audio`, as one vector ``(treatment,)``.
+
+        For whatever compares, sorts or classifies treatments; see `afxvae.models.treatment`.
+
+        Args:
+            audio: ``(channel, time)`` or ``(time,)``.
+            reference: The same; other material is best of the same voice or instrument.
+            sample_rate: Of `audio`, Hz.
+            reference_rate: Of `reference`, the same if omitted.
+
+        Raises:
+            AudioError: A recording is silent, too short or not finite.
+        """
+        heard = []
+        named = (("The recording", audio, sample_rate),
+                 ("The reference", reference, reference_rate or sample_rate))  # fmt: skip
+        for name, sound, rate in named:
+            recording = as_audio(sound)
+            check_usable(recording, rate, name)
+            heard.append(hear(self, analysis_clips(recording, rate)))
+        return embed_treatment(self, *heard)
 
     def match(self, audio: Any, reference: Any, **options: Any) -> Match:
         """Make `audio` sound as if it had gone through the production of `reference`.

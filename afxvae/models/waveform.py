@@ -86,7 +86,11 @@ class WaveformComparator(nn.Module):
 
         The clips are mono, at 24 kHz and the analysis loudness.
         """
-        mine, theirs = waveform_statistics(clips), waveform_statistics(reference)
+        return self.between(waveform_statistics(clips), waveform_statistics(reference))
+
+    @torch.no_grad()
+    def between(self, mine: Tensor, theirs: Tensor) -> Bends:
+        """The same of clips whose statistics are ``(clip, N_WAVEFORM)``."""
         pairs = mine.repeat_interleave(len(theirs), 0), theirs.repeat(len(mine), 1)
         return Bends(*(part.mean(0, keepdim=True) for part in self(*pairs)))
 

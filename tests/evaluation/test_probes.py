@@ -118,7 +118,7 @@ def clips(count: int, seed: int) -> Clips:
         return made
 
     return Clips(torch.arange(count) % 5, features(16, 40.0), features(12, 40.0), features(6, 40.0),
-                 features(128, 0.0, 1), features(64, 0.0, 1))  # fmt: skip
+                 features(20, 40.0), features(128, 0.0, 1), features(64, 0.0, 1))  # fmt: skip
 
 
 def test_a_good_embedding_beats_pictures_that_say_nothing() -> None:
@@ -126,6 +126,7 @@ def test_a_good_embedding_beats_pictures_that_say_nothing() -> None:
         found = probe(clips(30, 0), clips(20, 1), task)
         assert found["style embedding"]["accuracy"] == 1.0
         assert found["both: difference embedding"]["interval"] == [1.0, 1.0]
+        assert found["both: treatment embedding"]["accuracy"] == 1.0
         assert found["random mel projection"]["dimensions"] == 16
         assert found["both: PCA of the spectrogram"]["dimensions"] == 12
         for row in ("random mel projection", "PCA of the spectrogram"):

@@ -1,0 +1,114 @@
+"""Treatment embedding: all that a comparison of two recordings shows, as one vector.
+
+A difference embedding is what an encoder of spectra makes of a pair. The other comparators see what
+it does not: the aligner the filter between moments that sound alike, waveforms whether amplitudes
+were bent or levels held down, cepstra echoes and rooms. `match` decides by each of these; side by
+side they describe a treatment to whatever compares, sorts or classifies treatments. A linear map
+has no squares, so sizes of filters and odds of traces are there in logarithms too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from ..dsp.features import ANALYSIS_LUFS, N_MELS, SAMPLE_RATE, Features, extract_features
+from ..dsp.likeness import filters_between
+from ..dsp.waveform import waveform_statistics
+from ..loudness import normalize_loudness
+from ..measure.cepstra import clip_spectrum
+from ..measure.echo import echo_level, measure_echo
+from ..measure.reverb import measure_reverb
+from .waveform import BENDING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .style_vae import AFXStyleVAE
+
+__all__ = ["Heard", "embed_treatment", "hear", "treatment_dim"]
+
+_SIZES, _TRACES = 5, 7
+_UNTOLD = 99.0  # contrast of a room from which on it would be refined, which none has
+_FAINTEST, _FAINTEST_DB2 = 0.01, 0.1
+
+
+class Heard(NamedTuple):
+    """One recording, as comparisons need it.
+
+    Attributes:
+        clips: ``(clip, 131072)``, mono, at 24 kHz and the analysis loudness.
+        features: Of the clips.
+        embedding: Style embedding of all ``(1, embedding)``.
+        statistics: Of waveforms ``(clip, N_WAVEFORM)``.
+    """
+
+    clips: Tensor
+    features: Features
+    embedding: Tensor
+    statistics: Tensor
+
+
+def treatment_dim(model: AFXStyleVAE) -> int:
+    """Size of treatment embeddings."""
+    bends = len(BENDING) + sum(map(len, BENDING.values()))
+    return int(model.config["difference_dim"]) + N_MELS + 1 + _SIZES + bends + _TRACES
+
+
+@torch.no_grad()
+def hear(model: AFXStyleVAE, clips: Tensor) -> Heard:
+    """Listen to the clips of a recording, ``(clip, 131072)`` mono at 24 kHz, of any loudness."""
+    levelled = normalize_loudness(clips.unsqueeze(1), SAMPLE_RATE, ANALYSIS_LUFS)[0].squeeze(1)
+    features = extract_features(levelled)
+    embedding = model.embed_features(features).mean(0, keepdim=True)
+    return Heard(levelled, features, embedding, waveform_statistics(levelled))
+
+
+@torch.no_grad()
+def embed_treatment(model: AFXStyleVAE, mine: Heard, theirs: Heard) -> Tensor:
+    """What was done to a reference that was not done to an input, ``(treatment_dim,)``.
+
+    In this order: the difference embedding; the aligner's filter in dB by mel band and its log odds
+    of one source; five sizes of that filter; log odds of a compressor and of an overdrive, with
+    their knobs (`BENDING`); level, level beyond the input's and feedback of the strongest echo, and
+    contrast and contrast beyond the input's of a room, see `measure_echo` and `measure_reverb`; and
+    the logarithms of that level and that contrast.
+
+    Args:
+        model: Has the comparators.
+        mine: The input.
+        theirs: The reference.
+    """
+    difference = model.compare(mine.embedding, theirs.embedding)[0]
+    frames = [one.features.log_mel.flatten(0, 1).unsqueeze(0) for one in (mine, theirs)]
+    aligned = model.aligner(*frames, filters_between(*frames))
+    curve, error = aligned.curve_db[0], aligned.error_db[0]
+    bends = model.waveform.between(mine.statistics, theirs.statistics)
+    parts = [difference, curve, aligned.source, _sizes(curve, error), bends.logits[0]]
+    return torch.cat([*parts, bends.knobs[0], _traces(mine.clips, theirs.clips).to(curve)])
+
+
+def _sizes(curve: Tensor, error: Tensor) -> Tensor:
+    """How far a filter in dB is from none, alone and beside its errors, in logarithms ``(5,)``."""
+    certain = curve / error
+    sizes = (
+        curve.square().mean() + _FAINTEST_DB2,
+        certain.square().mean() + _FAINTEST_DB2,
+        certain.abs().amax() + _FAINTEST_DB2,
+        curve.diff().square().mean() + 0.1 * _FAINTEST_DB2,
+        error.mean(),
+    )
+    return torch.stack(sizes).log()
+
+
+def _traces(mine: Tensor, theirs: Tensor) -> Tensor:
+    """Of an echo and of a room in clips ``(clip, 131072)``, ``(7,)``."""
+    echo = measure_echo(theirs)
+    place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
+    own = float(echo_level(clip_spectrum(mine).mean(0), place))
+    level, room = max(echo.level, 0.0), measure_reverb(theirs, echo, _UNTOLD).contrast
+    plain = measure_reverb(mine, None, _UNTOLD).contrast
+    told = torch.tensor([level, level - own, echo.feedback, room, room - plain])
+    logs = torch.tensor([level, room]).clamp_min(_FAINTEST).log()
+    return torch.cat([told.clamp(-2.0, 2.0), logs])

@@ -1,0 +1,64 @@
+"""Treatment embeddings: what stands where, and what changes them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from afxvae import AFXStyleVAE
+from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
+from afxvae.models.treatment import embed_treatment, hear, treatment_dim
+from afxvae.types import AudioError
+from tests.sounds import clips
+
+DIFFERENCE = 64
+TRACES = 7
+
+
+@pytest.fixture(scope="module")
+def model() -> AFXStyleVAE:
+    return AFXStyleVAE.from_pretrained()
+
+
+def between(model: AFXStyleVAE, mine: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    return embed_treatment(model, hear(model, mine), hear(model, theirs))
+
+
+def test_parts_stand_where_the_docstring_says(model: AFXStyleVAE) -> None:
+    mine, theirs = clips(1), clips(1, seed=1)
+    found = between(model, mine, theirs)
+    assert found.shape == (treatment_dim(model),)
+    difference = model.compare(model.embed_clips(mine), model.embed_clips(theirs))[0]
+    torch.testing.assert_close(found[:DIFFERENCE], difference, atol=1e-4, rtol=1e-4)
+    curve = found[DIFFERENCE : DIFFERENCE + N_MELS]
+    assert float(curve.mean().abs()) < 1e-3  # a filter without its level
+    assert bool(torch.isfinite(found).all())
+
+
+def test_an_echo_shows_in_the_traces(model: AFXStyleVAE) -> None:
+    mine, theirs = clips(1), clips(1, seed=1)
+    wet = theirs.clone()
+    wet[:, 7200:] += 0.4 * theirs[:, :-7200]
+    dry, echoed = (between(model, mine, sound)[-TRACES:] for sound in (theirs, wet))
+    assert float(dry[0]) < 0.25
+    assert float(echoed[0]) == pytest.approx(0.4, abs=0.08)
+    assert float(echoed[1]) == pytest.approx(0.4, abs=0.12)
+    both = between(model, wet, wet)[-TRACES:]
+    assert abs(float(both[1])) < 0.05
+
+
+def test_loudness_is_no_treatment(model: AFXStyleVAE) -> None:
+    mine, theirs = clips(1), clips(1, seed=1)
+    found, softer = between(model, mine, theirs), between(model, mine, 0.2 * theirs)
+    torch.testing.assert_close(softer, found, atol=0.05, rtol=0.01)
+
+
+def test_recordings_are_embedded_by_their_clips(model: AFXStyleVAE) -> None:
+    mine, theirs = clips(1), clips(1, seed=1)
+    found = model.embed_treatment(mine, theirs[0], SAMPLE_RATE)
+    torch.testing.assert_close(found, between(model, mine, theirs), atol=0.02, rtol=0.01)
+    stereo = theirs.repeat(2, 2)  # two clips of the same
+    torch.testing.assert_close(model.embed_treatment(mine, stereo, SAMPLE_RATE, SAMPLE_RATE)[:8],
+                               found[:8], atol=0.05, rtol=0.05)  # fmt: skip
+    with pytest.raises(AudioError, match="The reference"):
+        model.embed_treatment(mine, torch.zeros(1, CLIP_SAMPLES), SAMPLE_RATE)
