@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import load
 from torch import Tensor
 
 from ..data.corpus import Recording
@@ -25,9 +26,11 @@ from ..dsp.features import RUN_IN, SAMPLE_RATE
 from ..models.estimate import ESTIMATED
 from ..models.style_vae import AFXStyleVAE
 from ..models.treatment import embed_treatment, hear
+from ..processes import spread
 from ..types import UsageError
 from .linear import LinearProbe, accuracy_interval, principal_components, random_projection
 from .styles import STYLES, style_treatments
+from .workers import CarriedModel, as_bytes, one_thread
 
 if TYPE_CHECKING:
     from ..effects import Chain
@@ -75,6 +78,7 @@ def run_probes(
     items: int = 300,
     seed: int = 0,
     log: Callable[[str], None] | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Accuracies by domain, task and row.
 
@@ -85,18 +89,21 @@ def run_probes(
         items: Crops to test on in each domain; twice as many to learn from.
         seed: Of crops and treatments.
         log: Called with a line for each step.
+        workers: Processes; with 1 the work is done in this one.
 
     Raises:
         UsageError: A split has no recordings of speech or of music.
     """
     say, found = log or (lambda line: None), {}
-    for place, (domain, sides) in enumerate(probe_recordings(recordings, split).items()):
-        parts = []
+    domains, carried, jobs = probe_recordings(recordings, split), CarriedModel.of(model), []
+    for place, (domain, sides) in enumerate(domains.items()):
         named = zip(("train", split), (2 * items, items), sides, strict=True)
         for number, (name, count, own) in enumerate(named):
             say(f"P5: {count} crops of {domain}, {name}")
-            parts.append(gather_clips(model, own, count, [seed, place, number]))
-        learn, test = parts
+            jobs.append(_Job(carried, own, count, (seed, place, number)))
+    done = map(_gather, jobs) if workers <= 1 else spread(_gather, jobs, workers)
+    gathered = map(_gathered, done)
+    for domain, learn, test in zip(domains, gathered, gathered, strict=True):
         found[domain] = {
             "crops": len(test.groups),
             "groups": len(test.groups.unique()),
@@ -123,6 +130,37 @@ def probe_recordings(
             raise UsageError(f"The {lacking} split has no {domain} to probe with.")
         found[domain] = (learn, test)
     return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Clips that are to be gathered."""
+
+    model: CarriedModel
+    recordings: list[Recording]
+    count: int
+    seed: tuple[int, ...]
+
+
+def _gather(job: _Job) -> bytes:
+    """The clips of a job as `_gathered` reads them."""
+    with one_thread():
+        clips = gather_clips(job.model.model(), job.recordings, job.count, job.seed)
+    named = {"groups": clips.groups}
+    for name, by_task in vars(clips).items():
+        if name != "groups":
+            named |= {f"{name} {task}": features for task, features in by_task.items()}
+    return as_bytes(named)
+
+
+def _gathered(data: bytes) -> Clips:
+    kept: dict[str, dict[str, Tensor]] = {}
+    named = load(data)
+    groups = named.pop("groups")
+    for name, features in named.items():
+        what, task = name.split()
+        kept.setdefault(what, {})[task] = features
+    return Clips(groups, **kept)
 
 
 @torch.no_grad()

@@ -6,15 +6,13 @@ so that the result does not depend on how many there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from safetensors.torch import load
 
 from ..data.corpus import Recording
 from ..data.pairs import make_pairs
@@ -35,6 +33,7 @@ from .rows import (
     render_rows,
 )
 from .settings import settings_errors, switched_on
+from .workers import CarriedModel, as_bytes, one_thread
 
 if TYPE_CHECKING:
     from ..decision import Decision
@@ -107,9 +106,8 @@ def evaluate_items(
         raise UsageError(f"The number of items must be positive, not {count}.")
     kept = chosen_rows(rows, presets is not None)
     setup = _Setup(
-        model.config,
-        _bytes(model.state_dict()),
-        None if presets is None else _bytes(vars(presets)),
+        CarriedModel.of(model),
+        None if presets is None else as_bytes(vars(presets)),
         usable_recordings(recordings, protocol),
         protocol,
         seed,
@@ -126,10 +124,9 @@ def evaluate_items(
 
 @dataclass(frozen=True)
 class _Setup:
-    """What a process has to know; weights as bytes, so that they are not shared by file handle."""
+    """What a process has to know."""
 
-    config: dict[str, Any]
-    weights: bytes
+    model: CarriedModel
     presets: bytes | None
     recordings: list[Recording]
     protocol: Protocol
@@ -149,9 +146,7 @@ class _Bench:
 
     def __init__(self, setup: _Setup) -> None:
         self.setup = setup
-        self.model = AFXStyleVAE(**setup.config)
-        self.model.load_state_dict(load(setup.weights))
-        self.model.eval()
+        self.model = setup.model.model()
         self.presets = None if setup.presets is None else PresetTable(**load(setup.presets))
         self.constant = mean_preset(self.model.chain)
 
@@ -214,10 +209,6 @@ class _Bench:
         )
 
 
-def _bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    return save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
-
-
 def _jobs(count: int, untouched: bool) -> list[_Job]:
     starts = range(0, count, _CHUNK)
     return [
@@ -247,19 +238,8 @@ def _work(job: _Job) -> list[ItemResult]:
 def _spread(setup: _Setup, jobs: list[_Job], workers: int) -> Iterator[list[ItemResult]]:
     """Results of the jobs in their order."""
     if workers <= 1:
-        with _one_thread():
+        with one_thread():
             bench = _Bench(setup)
             yield from map(bench.run, jobs)
         return
     yield from spread(_work, jobs, min(workers, len(jobs)), start=_start, arguments=(setup,))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """As in a worker: the last digits depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -113,7 +113,7 @@ def run(
     ]
     probes = None
     if PROBES in protocols:
-        probes = run_probes(model, every, split or "test", items, seed, log)
+        probes = run_probes(model, every, split or "test", items, seed, log, workers)
     result: dict[str, Any] = {
         "model": {"name": model.identifier, "checksum": model.checksum},
         "version": __version__,

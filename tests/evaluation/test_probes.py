@@ -145,6 +145,7 @@ def test_probes_run_and_are_the_same_each_time(recordings: list[Recording]) -> N
     model = untrained()
     said: list[str] = []
     first = run_probes(model, recordings, "valid", 2, 0, said.append)
+    assert run_probes(model, recordings, "valid", 2, 0, workers=2) == first
     own = [r for r in recordings if (r.split, r.kind) == ("valid", "guitar")]
     one, again = (gather_clips(model, own, 1, [0, 1, 1]) for _ in range(2))
     assert torch.equal(one.difference["effects"], again.difference["effects"])
