@@ -18,7 +18,7 @@ from ..dsp.features import (
 from ..dsp.waveform import waveform_statistics
 from ..loudness import normalize_loudness
 from ..types import AudioError
-from .crops import deliver, draw_varied
+from .crops import deliver, draw_crop, draw_varied
 from .pairs import equalize, group_numbers, peel_known, treat_variously
 from .treatments import random_treatments
 
@@ -46,6 +46,7 @@ _MOST_MISSES = 50  # draws for each crop that is wanted
 _PEELED = 0.5  # share of treated clips off which delays and reverbs are taken
 _EQUALIZED = 0.5  # share of the inputs of P1 that went through an equaliser of their own
 _TWINS = 2 / 3  # share of the treatments that both halves get
+_AS_RECORDED = 1 / 3  # share of crops that are not varied, and arrive as they are
 _TREATED = 0.5  # share of the inputs of P1 that went through the same, where there are such
 
 
@@ -77,10 +78,11 @@ def render_pool(
 
     Any dry clip and any treated clip make a training pair: the other half of the crop gives P1, a
     crop of the same kind P2. A third of the treated clips are of another make, see
-    `treat_variously`; they arrive as `deliver` leaves them, and half of them are peeled, see
-    `peel_known`. Recordings that somebody wants to match are not dry, so both halves are there once
-    more through an equaliser of their own, and some treatments are those of both halves: there is
-    nothing between such *twins*, however treated they sound.
+    `treat_variously`, and half of them are peeled, see `peel_known`. Two crops in three are varied,
+    see `draw_varied`, and arrive as `deliver` leaves them; the others are as recorded. Recordings
+    that somebody wants to match are not dry, so both halves are there once more through an
+    equaliser of their own, and some treatments are those of both halves: there is nothing between
+    such *twins*, however treated they sound.
 
     Returns:
         ``dry_mel (crop, 2, frame, mel)``, ``wet_mel (crop, 2, treatment, frame, mel)``,
@@ -99,7 +101,10 @@ def render_pool(
         if len(rows.get("kind", [])) == crops:
             break
         recording = recordings[int(rng.choice(len(recordings), p=weights / weights.sum()))]
-        halves = draw_varied(recording, chain, rng, generator)
+        varied = rng.random() >= _AS_RECORDED
+        halves = (
+            draw_varied(recording, chain, rng, generator) if varied else draw_crop(recording, rng)
+        )
         if halves is None:
             continue
         controls, switches = random_treatments(chain, 2 * treatments, generator)
@@ -108,7 +113,8 @@ def render_pool(
             drawn[treatments : treatments + shared] = drawn[:shared]
         dry = halves.repeat_interleave(treatments, dim=0)
         wet, foreign = treat_variously(dry, chain, controls, switches, generator)
-        wet = deliver(wet, generator)
+        if varied:
+            wet = deliver(wet, generator)
         wet, switches = peel_known(wet, chain, controls, switches, generator, _PEELED, foreign)
         one, other = switches.split(treatments)
         twin = ~foreign.view(2, -1).any(0) & (one == other).all(1)

@@ -41,7 +41,7 @@ _TWO_SOURCES = 0.4
 _WIDE = 0.4  # share of the loss in which bands count by their width in Hz
 _SOURCE = 0.7  # weight of the entropy of whether the source is one
 _EARLIER = 0.3  # weight of rounds before the last
-_COLOUR_DB = 3.0  # of both clips of a pair, at most
+_COLOURED, _COLOUR_DB = 0.5, 3.0  # share of batches with another colour, which is so large at most
 _EQUALIZED, _BEFORE = 0.6, 0.3  # shares of dry references and inputs with an equaliser
 _BENT = 0.35  # share of treated references whose inputs are equalised
 _MORE = 0.5  # share of treated references that get an equaliser, of those that may
@@ -103,7 +103,9 @@ def _losses(
     """Of batches without end, dry and treated ones in turns."""
     makes = itertools.cycle((_dry, _treated))
     for raw in pool.endless(batch, generator):
-        pairs = _coloured(next(makes)(raw, equalizers, generator), generator)
+        pairs = next(makes)(raw, equalizers, generator)
+        if float(chance(generator, 1)) < _COLOURED:
+            pairs = _coloured(pairs, generator)
         yield _loss(aligner, pairs, int(torch.randint(_STRIDE, (), generator=generator)))
 
 

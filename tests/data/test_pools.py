@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from afxvae.data import pools
 from afxvae.data.corpus import Recording
 from afxvae.data.pairs import equalize
 from afxvae.data.pools import (
@@ -59,6 +60,21 @@ def test_pools_have_the_form_that_is_promised_and_follow_their_seed(
         assert torch.equal(value, again[name]), name
     assert not torch.equal(first["controls"], other["controls"])
     assert bool(torch.isfinite(first["wet_statistics"]).all())
+
+
+def test_some_crops_are_as_recorded_and_others_varied(
+    recordings: list[Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("was called")
+
+    varied = ("draw_varied", "deliver")
+    for share, left_out in ((1.0, varied), (0.0, ("draw_crop",))):
+        with monkeypatch.context() as patched:
+            patched.setattr(pools, "_AS_RECORDED", share)
+            for name in left_out:
+                patched.setattr(pools, name, refused)
+            assert len(render_pool(recordings, CHAIN, 3, 1, 1)["kind"]) == 1
 
 
 def test_stored_log_mels_are_right_to_a_quarter_of_a_decibel() -> None:
