@@ -8,7 +8,7 @@ Every crop goes through every style and every effect, so that content tells noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,21 +88,22 @@ def run_probes(
         split: Which to test on.
         items: Crops to test on in each domain; twice as many to learn from.
         seed: Of crops and treatments.
-        log: Called with a line for each step.
+        log: Called with a line for each part that is there.
         workers: Processes; with 1 the work is done in this one.
 
     Raises:
         UsageError: A split has no recordings of speech or of music.
     """
     say, found = log or (lambda line: None), {}
-    domains, carried, jobs = probe_recordings(recordings, split), CarriedModel.of(model), []
+    domains, carried = probe_recordings(recordings, split), CarriedModel.of(model)
+    jobs: dict[str, _Job] = {}
     for place, (domain, sides) in enumerate(domains.items()):
         named = zip(("train", split), (2 * items, items), sides, strict=True)
         for number, (name, count, own) in enumerate(named):
-            say(f"P5: {count} crops of {domain}, {name}")
-            jobs.append(_Job(carried, own, count, (seed, place, number)))
-    done = map(_gather, jobs) if workers <= 1 else spread(_gather, jobs, workers)
-    gathered = map(_gathered, done)
+            line = f"P5: {count} crops of {domain}, {name}"
+            jobs[line] = _Job(carried, own, count, (seed, place, number))
+    done = map(_gather, jobs.values()) if workers <= 1 else spread(_gather, jobs.values(), workers)
+    gathered = _each(done, jobs, say)
     for domain, learn, test in zip(domains, gathered, gathered, strict=True):
         found[domain] = {
             "crops": len(test.groups),
@@ -151,6 +152,15 @@ def _gather(job: _Job) -> bytes:
         if name != "groups":
             named |= {f"{name} {task}": features for task, features in by_task.items()}
     return as_bytes(named)
+
+
+def _each(
+    done: Iterator[bytes], lines: Iterable[str], say: Callable[[str], None]
+) -> Iterator[Clips]:
+    """The clips of each job, with a line for each that is there."""
+    for data, line in zip(done, lines, strict=True):
+        say(line)
+        yield _gathered(data)
 
 
 def _gathered(data: bytes) -> Clips:

@@ -18,7 +18,7 @@ from torch import nn
 
 from ..analysis import analysis_clips, as_audio
 from ..audio import check_usable
-from ..dsp.features import ANALYSIS_LUFS, SAMPLE_RATE, Features, extract_features
+from ..dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, SAMPLE_RATE, Features, extract_features
 from ..effects import default_chain
 from ..loudness import normalize_loudness
 from ..ranges import STEPS
@@ -143,8 +143,13 @@ class AFXStyleVAE(
 
     def listen(self, clips: Tensor) -> Features:
         """Features of mono clips ``(batch, 131072)`` at 24 kHz, brought to one loudness."""
+        return extract_features(self.level(clips))
+
+    @staticmethod
+    def level(clips: Tensor) -> Tensor:
+        """Mono clips ``(batch, 131072)`` at 24 kHz, brought to the loudness of the analysis."""
         levelled, _ = normalize_loudness(clips.unsqueeze(1), SAMPLE_RATE, ANALYSIS_LUFS)
-        return extract_features(levelled.squeeze(1))
+        return levelled.squeeze(1)
 
     def embed_features(self, features: Features) -> Tensor:
         """Style embeddings ``(batch, embedding)`` of clips whose features are known."""
@@ -223,7 +228,7 @@ class AFXStyleVAE(
     def embed_treatment(
         self, audio: Any, reference: Any, sample_rate: int, reference_rate: int | None = None
     ) -> Tensor:
-        """What was done to `reference` and not to `audio`, as one vector ``(treatment,)``.
+        """What was done to `reference` and not to `audio`, as one vector ``(165,)``.
 
         For whatever compares, sorts or classifies treatments; see `afxvae.models.treatment`.
 
@@ -242,7 +247,8 @@ class AFXStyleVAE(
         for name, sound, rate in named:
             recording = as_audio(sound)
             check_usable(recording, rate, name)
-            heard.append(hear(self, analysis_clips(recording, rate)))
+            repeated = recording.shape[-1] < CLIP_SAMPLES * rate / SAMPLE_RATE
+            heard.append(hear(self, analysis_clips(recording, rate), repeated))
         return embed_treatment(self, *heard)
 
     def match(self, audio: Any, reference: Any, **options: Any) -> Match:

@@ -9,29 +9,28 @@ has no squares, so sizes of filters and odds of traces are there in logarithms t
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from ..dsp.features import ANALYSIS_LUFS, N_MELS, SAMPLE_RATE, Features, extract_features
+from ..dsp.features import SAMPLE_RATE, Features, extract_features
 from ..dsp.likeness import filters_between
 from ..dsp.waveform import waveform_statistics
-from ..loudness import normalize_loudness
 from ..measure.cepstra import clip_spectrum
 from ..measure.echo import echo_level, measure_echo
 from ..measure.reverb import measure_reverb
-from .waveform import BENDING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .style_vae import AFXStyleVAE
 
-__all__ = ["Heard", "embed_treatment", "hear", "treatment_dim"]
+__all__ = ["Heard", "embed_treatment", "hear"]
 
-_SIZES, _TRACES = 5, 7
 _UNTOLD = 99.0  # contrast of a room from which on it would be refined, which none has
 _FAINTEST, _FAINTEST_DB2 = 0.01, 0.1
+_NO_TRACES = torch.tensor([0.0, 0.0, 0.0, 1.0, 0.0, math.log(_FAINTEST), 0.0])
 
 
 class Heard(NamedTuple):
@@ -42,38 +41,41 @@ class Heard(NamedTuple):
         features: Of the clips.
         embedding: Style embedding of all ``(1, embedding)``.
         statistics: Of waveforms ``(clip, N_WAVEFORM)``.
+        repeated: Whether it is shorter than a clip: a repetition would be taken for an echo.
     """
 
     clips: Tensor
     features: Features
     embedding: Tensor
     statistics: Tensor
-
-
-def treatment_dim(model: AFXStyleVAE) -> int:
-    """Size of treatment embeddings."""
-    bends = len(BENDING) + sum(map(len, BENDING.values()))
-    return int(model.config["difference_dim"]) + N_MELS + 1 + _SIZES + bends + _TRACES
+    repeated: bool = False
 
 
 @torch.no_grad()
-def hear(model: AFXStyleVAE, clips: Tensor) -> Heard:
-    """Listen to the clips of a recording, ``(clip, 131072)`` mono at 24 kHz, of any loudness."""
-    levelled = normalize_loudness(clips.unsqueeze(1), SAMPLE_RATE, ANALYSIS_LUFS)[0].squeeze(1)
+def hear(model: AFXStyleVAE, clips: Tensor, repeated: bool = False) -> Heard:
+    """Listen to the clips of a recording.
+
+    Args:
+        model: Has the encoder.
+        clips: ``(clip, 131072)`` mono at 24 kHz, of any loudness.
+        repeated: Whether the recording is shorter than a clip.
+    """
+    levelled = model.level(clips)
     features = extract_features(levelled)
     embedding = model.embed_features(features).mean(0, keepdim=True)
-    return Heard(levelled, features, embedding, waveform_statistics(levelled))
+    return Heard(levelled, features, embedding, waveform_statistics(levelled), repeated)
 
 
 @torch.no_grad()
 def embed_treatment(model: AFXStyleVAE, mine: Heard, theirs: Heard) -> Tensor:
-    """What was done to a reference that was not done to an input, ``(treatment_dim,)``.
+    """What was done to a reference that was not done to an input, ``(165,)``.
 
-    In this order: the difference embedding; the aligner's filter in dB by mel band and its log odds
-    of one source; five sizes of that filter; log odds of a compressor and of an overdrive, with
-    their knobs (`BENDING`); level, level beyond the input's and feedback of the strongest echo, and
-    contrast and contrast beyond the input's of a room, see `measure_echo` and `measure_reverb`; and
-    the logarithms of that level and that contrast.
+    In this order: the difference embedding (64 numbers, as the weights have it); the aligner's
+    filter in dB by mel band (80) and its log odds of one source (1); sizes of that filter (5); log
+    odds of a compressor and of an overdrive (2), with their knobs (6, see `BENDING`); level, level
+    beyond the input's and feedback of the strongest echo, contrast and contrast beyond the input's
+    of a room, and the logarithms of that level and that contrast (7), see `measure_echo` and
+    `measure_reverb`. The last are those of nothing where a recording is shorter than a clip.
 
     Args:
         model: Has the comparators.
@@ -86,7 +88,8 @@ def embed_treatment(model: AFXStyleVAE, mine: Heard, theirs: Heard) -> Tensor:
     curve, error = aligned.curve_db[0], aligned.error_db[0]
     bends = model.waveform.between(mine.statistics, theirs.statistics)
     parts = [difference, curve, aligned.source, _sizes(curve, error), bends.logits[0]]
-    return torch.cat([*parts, bends.knobs[0], _traces(mine.clips, theirs.clips).to(curve)])
+    traces = _NO_TRACES if mine.repeated or theirs.repeated else _traces(mine.clips, theirs.clips)
+    return torch.cat([*parts, bends.knobs[0], traces.to(curve)])
 
 
 def _sizes(curve: Tensor, error: Tensor) -> Tensor:

@@ -10,9 +10,7 @@ that got worse, and the same by effect: of all items in which it was on.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,8 @@ from afxvae.evaluation.report import find_recordings
 from afxvae.fitting import fit
 from afxvae.loudness import normalize_loudness
 from afxvae.processes import spread
+
+from .jobs import parser_of
 
 _DURATION_S = 10
 _TOLERANCE_DB = 0.01
@@ -108,14 +108,9 @@ def table(items: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--items", type=int, default=40)
-    parser.add_argument("--split", default="valid")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_of(__doc__, 40, "valid")
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each fit")
     parser.add_argument("--out", type=Path, help="gets a line of JSON for every item")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
     given = parser.parse_args()
     dry = find_recordings(given.manifest, given.split)
     recordings = tuple(recording for recording in dry if recording.seconds >= _DURATION_S)

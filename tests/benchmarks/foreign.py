@@ -14,10 +14,8 @@ installed.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,7 +39,7 @@ from afxvae.evaluation.summary import TOLERANCE, paired_p_value
 from afxvae.loudness import normalize_loudness
 from afxvae.processes import spread
 
-from .jobs import Job, jobs_of, usable
+from .jobs import Job, jobs_of, parser_of, usable
 from .makers import CELLS, CORRUPT, corrupted
 
 PEERS = (MATCHERING,) if matchering_installed() else ()
@@ -148,19 +146,14 @@ def told(items: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--items", type=int, default=100)
-    parser.add_argument("--split", default="test")
+    parser = parser_of(__doc__, 100, "test")
     parser.add_argument("--kind", help="of the recordings, mix for songs; all but those if omitted")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell", action="append", help="start of a cell's name; all if omitted")
     parser.add_argument("--row", action="append", choices=(*ROWS, TOLD),
                         help="beside input and ours (normal); all if omitted")  # fmt: skip
     parser.add_argument("--out", type=Path, help="gets a line of JSON for every item")
     parser.add_argument("--also", type=Path, action="append", default=[],
                         help="items that an earlier run wrote, for the tables")  # fmt: skip
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
     given = parser.parse_args()
     if not PEERS:
         print("without matchering, which needs pip install -e .[bench]", file=sys.stderr)

@@ -11,10 +11,7 @@ Needs what `makers` does.
 
 from __future__ import annotations
 
-import argparse
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,7 +25,7 @@ from afxvae.evaluation.report import find_recordings
 from afxvae.measure import MEASURED, measure_settings
 from afxvae.processes import spread
 
-from .jobs import Job, jobs_of, usable
+from .jobs import Job, jobs_of, parser_of, usable
 from .makers import CELLS, CORRUPT
 
 EFFECTS = ("delay", "dual_delay", "reverb", "freeverb", "sox_reverb", "chorus", "flanger")
@@ -123,13 +120,8 @@ def _line(name: str, items: str, groups: dict[str, list[Reference]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--items", type=int, default=60)
-    parser.add_argument("--split", default="valid")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_of(__doc__, 60, "valid")
     parser.add_argument("--cell", action="append", help="start of a row's name; all if omitted")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
     given = parser.parse_args()
     recordings = tuple(find_recordings(given.manifest, given.split))
     rows = [name for name in ROWS if name.startswith(tuple(given.cell or [""]))]

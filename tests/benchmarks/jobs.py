@@ -1,8 +1,11 @@
-"""Items of a benchmark in portions for worker processes."""
+"""What benchmarks of items share: their arguments, and portions for worker processes."""
 
 from __future__ import annotations
 
+import argparse
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +23,23 @@ class Job:
     count: int
     seed: int
     recordings: tuple[Recording, ...]
+
+
+def parser_of(about: str | None, items: int, split: str) -> argparse.ArgumentParser:
+    """Takes a manifest, how many of its recordings' items, and in how many processes.
+
+    Args:
+        about: Docstring of the benchmark, whose first line is shown.
+        items: Number of them by default.
+        split: Of the recordings by default.
+    """
+    parser = argparse.ArgumentParser(description=(about or "").split("\n", 1)[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--items", type=int, default=items)
+    parser.add_argument("--split", default=split)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    return parser
 
 
 def jobs_of(

@@ -9,10 +9,7 @@ measured by the MR-STFT at matched loudness. Effects act on each other, so neith
 
 from __future__ import annotations
 
-import argparse
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,7 +25,7 @@ from afxvae.evaluation.rows import NORMAL, Item, render_rows
 from afxvae.models.estimate import ESTIMATED
 from afxvae.processes import spread
 
-from .jobs import Job, jobs_of
+from .jobs import Job, jobs_of, parser_of
 
 _model: AFXStyleVAE | None = None
 
@@ -81,13 +78,7 @@ def table(protocol: str, items: list[list[float]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--items", type=int, default=80)
-    parser.add_argument("--split", default="valid")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    given = parser.parse_args()
+    given = parser_of(__doc__, 80, "valid").parse_args()
     recordings = tuple(find_recordings(given.manifest, given.split))
     for protocol in PROTOCOLS:
         items: list[list[float]] = []

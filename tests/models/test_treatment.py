@@ -7,12 +7,13 @@ import torch
 
 from afxvae import AFXStyleVAE
 from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
-from afxvae.models.treatment import embed_treatment, hear, treatment_dim
+from afxvae.models.treatment import embed_treatment, hear
+from afxvae.models.waveform import BENDING
 from afxvae.types import AudioError
 from tests.sounds import clips
 
-DIFFERENCE = 64
-TRACES = 7
+DIFFERENCE, SIZES, TRACES = 64, 5, 7
+KNOBS = sum(map(len, BENDING.values()))
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +28,15 @@ def between(model: AFXStyleVAE, mine: torch.Tensor, theirs: torch.Tensor) -> tor
 def test_parts_stand_where_the_docstring_says(model: AFXStyleVAE) -> None:
     mine, theirs = clips(1), clips(1, seed=1)
     found = between(model, mine, theirs)
-    assert found.shape == (treatment_dim(model),)
+    parts = [DIFFERENCE, N_MELS, 1, SIZES, len(BENDING), KNOBS, TRACES]
+    assert found.shape == (sum(parts),) == (165,)
     difference = model.compare(model.embed_clips(mine), model.embed_clips(theirs))[0]
     torch.testing.assert_close(found[:DIFFERENCE], difference, atol=1e-4, rtol=1e-4)
-    curve = found[DIFFERENCE : DIFFERENCE + N_MELS]
+    _, curve, _, sizes, logits, knobs, _ = found.split(parts)
+    bends = model.waveform.compare(model.level(mine), model.level(theirs))
+    torch.testing.assert_close(logits, bends.logits[0])
+    torch.testing.assert_close(knobs, bends.knobs[0])
+    assert float(sizes[0].exp()) == pytest.approx(float(curve.square().mean()) + 0.1, rel=1e-3)
     assert float(curve.mean().abs()) < 1e-3  # a filter without its level
     assert bool(torch.isfinite(found).all())
 
@@ -62,3 +68,11 @@ def test_recordings_are_embedded_by_their_clips(model: AFXStyleVAE) -> None:
                                found[:8], atol=0.05, rtol=0.05)  # fmt: skip
     with pytest.raises(AudioError, match="The reference"):
         model.embed_treatment(mine, torch.zeros(1, CLIP_SAMPLES), SAMPLE_RATE)
+
+
+def test_what_is_shorter_than_a_clip_has_no_traces_of_its_repetition(model: AFXStyleVAE) -> None:
+    mine, theirs = clips(1), clips(1, seed=1)[:, : SAMPLE_RATE // 2]
+    found = model.embed_treatment(mine, theirs, SAMPLE_RATE)
+    assert found[-TRACES:-2].tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]
+    heard = between(model, mine, theirs.repeat(1, 11)[:, :CLIP_SAMPLES])
+    assert float(heard[-TRACES]) > 0.3  # where nobody says that it is a repetition
