@@ -29,6 +29,7 @@ _LOWEST_LINE_HZ = 20.0
 _LEAST_LINE = 0.33  # of a square's spectrum against its mean; a full product has one half
 _UNEXPLAINED = 0.03  # of lines, squared, by which a carrier may be less likely than another
 _MOST_TONE = 0.08  # share of a recording's power in its strongest bins: more is a tone
+_MOST_HELD = 0.2  # share of it in harmonics at multiples of half the line: a held tone has such
 _LEAST_MIX, _MIXES = 0.2, 33  # the least that is looked for, and how many up to 1
 _MOST_APART = 1.3  # from the reference's spectrum, with it, against without: content differs
 _LOBE = 3  # bins on either side that belong to a line
@@ -82,7 +83,9 @@ def measure_ring(audio: Tensor, reference: Tensor) -> Ring:
     line = float(theirs[place])
     around = slice(max(0, place - _LOBE), place + _LOBE + 1)
     own = float(mine[around].max())
-    if line < _LEAST_LINE or own > 0.5 * line or _tone(reference) > _MOST_TONE:
+    if line < _LEAST_LINE or own > 0.5 * line:
+        return _NONE
+    if _tone(reference) > _MOST_TONE or _held(reference, place) > _MOST_HELD:
         return _NONE
     line_hz = place * SAMPLE_RATE / reference.shape[1]
     found = [_mixed(theirs, hz, line_hz) for hz in _carriers(line_hz) if hz >= _LOWEST_HZ]
@@ -120,10 +123,24 @@ def _smoothed(power: Tensor) -> Tensor:
 
 def _tone(clips: Tensor) -> float:
     """Share of the power that is in the strongest bin of a whole clip and its neighbours."""
+    lobes = _power_of_lobes(clips)
+    return float(lobes.amax(1).mean())
+
+
+def _held(clips: Tensor, place: int) -> float:
+    """Share of the power in harmonics of a held tone, if that is why there is a line at `place`."""
+    lobes = _power_of_lobes(clips)
+    harmonics = torch.arange(1, 2 * lobes.shape[1] // place) * place // 2
+    return float(lobes[:, harmonics].sum(1).mean())
+
+
+def _power_of_lobes(clips: Tensor) -> Tensor:
+    """Share of the power in every bin of whole clips and its neighbours ``(clip, bin)``."""
     taper = torch.hann_window(clips.shape[1], dtype=clips.dtype)
     power = torch.fft.rfft(clips * taper).abs().square()
-    lobes = functional.avg_pool1d(power.unsqueeze(1), 2 * _LOBE + 1, 1, _LOBE).squeeze(1)
-    return float((lobes.amax(1) * (2 * _LOBE + 1) / power.sum(1).clamp_min(1e-20)).mean())
+    power = power / power.sum(1, keepdim=True).clamp_min(1e-20)
+    width = 2 * _LOBE + 1
+    return width * functional.avg_pool1d(power.unsqueeze(1), width, 1, _LOBE).squeeze(1)
 
 
 def _carriers(line_hz: float) -> list[float]:

@@ -42,8 +42,9 @@ _WIDE = 0.4  # share of the loss in which bands count by their width in Hz
 _SOURCE = 0.7  # weight of the entropy of whether the source is one
 _EARLIER = 0.3  # weight of rounds before the last
 _COLOURED, _COLOUR_DB = 0.5, 3.0  # share of batches with another colour, which is so large at most
-_EQUALIZED, _BEFORE = 0.6, 0.3  # shares of dry references and inputs with an equaliser
+_EQUALIZED, _BEFORE = 0.75, 0.5  # shares of dry references and inputs with an equaliser
 _BENT = 0.35  # share of treated references whose inputs are equalised
+_OWN = 0.45  # share of treated references whose inputs get an equaliser in their picture
 _MORE = 0.5  # share of treated references that get an equaliser, of those that may
 _COMPRESSED, _NOISY = 0.4, 0.3
 _LEVEL_DB = 6.0
@@ -225,8 +226,9 @@ def _treated(
     curve = curve - eq_bands_db(effect, raw["before"][other, half]) * bent
     free = ~(on | driven) & (not plain)
     more = _drawn(equalizers, len(rows), _MORE, generator) * free
+    own = _drawn(equalizers, len(rows), _OWN * (not plain), generator)
     theirs = _filtered(restore_log_mel(raw["wet_mel"][place]), more)
-    return _Pairs(restore_log_mel(mine), theirs, curve + more, one)
+    return _Pairs(_filtered(restore_log_mel(mine), own), theirs, curve + more - own, one)
 
 
 def _coloured(pairs: _Pairs, generator: torch.Generator) -> _Pairs:

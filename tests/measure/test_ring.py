@@ -44,6 +44,14 @@ def test_a_tone_that_is_held_is_no_carrier() -> None:
     assert not measure_ring(clip(2), 0.5 * tone + clip(1)).found
 
 
+def test_nor_is_a_held_tone_of_many_harmonics() -> None:
+    """None of which stands out as the tone of a sine does."""
+    time = torch.arange(CLIP_SAMPLES) / SAMPLE_RATE
+    orders = torch.arange(1.0, 31.0).unsqueeze(1)
+    tone = torch.cos(2.0 * torch.pi * 277.6 * orders * time).sum(0, keepdim=True)
+    assert not measure_ring(clip(2), 0.03 * tone + clip(1)).found
+
+
 def test_what_the_input_has_too_is_not_wanted() -> None:
     ring = Ring(1700.0, 1.0, 1.0)
     assert not measure_ring(ring.process(clip(2)), ring.process(clip(1))).found
