@@ -1,4 +1,4 @@
-"""Style embeddings of audio files, and files of style embeddings."""
+"""Embeddings of audio files, and files of embeddings."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .files import check_writable, replacing
 from .types import AfxError, AudioError, UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .models.style_vae import AFXStyleVAE
 
 __all__ = ["check_output", "embed_files", "embeddings_csv", "write_embeddings"]
@@ -24,24 +26,45 @@ _SUFFIXES = (".csv", ".json", ".npz")
 
 
 def embed_files(
-    paths: Sequence[Path], model: Callable[[], AFXStyleVAE]
+    paths: Sequence[Path], model: Callable[[], AFXStyleVAE], against: Path | None = None
 ) -> tuple[dict[str, list[float]], dict[str, AfxError]]:
-    """Style embeddings of files by their path, and what was wrong with the others."""
+    """Embeddings of files by their path, and what was wrong with the others.
+
+    Args:
+        paths: Of recordings.
+        model: Loads the model, once one can be read.
+        against: A recording without what was done to the others: what is embedded is that, see
+            `AFXStyleVAE.embed_treatment`, instead of their styles.
+
+    Raises:
+        AudioError: `against` cannot be read, or is silent or too short.
+    """
     embeddings: dict[str, list[float]] = {}
     failures: dict[str, AfxError] = {}
     loaded: AFXStyleVAE | None = None
+    plain = None if against is None else _sound(against)
     for path in paths:
         try:
-            sound, info = audio.read(path)
-            audio.check_usable(sound, info.sample_rate, str(path))
+            sound, rate = _sound(path)
         except AudioError as error:
             failures[str(path)] = error
             continue
         loaded = loaded or model()
         device = next(loaded.parameters()).device
-        embedding = loaded.embed(sound.to(device), info.sample_rate)
+        if plain is None:
+            embedding = loaded.embed(sound.to(device), rate)
+        else:
+            dry, dry_rate = plain
+            embedding = loaded.embed_treatment(dry.to(device), sound.to(device), dry_rate, rate)
         embeddings[str(path)] = [round(float(value), 6) for value in embedding.flatten()]
     return embeddings, failures
+
+
+def _sound(path: Path) -> tuple[Tensor, int]:
+    """A recording and its sample rate."""
+    sound, info = audio.read(path)
+    audio.check_usable(sound, info.sample_rate, str(path))
+    return sound, info.sample_rate
 
 
 def check_output(path: Path, overwrite: bool) -> None:

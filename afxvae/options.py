@@ -170,14 +170,14 @@ FitSeconds = Annotated[
 ]
 EmbeddingOutput = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="A .csv, .json or .npz.",
-        show_default="CSV on stdout",
-    ),
-]
+    typer.Option("--output", "-o", metavar="FILE", help="A .csv, .json or .npz.",
+                 show_default="CSV on stdout"),
+]  # fmt: skip
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="INPUT", show_default="nothing", readable=False,
+                 help="Embed what was done to each FILE and not to INPUT."),
+]  # fmt: skip
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results go.")]
 StepsFolder = Annotated[
     Path | None,

@@ -57,6 +57,16 @@ def test_embed_writes_files(
     assert capsys.readouterr().out == ""
 
 
+def test_embed_says_what_was_done_since_another_recording(
+    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+) -> None:
+    assert main(["embed", files.reference, files.voice, "--against", files.voice]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows == ["file,e0,e1,e2", "reference.wav,-1.0,-0.2,0.0", "voice.wav,0.0,0.0,0.0"]
+    assert main(["embed", files.reference, "--against", "none.wav"]) == 3
+    assert capsys.readouterr().err == "afxvae: none.wav does not exist.\n"
+
+
 def test_embed_goes_on_after_a_bad_file(
     files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
 ) -> None:

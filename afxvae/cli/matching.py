@@ -199,6 +199,7 @@ def interpolate(
 @app.command()
 def embed(
     files: opt.AudioFiles,
+    against: opt.Against = None,
     output: opt.EmbeddingOutput = None,
     model: opt.Model = None,
     revision: opt.Revision = None,
@@ -213,7 +214,8 @@ def embed(
 
         if output is not None:
             embeddings.check_output(output, overwrite)
-        found, failures = embeddings.embed_files(files, load_model(model, revision, device))
+        loaded = load_model(model, revision, device)
+        found, failures = embeddings.embed_files(files, loaded, against)
     for error in failures.values():
         say_error(error)
     if not found:
