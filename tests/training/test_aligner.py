@@ -75,13 +75,26 @@ def test_between_treated_pairs_lies_what_is_said(equalizers: Equalizers, plain: 
 def test_nothing_is_put_behind_a_drive(
     equalizers: Equalizers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aligner, "_MORE", 1.0)
-    monkeypatch.setattr(aligner, "_BENT", 0.0)
+    for share, value in (("_MORE", 1.0), ("_BENT", 0.0), ("_OWN", 0.0)):
+        monkeypatch.setattr(aligner, share, value)
     raw = batch(equalizers)
     raw["switches"][..., EQ] = False
     raw["switches"][..., DRIVE] = True
     pairs = aligner._treated(raw, equalizers, torch.Generator().manual_seed(1))
     assert torch.equal(pairs.curve_db, torch.zeros(CROPS, N_MELS))
+
+
+def test_the_equaliser_of_an_input_is_wanted_the_other_way(
+    equalizers: Equalizers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for share, value in (("_MORE", 0.0), ("_BENT", 0.0), ("_OWN", 1.0)):
+        monkeypatch.setattr(aligner, share, value)
+    raw = batch(equalizers)
+    raw["switches"][..., EQ] = False
+    pairs = aligner._treated(raw, equalizers, torch.Generator().manual_seed(1))
+    own = (pairs.mine - restore_log_mel(raw["dry_mel"][:, 0])).mean(1)
+    assert bool((own.abs().amax(1) > 0.1).all())
+    torch.testing.assert_close(own, -pairs.curve_db)
 
 
 def test_between_dry_pairs_lies_what_is_said(
