@@ -13,12 +13,14 @@ import numpy as np
 
 from . import audio
 from .files import check_writable, replacing
+from .models.treatment import embed_treatment, hear_recording
 from .types import AfxError, AudioError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .models.style_vae import AFXStyleVAE
+    from .models.treatment import Heard
 
 __all__ = ["check_output", "embed_files", "embeddings_csv", "write_embeddings"]
 
@@ -34,7 +36,7 @@ def embed_files(
         paths: Of recordings.
         model: Loads the model, once one can be read.
         against: A recording without what was done to the others: what is embedded is that, see
-            `AFXStyleVAE.embed_treatment`, instead of their styles.
+            `embed_treatment`, instead of their styles.
 
     Raises:
         AudioError: `against` cannot be read, or is silent or too short.
@@ -43,6 +45,7 @@ def embed_files(
     failures: dict[str, AfxError] = {}
     loaded: AFXStyleVAE | None = None
     plain = None if against is None else _sound(against)
+    heard: Heard | None = None
     for path in paths:
         try:
             sound, rate = _sound(path)
@@ -51,11 +54,12 @@ def embed_files(
             continue
         loaded = loaded or model()
         device = next(loaded.parameters()).device
+        sound = sound.to(device)
         if plain is None:
-            embedding = loaded.embed(sound.to(device), rate)
+            embedding = loaded.embed(sound, rate)
         else:
-            dry, dry_rate = plain
-            embedding = loaded.embed_treatment(dry.to(device), sound.to(device), dry_rate, rate)
+            heard = heard or hear_recording(loaded, plain[0].to(device), plain[1])
+            embedding = embed_treatment(loaded, heard, hear_recording(loaded, sound, rate))
         embeddings[str(path)] = [round(float(value), 6) for value in embedding.flatten()]
     return embeddings, failures
 

@@ -98,11 +98,6 @@ class QuickModel:
     def embed(self, audio: torch.Tensor, sample_rate: int) -> torch.Tensor:
         return torch.tensor([float(audio.shape[0]), audio.shape[1] / sample_rate, 0.5])
 
-    def embed_treatment(
-        self, audio: torch.Tensor, reference: torch.Tensor, rate: int, reference_rate: int
-    ) -> torch.Tensor:
-        return self.embed(reference, reference_rate) - self.embed(audio, rate)
-
     def match_recordings(
         self, source: Recording, reference: Recording, put: Callable[..., None], **options: Any
     ) -> Finding:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from afxvae import __version__, audio, jobs, manual, training
+from afxvae import AFXStyleVAE, __version__, audio, jobs, manual, training
 from afxvae.cli import main
 from afxvae.data import corpus
 from afxvae.effects import EFFECTS, Effect
@@ -58,11 +58,15 @@ def test_embed_writes_files(
 
 
 def test_embed_says_what_was_done_since_another_recording(
-    files: SimpleNamespace, quick_model: type[QuickModel], capsys: Output
+    files: SimpleNamespace, capsys: Output
 ) -> None:
-    assert main(["embed", files.reference, files.voice, "--against", files.voice]) == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert rows == ["file,e0,e1,e2", "reference.wav,-1.0,-0.2,0.0", "voice.wav,0.0,0.0,0.0"]
+    assert main(["embed", files.reference, "none.wav", "--against", files.voice, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["embeddings"]
+    (plain, rate), (treated, other_rate) = (
+        (sound, info.sample_rate) for sound, info in map(audio.read, (files.voice, files.reference))
+    )
+    wanted = AFXStyleVAE.from_pretrained().embed_treatment(plain, treated, rate, other_rate)
+    assert found == {files.reference: pytest.approx(wanted.tolist(), abs=1e-4)}
     assert main(["embed", files.reference, "--against", "none.wav"]) == 3
     assert capsys.readouterr().err == "afxvae: none.wav does not exist.\n"
 

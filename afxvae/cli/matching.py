@@ -208,7 +208,7 @@ def embed(
     as_json: opt.AsJson = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Print style embeddings of recordings as CSV, or write them to a file."""
+    """Print embeddings of recordings, or of treatments, as CSV, or write them to a file."""
     with bar("Embedding", quiet):
         from .. import embeddings
 

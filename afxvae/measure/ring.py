@@ -85,7 +85,8 @@ def measure_ring(audio: Tensor, reference: Tensor) -> Ring:
     own = float(mine[around].max())
     if line < _LEAST_LINE or own > 0.5 * line:
         return _NONE
-    if _tone(reference) > _MOST_TONE or _held(reference, place) > _MOST_HELD:
+    lobes = _power_of_lobes(reference)
+    if float(lobes.amax(1).mean()) > _MOST_TONE or _held(lobes, place) > _MOST_HELD:
         return _NONE
     line_hz = place * SAMPLE_RATE / reference.shape[1]
     found = [_mixed(theirs, hz, line_hz) for hz in _carriers(line_hz) if hz >= _LOWEST_HZ]
@@ -121,15 +122,8 @@ def _smoothed(power: Tensor) -> Tensor:
     return (sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]) / (2 * half + 1)
 
 
-def _tone(clips: Tensor) -> float:
-    """Share of the power that is in the strongest bin of a whole clip and its neighbours."""
-    lobes = _power_of_lobes(clips)
-    return float(lobes.amax(1).mean())
-
-
-def _held(clips: Tensor, place: int) -> float:
+def _held(lobes: Tensor, place: int) -> float:
     """Share of the power in harmonics of a held tone, if that is why there is a line at `place`."""
-    lobes = _power_of_lobes(clips)
     harmonics = torch.arange(1, 2 * lobes.shape[1] // place) * place // 2
     return float(lobes[:, harmonics].sum(1).mean())
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from ..analysis import analysis_clips, as_audio
 from ..audio import check_usable
-from ..dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, SAMPLE_RATE, Features, extract_features
+from ..dsp.features import ANALYSIS_LUFS, SAMPLE_RATE, Features, extract_features
 from ..effects import default_chain
 from ..loudness import normalize_loudness
 from ..ranges import STEPS
@@ -41,7 +41,7 @@ from .storage import (
     unpack,
     weights_checksum,
 )
-from .treatment import embed_treatment, hear
+from .treatment import embed_treatment, hear_recording
 from .typical import TypicalSources
 from .vae import EVIDENCE, Critic, Decoded, Posterior, TreatmentVAE
 from .waveform import WaveformComparator
@@ -241,15 +241,9 @@ class AFXStyleVAE(
         Raises:
             AudioError: A recording is silent, too short or not finite.
         """
-        heard = []
-        named = (("The recording", audio, sample_rate),
-                 ("The reference", reference, reference_rate or sample_rate))  # fmt: skip
-        for name, sound, rate in named:
-            recording = as_audio(sound)
-            check_usable(recording, rate, name)
-            repeated = recording.shape[-1] < CLIP_SAMPLES * rate / SAMPLE_RATE
-            heard.append(hear(self, analysis_clips(recording, rate), repeated))
-        return embed_treatment(self, *heard)
+        mine = hear_recording(self, audio, sample_rate)
+        theirs = hear_recording(self, reference, reference_rate or sample_rate, "The reference")
+        return embed_treatment(self, mine, theirs)
 
     def match(self, audio: Any, reference: Any, **options: Any) -> Match:
         """Make `audio` sound as if it had gone through the production of `reference`.

@@ -10,11 +10,13 @@ has no squares, so sizes of filters and odds of traces are there in logarithms t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from ..dsp.features import SAMPLE_RATE, Features, extract_features
+from ..analysis import analysis_clips, as_audio
+from ..audio import check_usable
+from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE, Features, extract_features
 from ..dsp.likeness import filters_between
 from ..dsp.waveform import waveform_statistics
 from ..measure.cepstra import clip_spectrum
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from .style_vae import AFXStyleVAE
 
-__all__ = ["Heard", "embed_treatment", "hear"]
+__all__ = ["Heard", "embed_treatment", "hear", "hear_recording"]
 
 _UNTOLD = 99.0  # contrast of a room from which on it would be refined, which none has
 _FAINTEST, _FAINTEST_DB2 = 0.01, 0.1
@@ -64,6 +66,20 @@ def hear(model: AFXStyleVAE, clips: Tensor, repeated: bool = False) -> Heard:
     features = extract_features(levelled)
     embedding = model.embed_features(features).mean(0, keepdim=True)
     return Heard(levelled, features, embedding, waveform_statistics(levelled), repeated)
+
+
+def hear_recording(
+    model: AFXStyleVAE, audio: Any, sample_rate: int, name: str = "The recording"
+) -> Heard:
+    """Listen to a recording ``(channel, time)`` or ``(time,)``.
+
+    Raises:
+        AudioError: It is silent, too short or not finite; `name` is what it is called.
+    """
+    recording = as_audio(audio)
+    check_usable(recording, sample_rate, name)
+    repeated = recording.shape[-1] < CLIP_SAMPLES * sample_rate / SAMPLE_RATE
+    return hear(model, analysis_clips(recording, sample_rate), repeated)
 
 
 @torch.no_grad()

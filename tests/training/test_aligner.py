@@ -57,6 +57,17 @@ def batch(equalizers: Equalizers) -> dict[str, Tensor]:
     }
 
 
+def unequalized(
+    equalizers: Equalizers, monkeypatch: pytest.MonkeyPatch, more: float, own: float
+) -> dict[str, Tensor]:
+    """A batch whose only equalisers are those that are put into pictures, in these shares."""
+    for share, value in (("_MORE", more), ("_OWN", own), ("_BENT", 0.0)):
+        monkeypatch.setattr(aligner, share, value)
+    raw = batch(equalizers)
+    raw["switches"][..., EQ] = False
+    return raw
+
+
 def apart(pairs: aligner._Pairs) -> Tensor:
     return (pairs.theirs - pairs.mine).mean(1) - pairs.curve_db
 
@@ -75,10 +86,7 @@ def test_between_treated_pairs_lies_what_is_said(equalizers: Equalizers, plain: 
 def test_nothing_is_put_behind_a_drive(
     equalizers: Equalizers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for share, value in (("_MORE", 1.0), ("_BENT", 0.0), ("_OWN", 0.0)):
-        monkeypatch.setattr(aligner, share, value)
-    raw = batch(equalizers)
-    raw["switches"][..., EQ] = False
+    raw = unequalized(equalizers, monkeypatch, more=1.0, own=0.0)
     raw["switches"][..., DRIVE] = True
     pairs = aligner._treated(raw, equalizers, torch.Generator().manual_seed(1))
     assert torch.equal(pairs.curve_db, torch.zeros(CROPS, N_MELS))
@@ -87,10 +95,7 @@ def test_nothing_is_put_behind_a_drive(
 def test_the_equaliser_of_an_input_is_wanted_the_other_way(
     equalizers: Equalizers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for share, value in (("_MORE", 0.0), ("_BENT", 0.0), ("_OWN", 1.0)):
-        monkeypatch.setattr(aligner, share, value)
-    raw = batch(equalizers)
-    raw["switches"][..., EQ] = False
+    raw = unequalized(equalizers, monkeypatch, more=0.0, own=1.0)
     pairs = aligner._treated(raw, equalizers, torch.Generator().manual_seed(1))
     own = (pairs.mine - restore_log_mel(raw["dry_mel"][:, 0])).mean(1)
     assert bool((own.abs().amax(1) > 0.1).all())
