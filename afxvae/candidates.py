@@ -48,6 +48,7 @@ class Candidate:
         spread: The critic's scale of doubt about that.
         sure: Whether it is what was measured and nothing else.
         likely: Whether it is the posterior mean, some of whose effects are almost certainly on.
+        certain: Whether it is that and what is almost certain without having been measured.
         ring: A ring modulator that comes after the chain, if one was measured.
         makes: What comes in the place of effects of the chain, as it was measured; the same for all
             candidates.
@@ -61,6 +62,7 @@ class Candidate:
     spread: float = 0.0
     sure: bool = False
     likely: bool = False
+    certain: bool = False
     ring: Ring | None = None
     makes: Mapping[str, Make] = field(default_factory=dict)
 
@@ -156,9 +158,11 @@ def choose(candidates: list[Candidate], margin: float, caution: float = 0.0) -> 
     The posterior mean stands, as it is only proposed where something was almost certainly done,
     unless the critic expects it to do harm. The best of many looks better than it is, so another
     candidate must be clearly better, and its advantage must exceed `margin` times the critic's
-    doubt about it; so must any where the mean does not stand. If none does, what was measured and
-    is sure stands.
+    doubt about it; so must any where the mean does not stand. If none does, what is almost certain
+    stands, unless it is expected to do harm with no caution taken, and else what was measured and
+    is sure.
     """
+    harmless = [candidate.advantage > 0.0 for candidate in candidates]
     candidates = [replace(c, advantage=c.advantage - caution * c.spread) for c in candidates]
     passing = [
         place
@@ -172,5 +176,7 @@ def choose(candidates: list[Candidate], margin: float, caution: float = 0.0) -> 
         clearly = _CLEARLY * 0.5 * (first.spread + other.spread)
         return best if best and other.advantage - first.advantage >= clearly else mean
     if not passing:
-        return next((place for place, one in enumerate(candidates) if one.sure), 0)
+        sure = next((place for place, one in enumerate(candidates) if one.sure), 0)
+        certain = (place for place, one in enumerate(candidates) if one.certain and harmless[place])
+        return next(certain, sure)
     return best

@@ -40,6 +40,10 @@ _SURE_EQ = {0.5: 0.95, 0.9: 0.88}
 """Probabilities that two recordings are of one source, and those of an equaliser above which it was
 then measured well: between other recordings of validation, 0.5 % of the curves are worse than none
 (P1), and 0.8 % where the sources are two (P2)."""
+_CERTAIN_ABOVE = {"eq": 0.97, "compressor": 0.93, "overdrive": 0.93}
+"""Probabilities above which effects are almost certain, whatever the sources. Where the critic let
+nothing pass, these were worth .05 of closure on 304 validation pairs of two sources, and made no
+more of them worse."""
 _SAMPLES = {"normal": 2, "high": 6}
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -212,8 +216,8 @@ def propose(
     estimate = model.refine(posterior.mean, embedded, inferred.pair)
     controls, logits = with_measured(model, estimate, measured)
     likely = torch.sigmoid(logits)
-    certain = torch.tensor([float(sure[effect]) for effect in MEASURED])
-    evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), certain])
+    flags = torch.tensor([float(sure[effect]) for effect in MEASURED])
+    evidence = torch.cat([torch.sigmoid(estimate.logits[0].cpu()), flags])
     columns = dict(zip(ESTIMATED, estimated_columns(model.chain), strict=True))
 
     def improbable(switches: Tensor) -> bool:
@@ -228,10 +232,11 @@ def propose(
     sure["eq"] = _eq_is_measured(likely, inferred.same_source)
     known = off.clone()
     known[[columns[effect] for effect, is_sure in sure.items() if is_sure]] = True
-    if bool(known.any()):
-        found.append(Candidate("measured effects only", controls, known))
+    certain = _with_certain(known, likely, columns)
+    believed = {"measured effects only": known, "what is almost certain": certain}
+    found += [Candidate(n, controls, which) for n, which in believed.items() if bool(which.any())]
     if effort == "fast" or not bool(mean.switches.any()):
-        return _finished(model, found, allowed, evidence, known, measured)
+        return _finished(model, found, allowed, evidence, (known, certain), measured)
     for effect, toggled in _in_doubt(columns, logits, mean.switches):
         if improbable(toggled):
             found.append(Candidate(f"posterior mean, {effect} toggled", controls, toggled))
@@ -251,7 +256,15 @@ def propose(
         )
     fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
     found.append(Candidate("spectrum only", fitted, eq_only))
-    return _finished(model, found, allowed, evidence, known, measured)
+    return _finished(model, found, allowed, evidence, (known, certain), measured)
+
+
+def _with_certain(known: Tensor, likely: Tensor, columns: Mapping[str, int]) -> Tensor:
+    """Effects that are known, and those that are almost certain."""
+    certain = known.clone()
+    for effect, least in _CERTAIN_ABOVE.items():
+        certain[columns[effect]] |= float(likely[ESTIMATED.index(effect)]) > least
+    return certain
 
 
 def _in_doubt(
@@ -270,19 +283,24 @@ def _finished(
     candidates: list[Candidate],
     allowed: Tensor,
     evidence: Tensor,
-    known: Tensor,
+    believed: tuple[Tensor, Tensor],
     measured: Mapping[str, Measured],
 ) -> list[Candidate]:
     """Those that differ in what is allowed, with all that was measured, marked where they are sure.
 
-    Sure is what was measured and nothing else, `known`.
+    Sure is what was measured and nothing else, the first of `believed`; almost certain the second.
     """
-    known = known & allowed
-    sure = bool(known.any())
+    known, certain = (switches & allowed for switches in believed)
     makes = {name: one.make for name, one in measured.items() if one.found and one.make}
     cut = [
         replace(c, switches=c.switches & allowed, evidence=evidence, makes=makes)
         for c in candidates
     ]
     kept = distinct(model, cut)
-    return [replace(c, sure=sure and torch.equal(c.switches, known)) for c in kept]
+    return [
+        replace(c, sure=_are(c.switches, known), certain=_are(c.switches, certain)) for c in kept
+    ]
+
+
+def _are(switches: Tensor, known: Tensor) -> bool:
+    return bool(known.any()) and torch.equal(switches, known)
