@@ -40,7 +40,7 @@ _SURE_EQ = {0.5: 0.95, 0.9: 0.88}
 """Probabilities that two recordings are of one source, and those of an equaliser above which it was
 then measured well: between other recordings of validation, 0.5 % of the curves are worse than none
 (P1), and 0.8 % where the sources are two (P2)."""
-_CERTAIN_ABOVE = {"eq": 0.97, "compressor": 0.93, "overdrive": 0.93}
+_CERTAIN_ABOVE = {"eq": 0.95, "compressor": 0.93, "overdrive": 0.93}
 """Probabilities above which effects are almost certain, whatever the sources. Where the critic let
 nothing pass, these were worth .05 of closure on 304 validation pairs of two sources, and made no
 more of them worse."""
