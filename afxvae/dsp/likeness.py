@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from .features import FLOOR_DB, N_MELS
+from .features import N_MELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,6 @@ __all__ = [
     "N_LIKENESS",
     "N_SCALARS",
     "SOFT",
-    "filtered",
     "filters_between",
     "filters_of",
     "likeness",
@@ -73,14 +72,6 @@ def filters_of(likeness: Tensor) -> Tensor:
     shapes = torch.stack([likeness[:, place] for place in FILTERS], 1)
     middles = likeness[:, -N_SCALARS:][:, : len(FILTERS)]
     return shapes + middles.unsqueeze(2)
-
-
-def filtered(frames: Tensor, curve_db: Tensor) -> Tensor:
-    """Frames ``(batch, frame, 80)`` behind a filter ``(batch, 80)`` in dB.
-
-    Silence stays silent: its floor would show the filter.
-    """
-    return torch.where(frames > FLOOR_DB, frames + curve_db.unsqueeze(1), frames)
 
 
 def filters_between(mine: Tensor, theirs: Tensor) -> Tensor:

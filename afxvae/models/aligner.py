@@ -23,7 +23,6 @@ import torch
 from torch import nn
 
 from ..dsp.features import N_MELS
-from ..dsp.likeness import filtered, filters_between
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,16 +90,6 @@ class Aligner(nn.Module):
             stride: Frames are taken in steps of so many.
         """
         return self.stages(mine, theirs, start, stride)[-1]
-
-    def twice(self, mine: Tensor, theirs: Tensor, start: Tensor) -> Alignment:
-        """The same, with what is left behind that filter added; it finds large ones too small.
-
-        The source is what was made of the recordings as they are.
-        """
-        first = self(mine, theirs, start)
-        closer = filtered(mine, first.curve_db)
-        rest = self(closer, theirs, filters_between(closer, theirs))
-        return Alignment(first.curve_db + rest.curve_db, rest.error_db, first.source)
 
     def stages(
         self, mine: Tensor, theirs: Tensor, start: Tensor, stride: int = STRIDE

@@ -77,7 +77,7 @@ def compare(model: AFXStyleVAE, mine: Tensor, theirs: Tensor) -> Compared:
         theirs: The same of the other recordings.
     """
     alike = likeness(mine, theirs)
-    aligned = model.aligner.twice(mine, theirs, filters_of(alike))
+    aligned = model.aligner(mine, theirs, filters_of(alike))
     fits = fit_all(model, alike, aligned.curve_db, aligned.error_db)
     return Compared(alike, fits, torch.sigmoid(aligned.source).cpu())
 

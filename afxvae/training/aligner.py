@@ -17,7 +17,7 @@ from torch import nn
 from ..data.crops import random_bends
 from ..data.pools import restore_log_mel
 from ..dsp.features import FLOOR_DB
-from ..dsp.likeness import filtered, filters_between
+from ..dsp.likeness import filters_between
 from ..dsp.units import POWER_NEPERS_PER_DB
 from ..measure.equalizer import band_hz, eq_bands_db
 from .loop import follow
@@ -198,7 +198,7 @@ def _dry(raw: dict[str, Tensor], equalizers: Equalizers, generator: torch.Genera
     theirs = restore_log_mel(raw["dry_mel"][rows, 1 - half])
     curve = _drawn(equalizers, len(rows), _EQUALIZED, generator)
     own = _drawn(equalizers, len(rows), _BEFORE, generator)
-    mine, theirs = filtered(mine, own), filtered(theirs, curve)
+    mine, theirs = _filtered(mine, own), _filtered(theirs, curve)
     theirs = _compressed(theirs, generator)
     return _Pairs(_noisy(mine, generator), _noisy(theirs, generator), curve - own, one)
 
@@ -227,8 +227,8 @@ def _treated(
     free = ~(on | driven) & (not plain)
     more = _drawn(equalizers, len(rows), _MORE, generator) * free
     own = _drawn(equalizers, len(rows), _OWN * (not plain), generator)
-    theirs = filtered(restore_log_mel(raw["wet_mel"][place]), more)
-    return _Pairs(filtered(restore_log_mel(mine), own), theirs, curve + more - own, one)
+    theirs = _filtered(restore_log_mel(raw["wet_mel"][place]), more)
+    return _Pairs(_filtered(restore_log_mel(mine), own), theirs, curve + more - own, one)
 
 
 def _coloured(pairs: _Pairs, generator: torch.Generator) -> _Pairs:
@@ -236,8 +236,13 @@ def _coloured(pairs: _Pairs, generator: torch.Generator) -> _Pairs:
     count = len(pairs.mine)
     colour = _COLOUR_DB * chance(generator, count, 1) * _bends(count, generator)
     level = _LEVEL_DB * (2.0 * chance(generator, count, 1, 1) - 1.0)
-    mine, theirs = filtered(pairs.mine, colour), filtered(pairs.theirs, colour) + level
+    mine, theirs = _filtered(pairs.mine, colour), _filtered(pairs.theirs, colour) + level
     return pairs._replace(mine=mine.clamp_min(FLOOR_DB), theirs=theirs.clamp_min(FLOOR_DB))
+
+
+def _filtered(frames: Tensor, curve_db: Tensor) -> Tensor:
+    """Frames behind a filter ``(pair, 80)``. Silence stays silent: its floor would show it."""
+    return torch.where(frames > FLOOR_DB, frames + curve_db.unsqueeze(1), frames)
 
 
 def _drawn(equalizers: Equalizers, count: int, share: float, generator: torch.Generator) -> Tensor:

@@ -53,7 +53,7 @@ def _one(model: AFXStyleVAE, shard: dict[str, Tensor], seed: int) -> tuple[Tenso
     embedded = model.embed_features(heard)
     posterior = model.encode(embedded, model.embed_features(theirs))
     alike = likeness(heard.log_mel, theirs.log_mel)
-    aligned = model.aligner.twice(heard.log_mel, theirs.log_mel, filters_of(alike))
+    aligned = model.aligner(heard.log_mel, theirs.log_mel, filters_of(alike))
     pairs = Comparisons(
         likeness=alike,
         verified=torch.sigmoid(aligned.source),

@@ -131,8 +131,8 @@ def _aligned(model: AFXStyleVAE, pictures: Tensor, chosen: dict[str, Tensor]) ->
     columns = (chosen[name].split(_ALIGNED) for name in ("audio", "reference", "likeness"))
     found = []
     for audio, reference, alike in zip(*columns, strict=True):
-        mine, theirs = (restore_log_mel(pictures[rows]) for rows in (audio, reference))
-        found.append(model.aligner.twice(mine, theirs, filters_of(alike.float())))
+        heard = (restore_log_mel(pictures[rows]) for rows in (audio, reference))
+        found.append(model.aligner(*heard, filters_of(alike.float())))
     return Alignment(*map(torch.cat, zip(*found, strict=True)))
 
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.signal
 import torch
 
-from afxvae.dsp.features import CLIP_SAMPLES, FLOOR_DB, N_MELS, SAMPLE_RATE
+from afxvae.dsp.features import CLIP_SAMPLES, N_MELS, SAMPLE_RATE
 from afxvae.dsp.likeness import filters_between, filters_of, likeness
 from afxvae.measure.equalizer import band_hz
 from afxvae.models.aligner import Aligner, Alignment
@@ -87,20 +87,6 @@ def test_pairs_of_a_batch_do_not_see_each_other(aligner: Aligner) -> None:
         torch.testing.assert_close(part[1:], other, atol=1e-3, rtol=1e-3)
 
 
-def test_twice_is_a_filter_and_what_is_left_behind_it(aligner: Aligner) -> None:
-    mine, theirs = frames(1), frames(2) + torch.linspace(9.0, -9.0, N_MELS)
-    mine[:, 3] = FLOOR_DB  # silence, of which there is as much behind a filter
-    first = found(aligner, mine, theirs)
-    closer = mine + first.curve_db.unsqueeze(1)
-    closer[:, 3] = FLOOR_DB
-    rest = found(aligner, closer, theirs)
-    with torch.no_grad():
-        whole = aligner.twice(mine, theirs, filters_between(mine, theirs))
-    torch.testing.assert_close(whole.curve_db, first.curve_db + rest.curve_db)
-    torch.testing.assert_close(whole.error_db, rest.error_db)
-    torch.testing.assert_close(whole.source, first.source)
-
-
 def test_a_likeness_holds_the_filters_from_which_it_starts() -> None:
     mine, theirs = frames(1), frames(2)
     torch.testing.assert_close(
@@ -124,19 +110,3 @@ def test_the_bundled_one_finds_a_filter_of_scipy(gain_db: float) -> None:
     apart = (apart - apart.median()).abs().mean()
     assert float(apart) < 1.0
     assert float(apart) < 3.0 * float(error.mean())
-
-
-@pytest.mark.parametrize("highest_hz", [2000.0, 4000.0])
-def test_a_steep_cut_is_found(highest_hz: float) -> None:
-    seconds = CLIP_SAMPLES / SAMPLE_RATE
-    mine, theirs = (sound(seed, seconds)[:, :CLIP_SAMPLES] for seed in (1, 2))
-    cut = scipy.signal.butter(2, highest_hz, fs=SAMPLE_RATE)
-    wet = torch.from_numpy(scipy.signal.lfilter(*cut, theirs.double().numpy())).float()
-    _, response = scipy.signal.freqz(*cut, band_hz().double().numpy(), fs=SAMPLE_RATE)
-    true = torch.from_numpy(abs(response)).float().log10() * 20.0
-    model = AFXStyleVAE.from_pretrained()
-    pictures = [model.listen(clip).log_mel for clip in (mine, wet)]
-    with torch.no_grad():
-        aligned = model.aligner.twice(*pictures, filters_between(*pictures))
-    error = (aligned.curve_db[0] - true)[:76]
-    assert float((error - error.median()).abs().mean()) < 1.0
