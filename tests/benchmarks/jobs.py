@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from afxvae import AFXStyleVAE
 from afxvae.data.corpus import Recording
+from afxvae.data.pairs import make_pairs
+from afxvae.evaluation.items import PROTOCOLS
+from afxvae.evaluation.protocols import usable_recordings
+from afxvae.evaluation.rows import Item
 
 _CHUNK = 5
 
@@ -50,6 +55,15 @@ def jobs_of(
         for cell in cells
         for first in range(0, items, _CHUNK)
     ]
+
+
+def items_of(job: Job, model: AFXStyleVAE) -> list[Item]:
+    """Items of a protocol, which is the cell of the job."""
+    seed = (job.seed * 10_000 + job.first) * len(PROTOCOLS) + PROTOCOLS.index(job.cell)
+    usable = usable_recordings(job.recordings, job.cell)
+    pairs = make_pairs(usable, model.chain, seed, job.count, job.cell)
+    columns = pairs.audio.split(1), pairs.reference, pairs.truth, pairs.controls, pairs.switches
+    return [Item(*parts) for parts in zip(*columns, strict=True)]
 
 
 def usable(wet: np.ndarray) -> bool:

@@ -16,16 +16,14 @@ import torch
 
 from afxvae import AFXStyleVAE
 from afxvae.candidates import Candidate, render_candidates
-from afxvae.data.pairs import make_pairs
 from afxvae.evaluation.items import PROTOCOLS
 from afxvae.evaluation.metrics import matched_mr_stft
-from afxvae.evaluation.protocols import usable_recordings
 from afxvae.evaluation.report import find_recordings
 from afxvae.evaluation.rows import NORMAL, Item, render_rows
 from afxvae.models.estimate import ESTIMATED
 from afxvae.processes import spread
 
-from .jobs import Job, jobs_of, parser_of
+from .jobs import Job, items_of, jobs_of, parser_of
 
 _model: AFXStyleVAE | None = None
 
@@ -36,12 +34,7 @@ def work(job: Job) -> list[list[float]]:
     global _model
     torch.set_num_threads(1)
     _model = _model or AFXStyleVAE.from_pretrained()
-    protocol = job.cell
-    seed = (job.seed * 10_000 + job.first) * len(PROTOCOLS) + PROTOCOLS.index(protocol)
-    usable = usable_recordings(job.recordings, protocol)
-    pairs = make_pairs(usable, _model.chain, seed, job.count, protocol)
-    columns = pairs.audio.split(1), pairs.reference, pairs.truth, pairs.controls, pairs.switches
-    return [_distances(_model, Item(*parts)) for parts in zip(*columns, strict=True)]
+    return [_distances(_model, item) for item in items_of(job, _model)]
 
 
 def _distances(model: AFXStyleVAE, item: Item) -> list[float]:
