@@ -40,14 +40,13 @@ _SURE_EQ = {0.5: 0.95, 0.9: 0.88}
 """Probabilities that two recordings are of one source, and those of an equaliser above which it was
 then measured well: between other recordings of validation, 0.5 % of the curves are worse than none
 (P1), and 0.8 % where the sources are two (P2)."""
-_CERTAIN_ABOVE = {"eq": 0.95, "compressor": 0.93, "overdrive": 0.93}
-"""Probabilities above which effects are almost certain, whatever the sources. Where the critic let
-nothing pass, these were worth .05 of closure on 317 validation pairs of two sources, and made no
-more of them worse."""
+_ALMOST_CERTAIN = {"compressor": 0.93}
+"""Probabilities above which effects are almost certain, whatever the sources. Voices and drives are
+taken for equalisers and overdrives that surely, too; no voice is taken for a compressor."""
 _SAMPLES = {"normal": 2, "high": 6}
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
-_CERTAIN = 8.0  # log odds
+_KNOWN = 8.0  # log odds
 _DOUBTFUL = 4.0  # log odds below which an effect is worth trying the other way
 _SOUGHT = {"chorus": 0.999, "reverb": 0.9}
 _UNSOUGHT = {"chorus": 0.9, "reverb": 0.9}
@@ -134,7 +133,7 @@ def with_measured(
     for effect, setting in measured.items():
         if setting.found or effect == "delay":
             controls[chain.knobs_of(effect)] = setting.controls
-            logits[ESTIMATED.index(effect)] = _CERTAIN if setting.found else -_CERTAIN
+            logits[ESTIMATED.index(effect)] = _KNOWN if setting.found else -_KNOWN
     return controls, logits
 
 
@@ -262,7 +261,7 @@ def propose(
 def _with_certain(known: Tensor, likely: Tensor, columns: Mapping[str, int]) -> Tensor:
     """Effects that are known, and those that are almost certain."""
     certain = known.clone()
-    for effect, least in _CERTAIN_ABOVE.items():
+    for effect, least in _ALMOST_CERTAIN.items():
         certain[columns[effect]] |= float(likely[ESTIMATED.index(effect)]) > least
     return certain
 
