@@ -40,9 +40,9 @@ _SURE_EQ = {0.5: 0.95, 0.9: 0.88}
 """Probabilities that two recordings are of one source, and those of an equaliser above which it was
 then measured well: between other recordings of validation, 0.5 % of the curves are worse than none
 (P1), and 0.8 % where the sources are two (P2)."""
-_ALMOST_CERTAIN = {"compressor": 0.93}
-"""Probabilities above which effects are almost certain, whatever the sources. Voices and drives are
-taken for equalisers and overdrives that surely, too; no voice is taken for a compressor."""
+_CERTAIN_COMPRESSOR = 0.93
+"""Probability above which a compressor is almost certain, whatever the sources. Equalisers and
+overdrives are not, however probable: a voice may sound equalised or driven by itself."""
 _SAMPLES = {"normal": 2, "high": 6}
 _LEAST_SPREAD = 0.25  # of the samples in each latent dimension
 _SHRUNK = 0.6  # share of every amount that was not measured, which the shrunk candidate keeps
@@ -231,7 +231,9 @@ def propose(
     sure["eq"] = _eq_is_measured(likely, inferred.same_source)
     known = off.clone()
     known[[columns[effect] for effect, is_sure in sure.items() if is_sure]] = True
-    certain = _with_certain(known, likely, columns)
+    certain = known.clone()
+    compressed = float(likely[ESTIMATED.index("compressor")]) > _CERTAIN_COMPRESSOR
+    certain[columns["compressor"]] |= compressed
     believed = {"measured effects only": known, "what is almost certain": certain}
     found += [Candidate(n, controls, which) for n, which in believed.items() if bool(which.any())]
     if effort == "fast" or not bool(mean.switches.any()):
@@ -256,14 +258,6 @@ def propose(
     fitted = fit_eq(model, plain.cpu(), inferred.bare.cpu())
     found.append(Candidate("spectrum only", fitted, eq_only))
     return _finished(model, found, allowed, evidence, (known, certain), measured)
-
-
-def _with_certain(known: Tensor, likely: Tensor, columns: Mapping[str, int]) -> Tensor:
-    """Effects that are known, and those that are almost certain."""
-    certain = known.clone()
-    for effect, least in _ALMOST_CERTAIN.items():
-        certain[columns[effect]] |= float(likely[ESTIMATED.index(effect)]) > least
-    return certain
 
 
 def _in_doubt(

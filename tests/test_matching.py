@@ -301,8 +301,8 @@ def test_alternatives_that_are_not_there_are_not_made_up(
 ) -> None:
     options = {"sample_rate": SAMPLE_RATE, "effort": "fast", "alternatives": 3}
     match = bold.match(sound(1, 3.0), reference, **options)
-    names = ["measured effects only", "what is almost certain"]
-    assert sorted(one.name for one in match.alternatives) == names
+    names = sorted(one.name for one in match.alternatives)
+    assert names == ["measured effects only", "what is almost certain"]
     said = "Alternatives: 2, as no more were weighed; effort fast weighs few candidates."
     assert said in match.notes
     refused = timid.match(sound(1, 3.0), reference, **options)
@@ -326,8 +326,7 @@ def fails(
 
 
 def test_recordings_that_cannot_be_used_are_refused(timid: AFXStyleVAE) -> None:
-    good = sound(1, 1.0)
-    bad = good.clone()
+    good, bad = sound(1, 1.0), sound(1, 1.0)
     bad[0, 500] = math.nan
     for audio, words in (
         (torch.zeros(2, SAMPLE_RATE), "is silent"),

@@ -14,18 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from afxvae import AFXStyleVAE
-from afxvae.candidates import Candidate, choose, render_candidates
-from afxvae.evaluation.items import PROTOCOLS
+from afxvae.candidates import choose, render_candidates
 from afxvae.evaluation.metrics import matched_mr_stft
-from afxvae.evaluation.report import find_recordings
 from afxvae.evaluation.rows import NORMAL, Item, render_rows
-from afxvae.processes import spread
 from afxvae.rehearing import HEARD_AGAIN
 
-from .jobs import Job, items_of, jobs_of, parser_of
+from .jobs import print_by_protocol
 
 if TYPE_CHECKING:
     from afxvae.decision import Decision
@@ -33,65 +29,40 @@ if TYPE_CHECKING:
 _ROWS = ("match", "nothing because it is almost certain", "the most probable, always",
          "the best in hindsight")  # fmt: skip
 _WORSE = 1e-4
-_model: AFXStyleVAE | None = None
-
-
-@torch.no_grad()
-def work(job: Job) -> list[list[float]]:
-    """Distances of some items: of the input, and by row."""
-    global _model
-    torch.set_num_threads(1)
-    _model = _model or AFXStyleVAE.from_pretrained()
-    return [_distances(_model, item) for item in items_of(job, _model)]
 
 
 def _distances(model: AFXStyleVAE, item: Item) -> list[float]:
-    renderings, decisions = render_rows(model, item, [NORMAL])
+    """Distances of the input, and by row."""
+    _, decisions = render_rows(model, item, [NORMAL])
     decision = decisions[NORMAL]
-    mean = next((c for c in decision.candidates if c.name == "posterior mean"), decision.best)
-    taken = [decision.best, _doubting(model, decision), mean, *decision.candidates]
-    sounds = [render_candidates(model, item.audio, [one]) for one in taken]
-    of_input = float(matched_mr_stft(renderings["input"].shape, item.truth))
-    *rows, hindsight = (float(matched_mr_stft(sound, item.truth)) for sound in sounds[:4])
-    for sound in sounds[4:]:
-        hindsight = min(hindsight, float(matched_mr_stft(sound, item.truth)))
-    return [of_input, *rows, hindsight]
+    sounds = render_candidates(model, item.audio, decision.candidates)
+    each = [float(matched_mr_stft(sound, item.truth)) for sound in sounds.split(1)]
+    names = [one.name for one in decision.candidates]
+    mean = names.index("posterior mean") if "posterior mean" in names else decision.index
+    taken = decision.index, _doubting(model, decision), mean
+    return [each[0], *(each[index] for index in taken), min(each)]
 
 
-def _doubting(model: AFXStyleVAE, decision: Decision) -> Candidate:
-    """What is chosen if nothing is almost certain."""
+def _doubting(model: AFXStyleVAE, decision: Decision) -> int:
+    """Index of what is chosen if nothing is almost certain."""
     if decision.best.name.endswith(HEARD_AGAIN) or not decision.best.certain:
-        return decision.best
+        return decision.index
     doubted = [replace(one, certain=False) for one in decision.candidates]
-    return doubted[choose(doubted, float(model.critic.margin), decision.caution)]
+    return choose(doubted, float(model.critic.margin), decision.caution)
 
 
 def table(protocol: str, items: list[list[float]]) -> str:
     """Closure and share worse than the input, by row."""
     distances = np.array(items)
-    before = distances[:, :1]
+    before = distances[:, 0]
     lines = [f"{protocol}, {len(items)} items", "", "| what is taken | closure | worse | alone |",
              "|---|---|---|---|"]  # fmt: skip
     for row, after in zip(_ROWS, distances[:, 1:].T, strict=True):
-        worse, same = (
-            (after > before[:, 0] + _WORSE).mean(),
-            np.isclose(after, before[:, 0], atol=_WORSE).mean(),
-        )
-        closure = 1.0 - after.mean() / before.mean()
+        closure, more = 1.0 - after.mean() / before.mean(), after - before
+        worse, same = (more > _WORSE).mean(), (abs(more) <= _WORSE).mean()
         lines.append(f"| {row} | {closure:.3f} | {worse:.1%} | {same:.0%} |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    given = parser_of(__doc__, 80, "valid").parse_args()
-    recordings = tuple(find_recordings(given.manifest, given.split))
-    for protocol in PROTOCOLS:
-        items: list[list[float]] = []
-        for chunk in spread(work, jobs_of([protocol], given.items, given.seed, recordings),
-                            given.workers):  # fmt: skip
-            items += chunk
-        print(table(protocol, items), end="\n\n")
-
-
 if __name__ == "__main__":
-    main()
+    print_by_protocol(__doc__, _distances, table)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from afxvae import AFXStyleVAE
 from afxvae.data.corpus import Recording
 from afxvae.data.pairs import make_pairs
 from afxvae.evaluation.items import PROTOCOLS
 from afxvae.evaluation.protocols import usable_recordings
+from afxvae.evaluation.report import find_recordings
 from afxvae.evaluation.rows import Item
+from afxvae.processes import spread
 
+OfItem = Callable[[AFXStyleVAE, Item], list[float]]
+"""Figures of an item by a model."""
 _CHUNK = 5
 
 
@@ -57,13 +64,36 @@ def jobs_of(
     ]
 
 
-def items_of(job: Job, model: AFXStyleVAE) -> list[Item]:
+def _items_of(job: Job, model: AFXStyleVAE) -> list[Item]:
     """Items of a protocol, which is the cell of the job."""
     seed = (job.seed * 10_000 + job.first) * len(PROTOCOLS) + PROTOCOLS.index(job.cell)
     usable = usable_recordings(job.recordings, job.cell)
     pairs = make_pairs(usable, model.chain, seed, job.count, job.cell)
     columns = pairs.audio.split(1), pairs.reference, pairs.truth, pairs.controls, pairs.switches
     return [Item(*parts) for parts in zip(*columns, strict=True)]
+
+
+@functools.cache
+def _bundled() -> AFXStyleVAE:
+    torch.set_num_threads(1)
+    return AFXStyleVAE.from_pretrained()
+
+
+@torch.no_grad()
+def _work(of_item: OfItem, job: Job) -> list[list[float]]:
+    return [of_item(_bundled(), item) for item in _items_of(job, _bundled())]
+
+
+def print_by_protocol(
+    about: str | None, of_item: OfItem, table: Callable[[str, list[list[float]]], str]
+) -> None:
+    """Print a table of each protocol's items, with their figures by the bundled model."""
+    given = parser_of(about, 80, "valid").parse_args()
+    recordings = tuple(find_recordings(given.manifest, given.split))
+    for protocol in PROTOCOLS:
+        jobs = jobs_of([protocol], given.items, given.seed, recordings)
+        chunks = spread(functools.partial(_work, of_item), jobs, given.workers)
+        print(table(protocol, [item for chunk in chunks for item in chunk]), end="\n\n")
 
 
 def usable(wet: np.ndarray) -> bool:

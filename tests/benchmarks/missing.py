@@ -12,32 +12,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from afxvae import AFXStyleVAE
 from afxvae.candidates import Candidate, render_candidates
-from afxvae.evaluation.items import PROTOCOLS
 from afxvae.evaluation.metrics import matched_mr_stft
-from afxvae.evaluation.report import find_recordings
 from afxvae.evaluation.rows import NORMAL, Item, render_rows
 from afxvae.models.estimate import ESTIMATED
-from afxvae.processes import spread
 
-from .jobs import Job, items_of, jobs_of, parser_of
-
-_model: AFXStyleVAE | None = None
-
-
-@torch.no_grad()
-def work(job: Job) -> list[list[float]]:
-    """Distances of some items: of the input, of ours, and of the two mixtures by effect."""
-    global _model
-    torch.set_num_threads(1)
-    _model = _model or AFXStyleVAE.from_pretrained()
-    return [_distances(_model, item) for item in items_of(job, _model)]
+from .jobs import print_by_protocol
 
 
 def _distances(model: AFXStyleVAE, item: Item) -> list[float]:
+    """Distances of the input, of ours, and of the two mixtures by effect."""
     renderings, decisions = render_rows(model, item, [NORMAL])
     ours = replace(decisions[NORMAL].best, ring=None)
     true = replace(ours, controls=item.controls, switches=item.switches, makes={})
@@ -70,16 +56,5 @@ def table(protocol: str, items: list[list[float]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    given = parser_of(__doc__, 80, "valid").parse_args()
-    recordings = tuple(find_recordings(given.manifest, given.split))
-    for protocol in PROTOCOLS:
-        items: list[list[float]] = []
-        for chunk in spread(work, jobs_of([protocol], given.items, given.seed, recordings),
-                            given.workers):  # fmt: skip
-            items += chunk
-        print(table(protocol, items), end="\n\n")
-
-
 if __name__ == "__main__":
-    main()
+    print_by_protocol(__doc__, _distances, table)
