@@ -73,9 +73,10 @@ class Profile:
     def places(self, most: int = _MOST_CLIPS) -> list[Places]:
         """Where the clips of each signal are, once all of it was taken.
 
-        They are the loudest `most` of clips spread evenly, without overlap. What is longer than two
-        minutes has parts that differ: there the loudest of each of twice as many equal parts. Those
-        20 dB below the loudest are dropped.
+        They are the loudest `most` of clips spread evenly, without overlap; where there is no room
+        for so many, they overlap by about half, so that all of a short recording is heard. What is
+        longer than two minutes has parts that differ: there the loudest of each of twice as many
+        equal parts. Those 20 dB below the loudest are dropped.
         """
         if self._rest is None:
             return []
@@ -85,9 +86,7 @@ class Profile:
         self._rest = self._summed_up(functional.pad(self._rest, last))
         energy = np.frombuffer(self._energy, np.float64).reshape(-1, len(self._rest))
         sums = np.pad(energy, ((1, 0), (0, 0))).cumsum(0).T
-        # evenly spread candidates that do not overlap
-        count = max(1, length // CLIP_SAMPLES)
-        starts = torch.linspace(0, max(0, length - CLIP_SAMPLES), count).round().long()
+        starts = _spread(length, most)
         ends = (starts + CLIP_SAMPLES).clamp_max(length)
         steps = _STEP * np.arange(sums.shape[1])
         found = []
@@ -178,6 +177,13 @@ class _Grid:
         return resample(piece, self.sample_rate, SAMPLE_RATE)
 
 
+def _spread(length: int, most: int) -> Tensor:
+    """Starts of candidates: as many as have room beside each other, or half behind each other."""
+    room = length / CLIP_SAMPLES
+    count = max(1, int(room), min(most, round(2.0 * room) - 1))
+    return torch.linspace(0, max(0, length - CLIP_SAMPLES), count).round().long()
+
+
 def _loud(energy: Tensor, most: int) -> Tensor:
     """Indices, in order, of the candidates to keep."""
     if len(energy) <= _LONG:
@@ -211,8 +217,8 @@ def clips_with_run_in(audio: Tensor, sample_rate: int, most: int = _MOST_CLIPS) 
         most: Largest number of clips, twice that for what is longer than two minutes.
 
     Returns:
-        ``(clip, 1, 24000 + 131072)`` at 24 kHz, in the order of the recording, not overlapping; the
-        second before the first is silence.
+        ``(clip, 1, 24000 + 131072)`` at 24 kHz, in the order of the recording, see
+        `Profile.places`; the second before the first is silence.
     """
     mono = audio.mean(0)
     profile = Profile(sample_rate)
