@@ -245,3 +245,9 @@ def demo(
         model = load_model(None, None, device)
         matched = jobs.demo(out, model=model, overwrite=overwrite, progress=progress)
     show_match(matched, as_json, quiet)
+    if not (as_json or quiet):
+        from ..console import settings_table
+        from ..presets import Preset
+
+        print("\nThe reference had:", file=sys.stderr)
+        show(settings_table(Preset.load(jobs.DEMO_TREATMENT).describe()), stderr=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .apply import Applied, apply_file
 from .attributes import measure_files
-from .demo import DEMO_INPUT, DEMO_REFERENCE, demo
+from .demo import DEMO_INPUT, DEMO_REFERENCE, DEMO_TREATMENT, demo
 from .figures import Drawn, draw_figures
 from .fit import Fitted, fit_files
 from .interpolate import Between, interpolate_files
@@ -18,6 +18,7 @@ from .style import Styled, style_file
 __all__ = [
     "DEMO_INPUT",
     "DEMO_REFERENCE",
+    "DEMO_TREATMENT",
     "Applied",
     "Between",
     "Drawn",

@@ -1,4 +1,4 @@
-"""The main job on two bundled recordings."""
+"""The main job on two bundled recordings, one of which went through a known treatment."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from ..models.style_vae import AFXStyleVAE
     from .parts import Progress
 
-__all__ = ["DEMO_INPUT", "DEMO_REFERENCE", "demo"]
+__all__ = ["DEMO_INPUT", "DEMO_REFERENCE", "DEMO_TREATMENT", "demo"]
 
 DEMO_INPUT = Path(__file__).resolve().parents[1] / "demo" / "guitar.flac"
 DEMO_REFERENCE = DEMO_INPUT.with_name("reference.flac")
+DEMO_TREATMENT = DEMO_INPUT.with_name("reference.afx.json")
+"""Preset of what was done to the reference."""
 
 
 def demo(
@@ -27,12 +29,13 @@ def demo(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Matched:
-    """Match the two bundled clips into `folder`, and put copies of them beside the result.
+    """Match the two bundled clips into `folder`, with copies of them and of what was done to one.
 
     Raises:
         AfxError: anything that is wrong, in one sentence.
     """
-    copies = {clip: folder / clip.name for clip in (DEMO_INPUT, DEMO_REFERENCE)}
+    bundled = DEMO_INPUT, DEMO_REFERENCE, DEMO_TREATMENT
+    copies = {file: folder / file.name for file in bundled}
     with made_folder(folder):
         for copy in copies.values():
             check_writable(copy, overwrite)
@@ -45,6 +48,6 @@ def demo(
             overwrite=overwrite,
             progress=progress,
         )
-    for clip, copy in copies.items():
-        shutil.copyfile(clip, copy)
+    for file, copy in copies.items():
+        shutil.copyfile(file, copy)
     return result

@@ -56,7 +56,7 @@ def _sounds(job: Job, rng: np.random.Generator) -> Tensor:
         mine = long[int(rng.integers(len(long)))]
         others = [each for each in long if each.kind == mine.kind and each.group != mine.group]
         if one:
-            both = _excerpt(mine, 2 * _LONGEST, rng).unflatten(0, (2, -1))
+            both: Tensor = _excerpt(mine, 2 * _LONGEST, rng).unflatten(0, (2, -1))
         elif others:
             theirs = others[int(rng.integers(len(others)))]
             both = torch.stack([_excerpt(each, _LONGEST, rng) for each in (mine, theirs)])
