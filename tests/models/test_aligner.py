@@ -62,6 +62,15 @@ def test_silence_and_single_frames_give_finite_filters(aligner: Aligner) -> None
             assert bool(torch.isfinite(part).all())
 
 
+def test_what_is_heard_twice_only_makes_two_sources_seem_more_like_one(aligner: Aligner) -> None:
+    mine, theirs = frames(1, 510), frames(2, 510)
+    twice = found(aligner, mine.repeat(1, 2, 1), theirs.repeat(1, 2, 1))
+    once = found(aligner, mine, theirs)
+    torch.testing.assert_close(twice.curve_db, once.curve_db, atol=0.05, rtol=0.0)
+    torch.testing.assert_close(twice.error_db, once.error_db, atol=0.05, rtol=0.0)
+    assert float(once.source - twice.source) == pytest.approx(0.8, abs=0.01)
+
+
 def test_another_level_changes_nothing(aligner: Aligner) -> None:
     mine, theirs = frames(1), frames(2)
     louder = found(aligner, mine, theirs + 3.0)
