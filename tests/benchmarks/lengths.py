@@ -35,7 +35,7 @@ _SECONDS = (5.5, 8.0, 11.0, 14.0)
 _LONGEST = round(_SECONDS[-1] * SAMPLE_RATE)
 _RMS = 0.05
 _UNTREATED = 4  # every so many items
-_WORSE = 1e-4
+_WORSE = 1e-3  # the rounding of a gain alone moves distances by up to 2e-4
 
 
 def _excerpt(recording: Recording, samples: int, rng: np.random.Generator) -> Tensor:
