@@ -74,14 +74,15 @@ def _items_of(job: Job, model: AFXStyleVAE) -> list[Item]:
 
 
 @functools.cache
-def _bundled() -> AFXStyleVAE:
+def bundled() -> AFXStyleVAE:
+    """The bundled model, in a process that runs beside others."""
     torch.set_num_threads(1)
     return AFXStyleVAE.from_pretrained()
 
 
 @torch.no_grad()
 def _work(of_item: OfItem, job: Job) -> list[list[float]]:
-    return [of_item(_bundled(), item) for item in _items_of(job, _bundled())]
+    return [of_item(bundled(), item) for item in _items_of(job, bundled())]
 
 
 def print_by_protocol(

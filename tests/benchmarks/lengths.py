@@ -9,13 +9,11 @@ to the truth, MR-STFT at matched loudness, is always that of the first 5.5 s.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from afxvae import AFXStyleVAE
 from afxvae.audio import info, read_segment, resample
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
@@ -24,7 +22,7 @@ from afxvae.evaluation.metrics import bootstrap_interval, closure, matched_mr_st
 from afxvae.evaluation.report import find_recordings
 from afxvae.processes import spread
 
-from .jobs import Job, jobs_of, parser_of, usable
+from .jobs import Job, bundled, jobs_of, parser_of, usable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,17 +64,11 @@ def _sounds(job: Job, rng: np.random.Generator) -> Tensor:
             return _RMS * both / both.square().mean(1, keepdim=True).sqrt()
 
 
-@functools.cache
-def _bundled() -> AFXStyleVAE:
-    torch.set_num_threads(1)
-    return AFXStyleVAE.from_pretrained()
-
-
 @torch.no_grad()
 def _distances(job: Job, index: int) -> list[float]:
     """Whether it is treated; distances of the input, and by length of what was heard."""
     seed = job.seed, PROTOCOLS.index(job.cell), index
-    rng, model = np.random.default_rng([*seed, 14]), _bundled()
+    rng, model = np.random.default_rng([*seed, 14]), bundled()
     chain, sounds = model.chain, _sounds(job, rng)
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
     controls, switches = random_treatments(chain, 1, generator)
