@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
-from ..dsp.features import N_MELS
+from ..dsp.features import CLIP_SAMPLES, HOP_LENGTH, N_MELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ __all__ = ["STRIDE", "Aligner", "Alignment"]
 
 STRIDE = 2
 """Frames are taken in steps of so many."""
-_CLIP_FRAMES = 255  # of a clip, in these steps
+_CLIP_FRAMES = CLIP_SAMPLES // (HOP_LENGTH * STRIDE)  # of a clip, in these steps
 _NEARER = 0.4
 """Log odds by which two sources seem more like one with each further clip of either recording, as
 more moments that sound alike are found (355 pairs of validation recordings of up to four clips; 110

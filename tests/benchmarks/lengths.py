@@ -1,30 +1,38 @@
 """What longer recordings are worth: the same items, of which `match` hears more or less.
 
-python -m tests.benchmarks.lengths CORPUS/manifest.jsonl [--items 80] [--split valid]
+python -m tests.benchmarks.lengths CORPUS/manifest.jsonl [--items 80] [--split valid] [--filters]
 
 Input and reference, 14 s of one recording (P1) or of two (P2), went through one random treatment of
 the default chain and are cut to what is heard of both; every fourth item is untreated. The distance
-to the truth, MR-STFT at matched loudness, is always that of the first 5.5 s.
+to the truth, MR-STFT at matched loudness, is always that of the first 5.5 s. With `--filters`
+nothing is matched: what the aligner finds where the equaliser of each item is all that was done.
 """
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from afxvae.analysis import analysis_clips
 from afxvae.audio import info, read_segment, resample
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
+from afxvae.dsp.likeness import filters_between
 from afxvae.evaluation.items import PROTOCOLS
 from afxvae.evaluation.metrics import bootstrap_interval, closure, matched_mr_stft
 from afxvae.evaluation.report import find_recordings
+from afxvae.measure.equalizer import eq_bands_db
 from afxvae.processes import spread
 
 from .jobs import Job, bundled, jobs_of, parser_of, usable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from afxvae.data.corpus import Recording
@@ -50,12 +58,14 @@ def _sounds(job: Job, rng: np.random.Generator) -> Tensor:
     one = job.cell == "P1"
     needed = (2 if one else 1) * _SECONDS[-1] + 0.1
     long = [each for each in job.recordings if each.dry and each.seconds > needed]
+    groups = Counter(kind for kind, _ in {(each.kind, each.group) for each in long})
+    assert one or max(groups.values(), default=0) > 1, "no kind has recordings of two sources"
     while True:
         mine = long[int(rng.integers(len(long)))]
-        others = [each for each in long if each.kind == mine.kind and each.group != mine.group]
         if one:
             both: Tensor = _excerpt(mine, 2 * _LONGEST, rng).unflatten(0, (2, -1))
-        elif others:
+        elif groups[mine.kind] > 1:
+            others = [each for each in long if each.kind == mine.kind and each.group != mine.group]
             theirs = others[int(rng.integers(len(others)))]
             both = torch.stack([_excerpt(each, _LONGEST, rng) for each in (mine, theirs)])
         else:
@@ -64,14 +74,39 @@ def _sounds(job: Job, rng: np.random.Generator) -> Tensor:
             return _RMS * both / both.square().mean(1, keepdim=True).sqrt()
 
 
+def _drawn(job: Job, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """`_sounds`, and a treatment: controls ``(1, control)`` and switches ``(1, effect)``."""
+    seed = job.seed, PROTOCOLS.index(job.cell), index
+    rng = np.random.default_rng([*seed, 14])
+    sounds = _sounds(job, rng)
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    return sounds, *random_treatments(bundled().chain, 1, generator)
+
+
+@torch.no_grad()
+def _filters(job: Job, index: int) -> list[float]:
+    """By length, how far the filter is off in dB, and the log odds of one source."""
+    model, (sounds, controls, _) = bundled(), _drawn(job, index)
+    eq, knobs = model.chain["eq"], model.chain.knobs_of("eq")
+    settings = model.chain.to_settings(controls)["eq"]
+    both = sounds[0], eq.process(sounds[1].view(1, 1, -1), settings, SAMPLE_RATE)[0, 0]
+    true, found = eq_bands_db(eq, controls[:, knobs])[0], []
+    for seconds in _SECONDS:
+        samples = round(seconds * SAMPLE_RATE)
+        clips = (analysis_clips(sound[None, :samples], SAMPLE_RATE) for sound in both)
+        heard = (model.listen(model.level(each)).log_mel for each in clips)
+        frames = [each.flatten(0, 1).unsqueeze(0) for each in heard]
+        aligned = model.aligner(*frames, filters_between(*frames))
+        apart = aligned.curve_db[0] - true
+        found += [float((apart - apart.median()).abs().mean()), float(aligned.source[0])]
+    return found
+
+
 @torch.no_grad()
 def _distances(job: Job, index: int) -> list[float]:
     """Whether it is treated; distances of the input, and by length of what was heard."""
-    seed = job.seed, PROTOCOLS.index(job.cell), index
-    rng, model = np.random.default_rng([*seed, 14]), bundled()
-    chain, sounds = model.chain, _sounds(job, rng)
-    generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
-    controls, switches = random_treatments(chain, 1, generator)
+    model, (sounds, controls, switches) = bundled(), _drawn(job, index)
+    chain = model.chain
     switches = switches & bool(index % _UNTREATED)
     on = dict(zip(chain.names, switches.expand(2, -1).unbind(1), strict=True))
     settings = chain.to_settings(controls.expand(2, -1))
@@ -85,8 +120,8 @@ def _distances(job: Job, index: int) -> list[float]:
     return found
 
 
-def _work(job: Job) -> list[list[float]]:
-    return [_distances(job, index) for index in range(job.first, job.first + job.count)]
+def _work(of_item: Callable[[Job, int], list[float]], job: Job) -> list[list[float]]:
+    return [of_item(job, index) for index in range(job.first, job.first + job.count)]
 
 
 def table(protocol: str, items: list[list[float]]) -> str:
@@ -108,10 +143,30 @@ def table(protocol: str, items: list[list[float]]) -> str:
     return "\n".join(lines)
 
 
+def filter_table(protocol: str, items: list[list[float]]) -> str:
+    """How far filters are off, and how well one source is told."""
+    one = protocol == "P1"
+    lines = [
+        f"{protocol}, {len(items)} items, equalised",
+        "",
+        f"| heard | filter off: mean, median | taken for {'one' if one else 'two'} | log odds |",
+        "|---|---|---|---|",
+    ]
+    columns = np.array(items).reshape(-1, len(_SECONDS), 2).transpose(2, 1, 0)
+    for seconds, off, odds in zip(_SECONDS, *columns, strict=True):
+        right = ((odds > 0.0) == one).mean()
+        middle = f"{off.mean():.2f} dB, {np.median(off):.2f} dB"
+        lines.append(f"| {seconds:g} s | {middle} | {right:.0%} | {odds.mean():.1f} |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    given = parser_of(__doc__, 80, "valid").parse_args()
+    parser = parser_of(__doc__, 80, "valid")
+    parser.add_argument("--filters", action="store_true")
+    given = parser.parse_args()
     recordings = tuple(find_recordings(given.manifest, given.split))
+    of_item, shown = (_filters, filter_table) if given.filters else (_distances, table)
     for protocol in PROTOCOLS:
         jobs = jobs_of([protocol], given.items, given.seed, recordings)
-        chunks = spread(_work, jobs, given.workers)
-        print(table(protocol, [item for chunk in chunks for item in chunk]), end="\n\n", flush=True)
+        chunks = spread(functools.partial(_work, of_item), jobs, given.workers)
+        print(shown(protocol, [item for chunk in chunks for item in chunk]), end="\n\n", flush=True)
