@@ -12,6 +12,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn import functional
 
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES
@@ -27,6 +28,7 @@ __all__ = [
     "clip_cepstrum",
     "clip_spectrum",
     "delayed",
+    "evened",
     "frequencies",
     "heard",
     "refine",
@@ -37,6 +39,8 @@ N_FFT = 65_536
 _FLOOR = 1e-2  # no clip shows deeper notches
 _FADED = 12_000  # samples at either end
 _SOFTEST = 1e-6  # of the mean magnitude
+_SMOOTH = 301  # samples over which the level of a cepstrum is evened out
+_EVENED_MOST = 4.0
 
 
 @functools.lru_cache(maxsize=1)
@@ -74,6 +78,18 @@ def clip_cepstrum(audio: Tensor) -> Tensor:
     An echo of gain g after T samples adds g at quefrency T, less what is not `heard` of it.
     """
     return spectral.real_cepstrum(audio * _fade().to(audio), _SOFTEST)
+
+
+def evened(cepstrum: Tensor) -> tuple[Tensor, Tensor]:
+    """A cepstrum ``(quefrency,)`` whose level is 1 everywhere, outliers clipped, and what it was.
+
+    Content is louder than any room in the first hundredth of a second, and for longer where notes
+    are held; evened out, it is no more than noise.
+    """
+    power = cepstrum.square()[None, None]
+    power = functional.pad(power, (_SMOOTH // 2, _SMOOTH // 2), mode="reflect")
+    level = functional.avg_pool1d(power, _SMOOTH, 1)[0, 0].sqrt() + 1e-6
+    return (cepstrum / level).clamp(-_EVENED_MOST, _EVENED_MOST), level
 
 
 @functools.lru_cache(maxsize=1)

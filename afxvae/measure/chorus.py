@@ -49,6 +49,21 @@ _REGION = Region(
     depth_ms=(0.5 * _DEPTH.minimum, _DEPTH.maximum),  # a little outside of their ranges
     delay_ms=(_DELAY.minimum - 0.5, _DELAY.maximum),
 )
+_SLOW_REGION = Region(
+    step=2,
+    blur=1.5,
+    delays=(54, 312),
+    depths_ms=(0.2, 0.32, 0.44, 0.56, 0.68, 0.82, *(0.96 + 0.14 * step for step in range(24))),
+    tolerance_ms=0.09,
+    alike_ms=0.15,
+    blurs=(1.5, 1.0, 1.0),
+    spread_ms=0.08,
+    spread_turn_ms=0.12,
+    depth_ms=_REGION.depth_ms,
+    delay_ms=_REGION.delay_ms,
+    fastest_ms_s=8.0,
+)
+"""Nothing is as sharp as a copy; content drowns it in a blur that fast swings need."""
 _LAGS = 880  # samples into the past that are looked at
 _SHORTEST = int(_DELAY.minimum * PER_MS)
 _MOST, _WIDTH = 0.4, 20.0  # of what a voice can be, and of its surroundings
@@ -71,8 +86,10 @@ _NEXT_MS = _BESIDE_MS[1:3]  # for rough paths
 _FAINT = 0.03  # of the spread of correlations
 _USUAL = 0.16  # contrast of the waveform that one held note in a hundred reaches
 _LEAST_CONTRAST = 1.5
+_STEADY = 2.0  # what steadiness counts beside contrast
 _STANDING_MS_S, _LEAST_STANDING = 0.8, 3.0
 """What moves more slowly than this needs so much contrast."""
+_STILL_MS_S = 0.1  # what moves more slowly than this is content
 _HIGH = 0.65  # quantile of bands and stretches: some have noise, or another path
 _SEEN = 1.04  # of the correlation, such a quantile shows
 
@@ -90,6 +107,8 @@ class Chorus:
         contrast: How much the recording resembles its past along the path and not beside it, in
             the treble, against how unlike that is in different bands and stretches of the clip; 1
             is what one held note without chorus in a hundred reaches.
+        steadiness: How far the ridge rises in cepstra, in deviations, in all of the clip but its
+            worst eighth.
     """
 
     rate_hz: float
@@ -98,15 +117,17 @@ class Chorus:
     mix: float
     phase_deg: float
     contrast: float
+    steadiness: float
 
     @property
     def swings(self) -> bool:
-        """Whether the recording has a chorus, by its contrast.
+        """Whether the recording has a chorus, by its contrast and its steadiness.
 
-        Content that stands still has combs that hardly move, so a slow one needs more of it.
+        Content that stands still has combs that hardly move, so a slow one needs more of them.
         """
         speed = 2.0 * math.pi * self.rate_hz * self.depth_ms  # ms a second
-        return self.contrast > (_LEAST_CONTRAST if speed > _STANDING_MS_S else _LEAST_STANDING)
+        least = _LEAST_CONTRAST if speed > _STANDING_MS_S else _LEAST_STANDING
+        return speed > _STILL_MS_S and self.contrast + _STEADY * self.steadiness > least
 
 
 def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
@@ -115,8 +136,9 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     A voice adds a ridge along its path to pictures of lag over time: short-time cepstra, where a
     share m stands at ``m / (1 - m)`` and pitch is weak, and short-time correlations of the whitened
     sound, which a swing too fast for long windows does not blur; those with a past that runs faster
-    or slower see a swing that is faster still. Ridges are searched in all, the best are followed
-    sample by sample, and the one counts along which all bands and stretches of the clip resemble
+    or slower see a swing that is faster still. Ridges are searched in all, blurred, and those of
+    slow swings in the first two once more as sharp as they are; the best are followed sample by
+    sample, and the one counts along which all bands and stretches of the clip resemble
     their past alike, and more than beside it. The share of the voice follows from how much they do.
 
     Args:
@@ -128,11 +150,16 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     generator = torch.Generator().manual_seed(seed)
     white = spectral.whiten_frames(audio)
     correlations = _correlations(white)
-    found = []
-    for picture in (_cepstra(audio), correlations, _swept(white)):
-        for standing_s in _STANDING_S:
-            seen = moving(picture, standing_s, _SHORTEST, _MOST, _WIDTH)
-            found.append(refine(_REGION, seen, search(_REGION, seen, _SURVIVORS), generator))
+    moved = [
+        [moving(picture, standing_s, _SHORTEST, _MOST, _WIDTH) for standing_s in _STANDING_S]
+        for picture in (_cepstra(audio), correlations, _swept(white))
+    ]
+    searched = [(_REGION, seen) for each in moved for seen in each]
+    searched += [(_SLOW_REGION, each[0]) for each in moved[:2]]
+    found = [
+        refine(region, seen, search(region, seen, _SURVIVORS), generator)
+        for region, seen in searched
+    ]
     knobs = torch.cat(found)
     flat = spectral.whiten(audio)
     low = Resemblance(
@@ -153,7 +180,8 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     contrasts = [_contrast(*one) for one in heard]
     chosen = max(range(len(contrasts)), key=contrasts.__getitem__)
     mix = _mix(float(heard[chosen][0].flatten().quantile(_HIGH)))
-    return _chorus(finalists[chosen], mix, max(contrasts[chosen] / _USUAL, 0.0))
+    steadiness = _steadiness(moved[0][0], finalists[chosen])
+    return _chorus(finalists[chosen], mix, max(contrasts[chosen] / _USUAL, 0.0), steadiness)
 
 
 def _contrast(correlations: Tensor, beyond: Tensor) -> float:
@@ -197,10 +225,17 @@ def _beyond(
     return along, along - torch.stack(beside).amax(0)
 
 
-def _chorus(knobs: Tensor, mix: float, contrast: float) -> Chorus:
+def _steadiness(seen: Picture, knobs: Tensor) -> float:
+    """Of a path ``(4,)``: what content leaves in its way it leaves here or there."""
+    height = along(Picture(blurred(seen.values, 1.0), seen.time), knobs.unsqueeze(0))[0]
+    stretches = height[: len(height) // 8 * 8].unflatten(0, (8, -1)).mean(1)
+    return float(stretches.sort().values[1])
+
+
+def _chorus(knobs: Tensor, mix: float, contrast: float, steadiness: float) -> Chorus:
     """Of a path ``(4,)``, whose phase is that of the middle of the clip."""
     rate_hz, phase_deg = float(knobs[0].exp()), phase_at_start_deg(knobs)
-    return Chorus(rate_hz, float(knobs[1]), float(knobs[2]), mix, phase_deg, contrast)
+    return Chorus(rate_hz, float(knobs[1]), float(knobs[2]), mix, phase_deg, contrast, steadiness)
 
 
 def _cepstra(audio: Tensor) -> Picture:

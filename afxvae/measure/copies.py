@@ -15,6 +15,7 @@ _BESIDE = (-1.4, 1.4)  # samples
 _MOMENT = 2048  # samples
 _SOFTEST = 1e-5  # of the power of the loudest moments
 _FEWEST = 16  # moments that sound
+_LEAST_CHANGE_DB = 0.05  # deviation of levels; below it none is louder, and nothing tells
 _MOST_ALIKE = 0.4  # which echoes are on average; what is played again may be more so
 
 
@@ -78,7 +79,7 @@ def one_way(audio: Tensor, white: Tensor, lag: int) -> float:
     sounds = torch.maximum(before, after) > softest
     louder = (10.0 * torch.log10((before + softest) / (after + softest))).clamp(-20.0, 20.0)
     both = torch.stack([alike[sounds], louder[sounds]])
-    if both.shape[1] < _FEWEST:
+    if both.shape[1] < _FEWEST or float(both[1].std()) < _LEAST_CHANGE_DB:
         return 0.0
     return min(float(both[0].mean()), _MOST_ALIKE) + float(torch.corrcoef(both)[0, 1].nan_to_num())
 

@@ -24,6 +24,7 @@ from ..dsp.freeverb import (
 from ..dsp.space import BAND_CENTRES_HZ
 from ..effects.base import Make
 from ..effects.reverb import FREEVERB, REVERB, SOX_REVERB
+from .cepstra import evened
 from .echo import Echo
 from .rooms import LENGTH, LENGTH_S, Rooms, fit_room, room_cepstrum
 from .taps import Taps
@@ -37,8 +38,6 @@ _SCALES = range(101)  # of SoX, per cent
 _ROUNDS = (1.0, 0.55, 0.3)  # how much is expected of a comb, one time round after another
 _LONGEST_PRE_DELAY = round(REVERB.params[2].maximum * SAMPLE_RATE / 1000.0)
 _SEARCHED = 16_384  # of the cepstrum; a power of two
-_SMOOTH = 301  # samples over which its level is evened out
-_CLIPPED = 4.0
 _APART, _SCALES_APART = 24, 3  # what is compared with a peak is farther away
 
 
@@ -120,7 +119,7 @@ def measure_freeverb(
         least_contrast: Below this there is none, and settings are not worth their time.
     """
     cepstrum, weights = room_cepstrum(audio, echo)
-    even = _evened(cepstrum * weights)
+    even, _ = evened((cepstrum * weights)[:_SEARCHED])
     rates = dict.fromkeys((sample_rate, *_USUAL_RATES))
     found = [one for rate in rates for one in _search(even, rate, mono)]
     # One variant has rooms of the other: of those that are there, the one that explains most is it.
@@ -143,14 +142,6 @@ def measure_freeverb(
         make=make,
         contrast=contrast,
     )
-
-
-def _evened(cepstrum: Tensor) -> Tensor:
-    """A cepstrum whose level is the same everywhere."""
-    early = cepstrum[:_SEARCHED]
-    power = functional.pad(early.square()[None, None], (_SMOOTH // 2, _SMOOTH // 2), mode="reflect")
-    level = functional.avg_pool1d(power, _SMOOTH, 1)[0, 0].sqrt()
-    return (early / (level + 1e-6)).clamp(-_CLIPPED, _CLIPPED)
 
 
 @functools.lru_cache(maxsize=8)

@@ -62,6 +62,7 @@ class Region:
         spread_turn_ms: The same of rate and phase, at their worst.
         depth_ms: Least and largest that the refinement allows.
         delay_ms: The same.
+        fastest_ms_s: Speed above which no swing is searched.
     """
 
     step: int
@@ -75,6 +76,7 @@ class Region:
     spread_turn_ms: float
     depth_ms: tuple[float, float]
     delay_ms: tuple[float, float]
+    fastest_ms_s: float = math.inf
 
     @property
     def reach(self) -> int:
@@ -184,22 +186,23 @@ def along(picture: Picture, knobs: Tensor) -> Tensor:
     return (1.0 - share) * flat[index] + share * flat[index + 1]
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=128)
 @torch.inference_mode(False)
-def _grid(depth: float, tolerance_ms: float) -> tuple[Tensor, Tensor, int]:
+def _grid(region: Region, depth: float) -> tuple[Tensor, Tensor, int]:
     """Rates for a whole clip, rates for a part of it, and the number of phases."""
-    spacing = tolerance_ms / (2.0 * math.pi * depth)
-    rates = torch.arange(_SLOWEST_HZ, _FASTEST_HZ, spacing)
+    spacing = region.tolerance_ms / (2.0 * math.pi * depth)
+    fastest = min(_FASTEST_HZ, region.fastest_ms_s / (2.0 * math.pi * depth))
+    rates = torch.arange(_SLOWEST_HZ, fastest, spacing)
     count = -(-len(rates) // _PARTS)
     coarse = rates[0] + spacing * (_PARTS * torch.arange(count) + (_PARTS - 1) / 2.0)
-    return rates, coarse, max(4, int(math.pi * depth / tolerance_ms))
+    return rates, coarse, max(4, int(math.pi * depth / region.tolerance_ms))
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=512)
 @torch.inference_mode(False)
 def _rows(region: Region, depth: float, frames: int, hop_s: float) -> Tensor:
     """Row of a part's table of shifted frames that each path takes at each frame of it."""
-    _, coarse, turns = _grid(depth, region.tolerance_ms)
+    _, coarse, turns = _grid(region, depth)
     time = hop_s * (torch.arange(frames) - 0.5 * (frames - 1))
     phase = 2.0 * math.pi * torch.arange(turns) / turns
     angle = 2.0 * math.pi * coarse[:, None, None] * time + phase[:, None]
@@ -207,14 +210,14 @@ def _rows(region: Region, depth: float, frames: int, hop_s: float) -> Tensor:
     return (shift + torch.arange(frames).int() * (2 * region.reach + 1)).flatten(0, 1)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 @torch.inference_mode(False)
-def _joined(depth: float, tolerance_ms: float, middles: tuple[float, ...]) -> Tensor:
+def _joined(region: Region, depth: float, middles: tuple[float, ...]) -> Tensor:
     """Rows of the sums of all parts, one after the other, that each path is made of.
 
     They are those of the phases that its rate has reached in the middles of the parts.
     """
-    rates, coarse, turns = _grid(depth, tolerance_ms)
+    rates, coarse, turns = _grid(region, depth)
     reached = (rates.unsqueeze(1) * torch.tensor(middles) * turns).round().long()
     turn = (torch.arange(turns).view(-1, 1) + reached.unsqueeze(1)) % turns  # (rate, phase, part)
     nearest = (torch.arange(len(rates)) // _PARTS).view(-1, 1, 1)
@@ -234,7 +237,7 @@ def _scores(region: Region, table: Tensor, time: Tensor, depth: float) -> Tensor
         time: Middles of the frames in seconds from the middle of the clip, ``(frame,)``.
         depth: In ms.
     """
-    rates, _, turns = _grid(depth, region.tolerance_ms)
+    rates, _, turns = _grid(region, depth)
     hop_s = round(float(time[-1] - time[0]) / (len(time) - 1), 6)
     edges = torch.linspace(0, len(time), _PARTS + 1).round().long().tolist()
     parts, middles = [], []
@@ -242,7 +245,7 @@ def _scores(region: Region, table: Tensor, time: Tensor, depth: float) -> Tensor
         middles.append(sum(time[first:last].tolist()) / (last - first))
         rows = _rows(region, depth, last - first, hop_s)
         parts.append(functional.embedding_bag(rows, table[first:last].flatten(0, 1), mode="sum"))
-    joined = _joined(depth, region.tolerance_ms, tuple(middles))
+    joined = _joined(region, depth, tuple(middles))
     sums = functional.embedding_bag(joined, torch.cat(parts), mode="sum")
     scores = sums.view(len(rates), turns, -1)
     return scores.sub_(scores.mean(dim=1, keepdim=True))  # what all phases share is content
@@ -259,7 +262,7 @@ def search(region: Region, picture: Picture, count: int) -> Tensor:
     table = torch.stack(shifts, dim=1)
     heights, found = [], []
     for depth in region.depths_ms:
-        rates, _, turns = _grid(depth, region.tolerance_ms)
+        rates, _, turns = _grid(region, depth)
         scores = _scores(region, table, time, depth).flatten(0, 1)
         height, best = scores.amax(dim=1).topk(_KEPT)
         place = scores[best].argmax(dim=1)

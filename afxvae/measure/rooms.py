@@ -1,7 +1,7 @@
 """Rooms whose response is known but for some knobs, found in a cepstrum and fitted to it.
 
-The cepstrum is correlated with responses over the pre-delay (a matched filter), and least squares
-on the whole cepstrum then refine the knobs, pre-delay and mix.
+The cepstrum, evened out, is correlated with responses over the pre-delay (a matched filter), and
+least squares on the whole cepstrum then refine the knobs, pre-delay and mix.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..dsp.features import SAMPLE_RATE
 from ..effects.reverb import REVERB
-from .cepstra import N_FFT, cepstrum_of, clip_cepstrum, delayed, heard, refine
+from .cepstra import N_FFT, cepstrum_of, clip_cepstrum, delayed, evened, heard, refine
 from .echo import Echo
 from .taps import Taps
 
@@ -66,12 +66,10 @@ class Rooms:
 
     @functools.cached_property
     @torch.inference_mode(False)
-    def spectra(self) -> Tensor:
-        """Of the responses that are searched, normalised."""
-        responses, energies = self.responses
-        normalised = (responses / energies.sqrt().unsqueeze(1))[list(self.searched)]
-        spectra: Tensor = torch.fft.rfft(normalised, N_FFT)
-        return spectra
+    def spectra(self) -> tuple[Tensor, Tensor]:
+        """Of the responses that are searched, and of their squares."""
+        responses = self.responses[0][list(self.searched)]
+        return torch.fft.rfft(responses, N_FFT), torch.fft.rfft(responses.square(), N_FFT)
 
     def cepstrum(self, knobs: Tensor) -> Tensor:
         """Of the direct sound with its room, for the logarithms of both knobs, pre-delay, mix."""
@@ -126,14 +124,30 @@ def find_room(
         rooms: Those that may be there.
         least_contrast: Below this the refinement is not worth its time and is left out.
     """
-    clipped = _clipped(cepstrum, weights, 1.0)
-    spectrum = torch.fft.rfft(clipped, N_FFT) * rooms.spectra.conj()
-    correlation = torch.fft.irfft(spectrum, N_FFT)[:, : _LONGEST_PRE_DELAY + 1]
-    best = int(correlation.amax(0).argmax())
-    elsewhere = correlation.clone()
-    elsewhere[:, max(0, best - _APART) : best + _APART + 1] = 0.0
-    contrast = float(correlation[:, best].max() / elsewhere.max().clamp_min(1e-9))
+    height = _heights(cepstrum * weights, weights, rooms).amax(0)
+    best = int(height.argmax())
+    elsewhere = height.clone()
+    elsewhere[max(0, best - _APART) : best + _APART + 1] = 0.0
+    contrast = float(height[best] / elsewhere.max().clamp_min(1e-9))
     return fit_room(cepstrum, weights, rooms, best, contrast, contrast >= least_contrast)
+
+
+def _heights(cepstrum: Tensor, weights: Tensor, rooms: Rooms) -> Tensor:
+    """How well responses that are searched match, ``(response, pre-delay)``, in deviations.
+
+    Quefrencies count by how little else there is: the matched filter for noise whose level is that
+    of the cepstrum around each.
+    """
+    even, level = evened(cepstrum)
+    trust = weights / level
+    responses, squares = rooms.spectra
+
+    def against(spectra: Tensor, what: Tensor) -> Tensor:
+        matches: Tensor = torch.fft.irfft(torch.fft.rfft(what, N_FFT) * spectra.conj(), N_FFT)
+        return matches[:, : _LONGEST_PRE_DELAY + 1]
+
+    energies = against(squares, trust.square()).clamp_min(1e-9)
+    return against(responses, even * trust) / energies.sqrt()
 
 
 def fit_room(

@@ -6,8 +6,10 @@ import numpy as np
 import scipy.signal
 import torch
 
+from afxvae import audio
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.effects import default_chain
+from afxvae.jobs import DEMO_INPUT
 from tests.sounds import sound
 
 CHAIN = default_chain()
@@ -28,6 +30,12 @@ def material(name: str, seed: int) -> torch.Tensor:
     if name == "noise":
         return noise
     return (torch.sin(torch.linspace(0.0, 46.0, length)).square() + 1e-3) * noise
+
+
+def guitar() -> torch.Tensor:
+    """The bundled recording, whose notes are held, dry and with a run-in ``(24000 + 131072,)``."""
+    notes, about = audio.read(DEMO_INPUT)
+    return audio.resample(notes.mean(0), about.sample_rate, SAMPLE_RATE)[: RUN_IN + CLIP_SAMPLES]
 
 
 def treated(dry: torch.Tensor, **effects: dict[str, float]) -> torch.Tensor:

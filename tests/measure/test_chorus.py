@@ -12,7 +12,7 @@ from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
 from afxvae.dsp.moving import read_line
 from afxvae.measure import Chorus, measure_chorus
 from afxvae.measure.paths import blurred
-from tests.measure.material import MATERIALS, NOISES, in_another_room, material, treated
+from tests.measure.material import MATERIALS, NOISES, guitar, in_another_room, material, treated
 
 FOUND = 1.5  # contrast
 
@@ -111,11 +111,38 @@ def test_no_melody_has_a_chorus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate_hz", "contrast", "swings"),
-    [(1.0, 2.0, True), (1.0, 1.0, False), (0.2, 2.0, False), (0.2, 9.0, True)],
+    ("rate_hz", "contrast", "steadiness", "swings"),
+    [
+        (1.0, 2.0, 0.0, True),
+        (1.0, 1.0, 0.0, False),
+        (1.0, 1.0, 0.3, True),
+        (1.0, 2.0, -0.3, False),  # a ridge here or there is content
+        (0.2, 2.0, 0.0, False),
+        (0.2, 9.0, 0.0, True),
+        (0.02, 9.0, 9.0, False),
+    ],
 )
-def test_what_hardly_moves_needs_more(rate_hz: float, contrast: float, swings: bool) -> None:
-    assert Chorus(rate_hz, 0.4, 12.0, 0.3, 0.0, contrast).swings == swings
+def test_what_hardly_moves_needs_more(
+    rate_hz: float, contrast: float, steadiness: float, swings: bool
+) -> None:
+    assert Chorus(rate_hz, 0.4, 12.0, 0.3, 0.0, contrast, steadiness).swings == swings
+
+
+@pytest.mark.parametrize(
+    "knobs", [voice(0.3, 1.6, 11.0, 0.25), voice(0.8, 0.4, 15.0, 0.3), voice(0.5, 0.8, 20.0, 0.25)]
+)
+def test_a_slow_voice_is_found_behind_held_notes(knobs: dict[str, float]) -> None:
+    """Notes are louder than a voice wherever it is blurred."""
+    found = measure_chorus(treated(guitar(), chorus=knobs))
+    assert found.swings
+    assert found.rate_hz == pytest.approx(knobs["rate_hz"], rel=0.01)
+    assert found.depth_ms == pytest.approx(knobs["depth_ms"], abs=0.03)
+    assert found.delay_ms == pytest.approx(knobs["delay_ms"], abs=0.03)
+    assert found.mix == pytest.approx(knobs["mix"], abs=0.09)
+
+
+def test_held_notes_have_no_chorus() -> None:
+    assert not measure_chorus(treated(guitar())).swings
 
 
 @pytest.mark.parametrize("name", NOISES)

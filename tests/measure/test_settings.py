@@ -18,6 +18,7 @@ from afxvae.measure import (
     Chorus,
     Measured,
     cepstra,
+    chorus,
     measure_chorus,
     measure_echo,
     measure_reverb,
@@ -68,7 +69,7 @@ def found(audio: torch.Tensor, reference: torch.Tensor) -> set[str]:
 @pytest.fixture
 def no_chorus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a test is of something else, the search for one, which takes longest, is left out."""
-    nothing = Chorus(1.0, 1.0, 12.0, 0.0, 0.0, 0.0)
+    nothing = Chorus(1.0, 1.0, 12.0, 0.0, 0.0, 0.0, 0.0)
     monkeypatch.setattr("afxvae.measure.settings.measure_chorus", lambda clip: nothing)
 
 
@@ -111,9 +112,17 @@ def test_inference_mode_gives_the_same_and_leaves_caches_that_serve_outside(effe
     with torch.inference_mode():
         inside = MEASURES[effect](clip)
     assert MEASURES[effect](clip) == inside
-    kept = (*reverb._velvet().responses, reverb._velvet().spectra)
+    kept = (*reverb._velvet().responses, *reverb._velvet().spectra)
     assert not any(part.is_inference() for part in kept)
-    assert not any(part.is_inference() for part in paths._grid(1.4, 0.22)[:2])
+    assert not any(part.is_inference() for part in paths._grid(chorus._REGION, 1.4)[:2])
+
+
+@pytest.mark.usefixtures("no_chorus")
+@pytest.mark.parametrize("hz", [261.6, 440.0, 1000.0])
+def test_a_tone_that_never_changes_has_no_echo(hz: float) -> None:
+    """It follows itself all the way, and nothing tells which was there first."""
+    tone = torch.sin(2.0 * math.pi * hz / SAMPLE_RATE * torch.arange(CLIP_SAMPLES).double()).float()
+    assert not measured(treated(material("noise", 1)), tone)["delay"].found
 
 
 @pytest.mark.parametrize("name", extremes())
@@ -152,6 +161,17 @@ def test_a_faint_echo_is_found_behind_content_that_repeats_itself_louder() -> No
     first, second = measure_echoes(wet.unsqueeze(0), 2)
     assert first.time_ms == pytest.approx(1000.0 * bar / SAMPLE_RATE, abs=0.1)
     assert second.time_ms == pytest.approx(230.0, abs=0.1)
+    found = measured(treated(material("noise", 4)), wet)["delay"]
+    assert found.found
+    assert settings("delay", found.controls)["time_ms"] == pytest.approx(230.0, abs=0.1)
+
+
+@pytest.mark.usefixtures("no_chorus")
+def test_an_echo_that_much_hides_is_found_where_it_is_plain() -> None:
+    """Noise that came later drowns it in all soft moments, as notes do that sound on."""
+    delay = {"time_ms": 230.0, "feedback": 0.0, "mix": 0.3}
+    wet = treated(material("swelling noise", 5), delay=delay)
+    wet = wet + 0.07 * torch.randn(wet.shape, generator=torch.Generator().manual_seed(0))
     found = measured(treated(material("noise", 4)), wet)["delay"]
     assert found.found
     assert settings("delay", found.controls)["time_ms"] == pytest.approx(230.0, abs=0.1)
