@@ -21,7 +21,16 @@ from .types import UsageError, check_shape
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Cutter", "Places", "Profile", "analysis_clips", "as_audio", "clips_with_run_in"]
+__all__ = [
+    "Cutter",
+    "Places",
+    "Profile",
+    "analysis_clips",
+    "as_audio",
+    "clip_period",
+    "clips_with_run_in",
+    "once",
+]
 
 _MOST_CLIPS = 4
 _LONG = 2 * 60 * SAMPLE_RATE // CLIP_SAMPLES  # clips in two minutes
@@ -226,6 +235,16 @@ def clips_with_run_in(audio: Tensor, sample_rate: int, most: int = _MOST_CLIPS) 
     cutter = Cutter(profile.places(most)[0])
     cutter.add(mono)
     return cutter.clips().to(audio.device)
+
+
+def clip_period(frames: int, sample_rate: int) -> int:
+    """Samples at 24 kHz after which clips of a recording begin again; those of a whole clip."""
+    return min(round(frames * SAMPLE_RATE / sample_rate), CLIP_SAMPLES)
+
+
+def once(clips: Tensor, period: int) -> Tensor:
+    """Clips ``(..., 131072)``, silent from where they begin again."""
+    return functional.pad(clips[..., :period], (0, clips.shape[-1] - period))
 
 
 def analysis_clips(audio: Tensor, sample_rate: int, most: int = _MOST_CLIPS) -> Tensor:

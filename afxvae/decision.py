@@ -131,6 +131,7 @@ def decide(
     others: Sequence[tuple[Tensor, float]] = (),
     ring: Ring | None = None,
     same_source: bool | None = None,
+    period: int = CLIP_SAMPLES,
 ) -> Decision:
     """Propose treatments and let the critic choose.
 
@@ -147,6 +148,7 @@ def decide(
         ring: What `measure_ring` found, if it was looked for. Where there is one, it is all that is
             proposed.
         same_source: Whether both are of one source, where that is known.
+        period: Samples after which the clips of a reference that is shorter begin again.
     """
     clips = levelled(clips)
     wanted = levelled(wanted.unsqueeze(1)).squeeze(1)
@@ -156,7 +158,8 @@ def decide(
     embedded = each.mean(0, keepdim=True)
     styles = [(model.embed_clips(one).mean(0, keepdim=True), weight) for one, weight in others]
     target = _mixed(model.embed_features(theirs).mean(0, keepdim=True), styles)
-    inferred = infer(model, (plain, heard), embedded, (wanted, theirs), measured, styles)
+    given = (plain, heard), embedded, (wanted, theirs), measured, styles, period
+    inferred = infer(model, *given)
     if same_source is not None:
         inferred = _told(inferred, same_source)
     if ring is not None and ring.found:
@@ -203,6 +206,7 @@ def infer(
     reference: tuple[Tensor, Features],
     measured: dict[str, Measured],
     styles: Sequence[tuple[Tensor, float]] = (),
+    period: int = CLIP_SAMPLES,
 ) -> Inference:
     """What was not measured, from a reference without its measured effects.
 
@@ -213,9 +217,10 @@ def infer(
         reference: Its clips ``(clip, 131072)``, and their features.
         measured: See `decide`.
         styles: Embeddings ``(1, embedding)`` of other references with their weights.
+        period: See `decide`.
     """
     (plain, heard), (wanted, theirs) = audio, reference
-    bare = peel(model.chain, wanted, measured)
+    bare = peel(model.chain, wanted, measured, period=period)
     if bare is not wanted:
         bare = levelled(bare.unsqueeze(1)).squeeze(1)
         theirs = model.listen(bare)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .analysis import Cutter, as_audio
+from .analysis import Cutter, as_audio, clip_period, once
 from .decision import decide
 from .dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .finishing import render, through
-from .measure import measure_ring, measure_settings, nothing_measured, of_one_channel
+from .measure import measure_ring, measure_settings, of_one_channel
 from .presets import Preset
 from .recordings import Recording, Spool
 from .steering import steer
@@ -217,20 +217,21 @@ def match_recordings(
     device = next(model.parameters()).device
     clips, own = (part.to(device) for part in source.clips())
     theirs, first = reference.mixed.to(device), reference.first.to(device)
-    measured, ring = nothing_measured(model.chain), None
-    if reference.frames >= CLIP_SAMPLES * reference.sample_rate / SAMPLE_RATE:
-        # The channels of a stereo effect differ, and their mix is neither. What is shorter than a
-        # clip is analysed repeated, and a repetition measures like an echo.
-        mixed = theirs if reference.channels > 1 else None
-        where = reference.sample_rate, mixed, reference.start_s, source.sample_rate
-        measured = measure_settings(model.chain, own[:, 0, RUN_IN:], first, *where)
-        if wishes.allows("ring_modulator"):
-            ring = measure_ring(own[:, 0, RUN_IN:], first)
+    # The channels of a stereo effect differ, and their mix is neither. What is shorter than a clip
+    # is heard repeated, and a repetition would measure like an echo.
+    period = clip_period(reference.frames, reference.sample_rate)
+    plain = once(own[:, 0, RUN_IN:], clip_period(source.frames, source.sample_rate))
+    mixed = once(theirs, period) if reference.channels > 1 else None
+    where = reference.sample_rate, mixed, reference.start_s, source.sample_rate
+    measured = measure_settings(model.chain, plain, once(first, period), *where)
+    ring = None
+    if period == CLIP_SAMPLES and wishes.allows("ring_modulator"):
+        ring = measure_ring(own[:, 0, RUN_IN:], first)
     mine, wanted = (own, first) if of_one_channel(measured) else (clips, theirs)
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
     given = mine, wanted, measured, wishes.effort, wishes.seed, allowed, others
-    decision = decide(model, *given, ring=ring, same_source=wishes.same_source)
+    decision = decide(model, *given, ring, wishes.same_source, period)
     reference = with_mean_levels(reference, also)
 
     def moved(candidate: Candidate) -> tuple[Candidate, list[str]]:

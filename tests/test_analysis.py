@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from afxvae.analysis import analysis_clips, as_audio, clips_with_run_in
+from afxvae.analysis import analysis_clips, as_audio, clip_period, clips_with_run_in, once
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.types import UsageError
 
@@ -83,6 +83,17 @@ def test_what_is_shorter_than_a_clip_is_repeated(seconds: float) -> None:
     assert torch.equal(clips[0, :length], audio[0])
     again = min(length, CLIP_SAMPLES - length)
     assert torch.equal(clips[0, length : length + again], audio[0, :again])
+    period = clip_period(2 * length, 2 * SAMPLE_RATE)
+    assert period == length
+    assert torch.equal(once(clips, period)[0, :length], audio[0])
+    assert not once(clips, period)[0, length:].any()
+
+
+def test_clips_of_what_is_long_do_not_begin_again() -> None:
+    clips = analysis_clips(ramp(2.5), SAMPLE_RATE)
+    period = clip_period(round(2.5 * CLIP_SAMPLES), SAMPLE_RATE)
+    assert period == CLIP_SAMPLES
+    assert torch.equal(once(clips, period), clips)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 96000])

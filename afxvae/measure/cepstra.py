@@ -2,7 +2,8 @@
 
 A response that follows the direct sound adds itself, in the first order, to the cepstrum (Bogert,
 Healy and Tukey, 1963). Clips are faded at both ends: where sustained sounds are cut, they leak over
-the whole spectrum and fill the notches that an echo leaves.
+the whole spectrum and fill the notches that an echo leaves. A recording shorter than a clip is one
+that is silent from its end on; what it misses of late echoes beside a whole clip is made up for.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "frequencies",
     "heard",
     "refine",
+    "sounding",
 ]
 
 N_FFT = 65_536
@@ -39,37 +41,58 @@ N_FFT = 65_536
 _FLOOR = 1e-2  # no clip shows deeper notches
 _FADED = 12_000  # samples at either end
 _SOFTEST = 1e-6  # of the mean magnitude
+_SHORTEST = 2_400  # samples that sound
+_LEAST_HEARD = 0.3  # share of an echo below which it is not raised to what a whole clip has
 _SMOOTH = 301  # samples over which the level of a cepstrum is evened out
 _EVENED_MOST = 4.0
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=8)
 @torch.inference_mode(False)
-def _fade() -> Tensor:
-    fade, hann = torch.ones(CLIP_SAMPLES), torch.hann_window(2 * _FADED)
-    fade[:_FADED], fade[-_FADED:] = hann[:_FADED], hann[_FADED:]
-    return fade
+def _fade(length: int = CLIP_SAMPLES) -> Tensor:
+    """For clips that sound for so many samples."""
+    faded = _FADED * length // CLIP_SAMPLES
+    fade, hann = torch.ones(length), torch.hann_window(2 * faded)
+    fade[:faded], fade[length - faded :] = hann[:faded], hann[faded:]
+    return functional.pad(fade, (0, CLIP_SAMPLES - length))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=8)
 @torch.inference_mode(False)
-def heard() -> Tensor:
+def heard(length: int = CLIP_SAMPLES) -> Tensor:
     """Share of an echo that a faded clip has of it, by its time in samples: ``(131072,)``.
 
     Double precision.
+
+    Args:
+        length: Samples for which the clip sounds.
     """
-    power = torch.fft.rfft(_fade().double(), 2 * CLIP_SAMPLES).abs().square()
+    power = torch.fft.rfft(_fade(length).double(), 2 * CLIP_SAMPLES).abs().square()
     likeness = torch.fft.irfft(power)[:CLIP_SAMPLES]
     share: Tensor = (likeness / likeness[0]).clamp_min(1e-3)
     return share
 
 
+def sounding(audio: Tensor) -> int:
+    """Samples for which clips ``(..., time)`` sound: all up to the last that is not 0."""
+    last = audio.reshape(-1, audio.shape[-1]).count_nonzero(0).nonzero()
+    return int(last[-1]) + 1 if len(last) else 0
+
+
 def clip_spectrum(audio: Tensor) -> Tensor:
     """Natural logarithms of the magnitudes of faded clips: ``(clip, 131072)`` to ``(clip, bin)``.
 
-    The floor lies 120 dB below the mean magnitude.
+    The floor lies 120 dB below the mean magnitude. Of clips that end in silence, that of what
+    sounds, with echoes as tall as a whole clip would have them.
     """
-    return spectral.log_magnitude(audio * _fade().to(audio), _SOFTEST)
+    length = max(sounding(audio), _SHORTEST)
+    spectrum = spectral.log_magnitude(audio * _fade(length).to(audio), _SOFTEST)
+    if length == CLIP_SAMPLES:
+        return spectrum
+    half = (heard() / heard(length).clamp_min(_LEAST_HEARD)).to(audio)[: CLIP_SAMPLES // 2 + 1]
+    whole = torch.cat([half, half[1:-1].flip(0)])
+    raised: Tensor = torch.fft.rfft(torch.fft.irfft(spectrum, CLIP_SAMPLES) * whole).real
+    return raised
 
 
 def clip_cepstrum(audio: Tensor) -> Tensor:
@@ -77,7 +100,8 @@ def clip_cepstrum(audio: Tensor) -> Tensor:
 
     An echo of gain g after T samples adds g at quefrency T, less what is not `heard` of it.
     """
-    return spectral.real_cepstrum(audio * _fade().to(audio), _SOFTEST)
+    cepstrum: Tensor = torch.fft.irfft(clip_spectrum(audio), CLIP_SAMPLES)
+    return 2.0 * cepstrum[:, : CLIP_SAMPLES // 2]
 
 
 def evened(cepstrum: Tensor) -> tuple[Tensor, Tensor]:

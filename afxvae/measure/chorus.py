@@ -13,6 +13,7 @@ from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..dsp.resampling import change_rate
 from ..dsp.units import fast_length
 from ..effects.modulation import CHORUS
+from .cepstra import sounding
 from .paths import (
     PER_MS,
     Picture,
@@ -33,7 +34,9 @@ from .resemblance import Resemblance
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Chorus", "measure_chorus"]
+__all__ = ["N_SWINGING", "Chorus", "measure_chorus", "swinging"]
+
+N_SWINGING = 6
 
 _DEPTH, _DELAY = CHORUS.params[1:3]
 _REGION = Region(
@@ -146,7 +149,7 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
             a stereo recording, the left channel.
         seed: Of the refinement's draws.
     """
-    audio = audio.cpu()
+    audio, length = audio.cpu(), sounding(audio)
     generator = torch.Generator().manual_seed(seed)
     white = spectral.whiten_frames(audio)
     correlations = _correlations(white)
@@ -162,26 +165,55 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     ]
     knobs = torch.cat(found)
     flat = spectral.whiten(audio)
+    slower = change_rate(flat, SAMPLE_RATE, _LOW_RATE)
     low = Resemblance(
-        change_rate(flat, SAMPLE_RATE, _LOW_RATE),
+        slower[: length * _LOW_RATE // SAMPLE_RATE],
         _LOW_RATE,
         _LOW_WINDOW,
         _LOW_BANDS,
         _LAGS * _LOW_RATE // SAMPLE_RATE,
     )
-    whole = Resemblance(flat, SAMPLE_RATE, _WINDOW, _BANDS, _LAGS)
+    whole = Resemblance(flat[:length], SAMPLE_RATE, _WINDOW, _BANDS, _LAGS)
     rough = torch.stack([_beyond(low, one, _NEXT_MS)[1].median() for one in knobs])
     within = (2.0, float(_LAGS))
     finalists = [
         sharpen(white, start, within, generator)
-        for start in _best(knobs, _agreement(correlations, knobs), rough)
+        for start in _best(knobs, _agreement(_until(correlations, length), knobs), rough)
     ]
     heard = [_beyond(whole, finalist) for finalist in finalists]
     contrasts = [_contrast(*one) for one in heard]
     chosen = max(range(len(contrasts)), key=contrasts.__getitem__)
     mix = _mix(float(heard[chosen][0].flatten().quantile(_HIGH)))
-    steadiness = _steadiness(moved[0][0], finalists[chosen])
+    steadiness = float(_ridges(_until(moved[0][0], length), finalists[chosen][None])[1])
     return _chorus(finalists[chosen], mix, max(contrasts[chosen] / _USUAL, 0.0), steadiness)
+
+
+def swinging(audio: Tensor, seed: int = 0) -> Tensor:
+    """How clear the best ridges are that a voice may have left, ``(6,)``, in a fifth of the time.
+
+    Of those of three searches in cepstra (blurred after what stands still for 1 s or for 12 s has
+    been taken off, and sharp after the former), how far the highest rises, in deviations, and how
+    far the steadiest does in all of the clip but its worst eighth.
+
+    Args:
+        audio: See `measure_chorus`.
+        seed: The same.
+    """
+    audio, length = audio.cpu(), sounding(audio)
+    generator = torch.Generator().manual_seed(seed)
+    picture = _cepstra(audio)
+    soon, late = (moving(picture, s, _SHORTEST, _MOST, _WIDTH) for s in _STANDING_S)
+    told = []
+    for region, seen in ((_REGION, soon), (_REGION, late), (_SLOW_REGION, soon)):
+        paths = refine(region, seen, search(region, seen, _SURVIVORS), generator)
+        told.append(_ridges(_until(seen, length), paths).amax(1))
+    return torch.cat(told)
+
+
+def _until(picture: Picture, length: int) -> Picture:
+    """Frames whose middle is among the first `length` samples of the clip."""
+    frames = int((picture.time < (length - CLIP_SAMPLES / 2) / SAMPLE_RATE).sum())
+    return Picture(picture.values[:frames], picture.time[:frames])
 
 
 def _contrast(correlations: Tensor, beyond: Tensor) -> float:
@@ -218,18 +250,21 @@ def _beyond(
     Both are ``(stretch, band)``.
     """
     count, per_ms = len(sound.sound), sound.sample_rate / 1000.0
-    time = (torch.arange(count) - count / 2) / sound.sample_rate
+    time = torch.arange(count) / sound.sample_rate - 0.5 * CLIP_SAMPLES / SAMPLE_RATE
     lag_ms = path(knobs.unsqueeze(0), time)[0]
     along = sound.along(lag_ms * per_ms)
     beside = [sound.along((lag_ms + offset) * per_ms) for offset in beside_ms]
     return along, along - torch.stack(beside).amax(0)
 
 
-def _steadiness(seen: Picture, knobs: Tensor) -> float:
-    """Of a path ``(4,)``: what content leaves in its way it leaves here or there."""
-    height = along(Picture(blurred(seen.values, 1.0), seen.time), knobs.unsqueeze(0))[0]
-    stretches = height[: len(height) // 8 * 8].unflatten(0, (8, -1)).mean(1)
-    return float(stretches.sort().values[1])
+def _ridges(seen: Picture, knobs: Tensor) -> Tensor:
+    """How far ridges at ``(path, 4)`` rise, and in all of the clip but its worst eighth.
+
+    What content leaves in a path's way it leaves here or there. ``(2, path)``
+    """
+    height = along(Picture(blurred(seen.values, 1.0), seen.time), knobs)
+    stretches = height[:, : height.shape[1] // 8 * 8].unflatten(1, (8, -1)).mean(2)
+    return torch.stack([height.mean(1), stretches.sort(1).values[:, 1]])
 
 
 def _chorus(knobs: Tensor, mix: float, contrast: float, steadiness: float) -> Chorus:

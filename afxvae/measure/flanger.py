@@ -11,6 +11,7 @@ import torch
 from ..dsp import spectral
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..effects.modulation import FLANGER
+from .cepstra import sounding
 from .copies import consistency, earlier
 from .paths import (
     PER_MS,
@@ -118,7 +119,7 @@ def measure_flanger(audio: Tensor, sample_rate: int = SAMPLE_RATE, seed: int = 0
         sample_rate: Of the recording before it came to 24 kHz, Hz.
         seed: Of the refinement's draws.
     """
-    audio = audio.cpu()
+    audio, length = audio.cpu(), sounding(audio)
     generator = torch.Generator().manual_seed(seed)
     white = spectral.whiten_frames(audio)
     picture = cepstra(audio, *_SEARCHED, _LAGS)
@@ -127,17 +128,18 @@ def measure_flanger(audio: Tensor, sample_rate: int = SAMPLE_RATE, seed: int = 0
         seen = moving(picture, standing_s, _SHORTEST, _MOST, _WIDTH)
         found.append(refine(_REGION, seen, search(_REGION, seen, _SURVIVORS), generator))
     paths = torch.cat(found)
-    heights, best = torch.tensor([_contrast(white, knobs) for knobs in paths]).topk(_FINALISTS)
+    contrasts = [_contrast(white[:length], knobs) for knobs in paths]
+    heights, best = torch.tensor(contrasts).topk(_FINALISTS)
     within = (float(_SHORTEST), float(_LAGS))
     worth = best[heights > _WORTH]
     finalists = [sharpen(white, paths[index], within, generator) for index in worth]
-    contrasts = [_contrast(white, finalist) for finalist in finalists]
+    contrasts = [_contrast(white[:length], finalist) for finalist in finalists]
     contrast = max(contrasts, default=0.0)
     knobs = finalists[contrasts.index(contrast)] if finalists else paths[best[0]]
     level, feedback, step_us = 0.0, 0.0, 0.0
     if contrast > _least_contrast(float(knobs[0].exp()), float(knobs[1])):
         knobs, step_us = _followed(white, knobs, sample_rate, generator)
-        level, feedback = _voice(audio, knobs)
+        level, feedback = _voice(audio[:length], knobs)
     return Flanger(
         float(knobs[0].exp()),
         float(knobs[1]),
@@ -198,7 +200,7 @@ def _followed(
 
 def _contrast(white: Tensor, knobs: Tensor) -> float:
     """How consistently a whitened clip resembles its past along a path ``(4,)``."""
-    place = torch.arange(2 * _LAGS, CLIP_SAMPLES - _SHORTEST, _SPARSE)
+    place = torch.arange(2 * _LAGS, len(white) - _SHORTEST, _SPARSE)
     time = (place - CLIP_SAMPLES / 2) / SAMPLE_RATE
     lag = path(knobs.unsqueeze(0), time)[0] * PER_MS
     apart = lag > _SHORTEST
@@ -211,7 +213,7 @@ def _voice(audio: Tensor, knobs: Tensor) -> tuple[float, float]:
     """Level of the voice against the dry sound, and its feedback, along a path ``(4,)``."""
     heights = _heights(cepstra(audio, *_WEIGHED, _LAGS), knobs)
     later = knobs + torch.tensor([0.0, 0.0, 0.0, math.pi])
-    place = torch.arange(CLIP_SAMPLES)
+    place = torch.arange(len(audio))
     time = (place - CLIP_SAMPLES / 2) / SAMPLE_RATE
     lag = (path(later.unsqueeze(0), time)[0] * PER_MS).clamp_min(0.0)
     past = torch.nn.functional.pad(audio, (2 * _LAGS, 0))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..dsp.features import SAMPLE_RATE
+from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from ..dsp.units import fast_length
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ def of_one_channel(measured: Mapping[str, Measured]) -> bool:
 
 
 def peel(
-    chain: Chain, clips: Tensor, measured: Mapping[str, Measured], channel: int | None = None
+    chain: Chain,
+    clips: Tensor,
+    measured: Mapping[str, Measured],
+    channel: int | None = None,
+    period: int = CLIP_SAMPLES,
 ) -> Tensor:
     """Undo the delay and the reverb that were found, as far as one clip tells.
 
@@ -45,6 +49,7 @@ def peel(
         clips: ``(clip, 131072)``, mono at 24 kHz.
         measured: What `measure_settings` found.
         channel: That the clips are of, the mean of all if omitted.
+        period: Samples after which clips begin again, as those of shorter recordings do.
 
     Returns:
         ``(clip, 131072)``; `clips` itself if neither was found.
@@ -70,5 +75,6 @@ def peel(
     response = torch.fft.rfft(made[0].mean(0) if channel is None else made[0, channel], n_fft)
     power = response.real.square() + response.imag.square()
     inverse = response.conj() / (power + _FLOOR * power.mean())
-    peeled: Tensor = torch.fft.irfft(torch.fft.rfft(clips, n_fft) * inverse, n_fft)[..., :length]
-    return peeled
+    spectrum = torch.fft.rfft(clips[..., :period], n_fft) * inverse
+    peeled: Tensor = torch.fft.irfft(spectrum, n_fft)[..., :period]
+    return peeled.repeat(*(1 for _ in clips.shape[:-1]), -(-length // period))[..., :length]

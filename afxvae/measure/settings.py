@@ -14,7 +14,7 @@ from ..effects.base import Make
 from ..effects.delay import DUAL_DELAY
 from ..effects.modulation import CHORUS, FLANGER
 from ..effects.reverb import FREEVERB
-from .cepstra import clip_spectrum
+from .cepstra import clip_spectrum, sounding
 from .chorus import measure_chorus
 from .copies import consistency, one_way
 from .echo import Echo, echo_level, measure_echoes
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from .chorus import Chorus
     from .flanger import Flanger
 
-__all__ = ["MEASURED", "Measured", "measure_settings", "nothing_measured"]
+__all__ = ["LEAST_SAMPLES", "MEASURED", "Measured", "measure_settings", "nothing_measured"]
 
 MEASURED = ("chorus", "delay", "reverb")
 """Effects that leave a copy of the sound, which can be found."""
+
+LEAST_SAMPLES = round(1.5 * SAMPLE_RATE)
+"""Of a recording, fewer of which tell nothing."""
 
 _FAINTEST_ECHO = 0.1
 _ECHOES = 3  # that are looked at
@@ -57,7 +60,7 @@ class _Followed:
     """Tells what a clip ``(time,)`` is followed by: content repeats itself here or there."""
 
     def __init__(self, audio: Tensor) -> None:
-        self.audio = audio.cpu()
+        self.audio = audio[: sounding(audio)].cpu()
         self.white = spectral.whiten_frames(self.audio)
 
     def after(self, time_ms: float) -> bool:
@@ -108,6 +111,8 @@ def measure_settings(
 ) -> dict[str, Measured]:
     """Settings of the effects of `MEASURED` in a reference.
 
+    What is shorter than a clip is followed by silence; shorter than 1.5 s, nothing is found in it.
+
     Args:
         chain: Whose knobs are set.
         audio: Clips of the input ``(clip, 131072)``, mono at 24 kHz.
@@ -117,6 +122,9 @@ def measure_settings(
         start_s: When its first clip begins.
         input_rate: Of the input before it came to 24 kHz, Hz.
     """
+    length = sounding(reference)
+    if length < LEAST_SAMPLES:
+        return nothing_measured(chain)
     echo, echoes = _echo(audio, reference)
     whole = reference if mixed is None else mixed
     taps = _taps(audio, whole, echo) if echoes else None
@@ -127,7 +135,8 @@ def measure_settings(
         "delay": _delay(chain, echo, taps, echoes, mixed is None),
         "reverb": freeverb or _reverb(chain, audio, reference, certain),
     }
-    bare = peel(chain, reference[:1], found, channel=0)[0]
+    bare = peel(chain, reference[:1], found, channel=0)[0].clone()
+    bare[length:] = 0.0
     return {"chorus": _swing(chain, audio[0], bare, sample_rate, start_s), **found}
 
 
@@ -140,13 +149,14 @@ def _swing(
         return {"phase_deg": (found.phase_deg - 360.0 * found.rate_hz * start_s) % 360.0}
 
     chorus = measure_chorus(reference)
+    told = sounding(audio) >= LEAST_SAMPLES
     if not chorus.swings:
         flanger = measure_flanger(reference, sample_rate)
-        if flanger.swings and not measure_flanger(audio).swings:
+        if flanger.swings and not (told and measure_flanger(audio).swings):
             knobs = {name: getattr(flanger, name) for name in ("delay_ms", "feedback", "step_us")}
             make = Make(FLANGER, {**knobs, "stereo_phase_deg": 0.0, **at_start(flanger)})
             return Measured(_controls(chain, "chorus", vars(flanger)), True, make)
-    swings = chorus.swings and not measure_chorus(audio).swings
+    swings = chorus.swings and not (told and measure_chorus(audio).swings)
     make = Make(CHORUS, at_start(chorus))
     return Measured(_controls(chain, "chorus", vars(chorus)), swings, make)
 

@@ -228,7 +228,7 @@ class AFXStyleVAE(
     def embed_treatment(
         self, audio: Any, reference: Any, sample_rate: int, reference_rate: int | None = None
     ) -> Tensor:
-        """What was done to `reference` and not to `audio`, as one vector ``(165,)``.
+        """What was done to `reference` and not to `audio`, as one vector ``(177,)``.
 
         For whatever compares, sorts or classifies treatments; see `afxvae.models.treatment`.
 

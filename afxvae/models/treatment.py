@@ -9,19 +9,23 @@ has no squares, so sizes of filters and odds of traces are there in logarithms t
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..analysis import analysis_clips, as_audio
+from ..analysis import analysis_clips, as_audio, clip_period, once
 from ..audio import check_usable
 from ..dsp.features import CLIP_SAMPLES, SAMPLE_RATE, Features, extract_features
 from ..dsp.likeness import filters_between
 from ..dsp.waveform import waveform_statistics
 from ..measure.cepstra import clip_spectrum
+from ..measure.chorus import N_SWINGING, swinging
 from ..measure.echo import echo_level, measure_echo
 from ..measure.reverb import measure_reverb
+from ..measure.settings import LEAST_SAMPLES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,10 +36,13 @@ __all__ = ["Heard", "embed_treatment", "hear", "hear_recording"]
 
 _UNTOLD = 99.0  # contrast of a room from which on it would be refined, which none has
 _FAINTEST, _FAINTEST_DB2 = 0.01, 0.1
-_NO_TRACES = torch.tensor([0.0, 0.0, 0.0, 1.0, 0.0, math.log(_FAINTEST), 0.0])
+_NO_TRACES = torch.tensor(
+    [0.0, 0.0, 0.0, 1.0, 0.0, math.log(_FAINTEST), 0.0, *(0.0,) * 2 * N_SWINGING]
+)
 
 
-class Heard(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Heard:
     """One recording, as comparisons need it.
 
     Attributes:
@@ -43,29 +50,49 @@ class Heard(NamedTuple):
         features: Of the clips.
         embedding: Style embedding of all ``(1, embedding)``.
         statistics: Of waveforms ``(clip, N_WAVEFORM)``.
-        repeated: Whether it is shorter than a clip: a repetition would be taken for an echo.
+        period: Samples after which clips of what is shorter begin again.
     """
 
     clips: Tensor
     features: Features
     embedding: Tensor
     statistics: Tensor
-    repeated: bool = False
+    period: int = CLIP_SAMPLES
+
+    @functools.cached_property
+    def once(self) -> Tensor:
+        """The clips, silent from where they begin again."""
+        return once(self.clips, self.period)
+
+    @functools.cached_property
+    def spectrum(self) -> Tensor:
+        """Mean of the log magnitudes of its clips, ``(bin,)``."""
+        return clip_spectrum(self.once).mean(0)
+
+    @functools.cached_property
+    def room(self) -> float:
+        """Contrast of a room, whatever echoes there are."""
+        return measure_reverb(self.once, None, _UNTOLD).contrast
+
+    @functools.cached_property
+    def voice(self) -> Tensor:
+        """See `swinging`, of its first clip."""
+        return swinging(self.once[0])
 
 
 @torch.no_grad()
-def hear(model: AFXStyleVAE, clips: Tensor, repeated: bool = False) -> Heard:
+def hear(model: AFXStyleVAE, clips: Tensor, period: int = CLIP_SAMPLES) -> Heard:
     """Listen to the clips of a recording.
 
     Args:
         model: Has the encoder.
         clips: ``(clip, 131072)`` mono at 24 kHz, of any loudness.
-        repeated: Whether the recording is shorter than a clip.
+        period: Samples after which they begin again, if the recording is shorter.
     """
     levelled = model.level(clips)
     features = extract_features(levelled)
     embedding = model.embed_features(features).mean(0, keepdim=True)
-    return Heard(levelled, features, embedding, waveform_statistics(levelled), repeated)
+    return Heard(levelled, features, embedding, waveform_statistics(levelled), period)
 
 
 def hear_recording(
@@ -78,20 +105,21 @@ def hear_recording(
     """
     recording = as_audio(audio)
     check_usable(recording, sample_rate, name)
-    repeated = recording.shape[-1] < CLIP_SAMPLES * sample_rate / SAMPLE_RATE
-    return hear(model, analysis_clips(recording, sample_rate), repeated)
+    period = clip_period(recording.shape[-1], sample_rate)
+    return hear(model, analysis_clips(recording, sample_rate), period)
 
 
 @torch.no_grad()
 def embed_treatment(model: AFXStyleVAE, mine: Heard, theirs: Heard) -> Tensor:
-    """What was done to a reference that was not done to an input, ``(165,)``.
+    """What was done to a reference that was not done to an input, ``(177,)``.
 
     In this order: the difference embedding (64 numbers, as the weights have it); the aligner's
     filter in dB by mel band (80) and its log odds of one source (1); sizes of that filter (5); log
     odds of a compressor and of an overdrive (2), with their knobs (6, see `BENDING`); level, level
     beyond the input's and feedback of the strongest echo, contrast and contrast beyond the input's
     of a room, and the logarithms of that level and that contrast (7), see `measure_echo` and
-    `measure_reverb`. The last are those of nothing where a recording is shorter than a clip.
+    `measure_reverb`; how clearly something swings, and that beyond the input (12), see `swinging`.
+    The last 19 are those of nothing where a recording is shorter than 1.5 s.
 
     Args:
         model: Has the comparators.
@@ -99,12 +127,14 @@ def embed_treatment(model: AFXStyleVAE, mine: Heard, theirs: Heard) -> Tensor:
         theirs: The reference.
     """
     difference = model.compare(mine.embedding, theirs.embedding)[0]
-    frames = [one.features.log_mel.flatten(0, 1).unsqueeze(0) for one in (mine, theirs)]
+    both = mine, theirs
+    frames = [one.features.log_mel.flatten(0, 1).unsqueeze(0) for one in both]
     aligned = model.aligner(*frames, filters_between(*frames))
     curve, error = aligned.curve_db[0], aligned.error_db[0]
     bends = model.waveform.between(mine.statistics, theirs.statistics)
     parts = [difference, curve, aligned.source, _sizes(curve, error), bends.logits[0]]
-    traces = _NO_TRACES if mine.repeated or theirs.repeated else _traces(mine.clips, theirs.clips)
+    short = min(mine.period, theirs.period) < LEAST_SAMPLES
+    traces = _NO_TRACES if short else _traces(mine, theirs)
     return torch.cat([*parts, bends.knobs[0], traces.to(curve)])
 
 
@@ -121,13 +151,12 @@ def _sizes(curve: Tensor, error: Tensor) -> Tensor:
     return torch.stack(sizes).log()
 
 
-def _traces(mine: Tensor, theirs: Tensor) -> Tensor:
-    """Of an echo and of a room in clips ``(clip, 131072)``, ``(7,)``."""
-    echo = measure_echo(theirs)
+def _traces(mine: Heard, theirs: Heard) -> Tensor:
+    """Of an echo, of a room and of a voice, ``(19,)``."""
+    echo = measure_echo(theirs.once)
     place = torch.tensor([echo.time_ms * SAMPLE_RATE / 1000.0], dtype=torch.float64)
-    own = float(echo_level(clip_spectrum(mine).mean(0), place))
-    level, room = max(echo.level, 0.0), measure_reverb(theirs, echo, _UNTOLD).contrast
-    plain = measure_reverb(mine, None, _UNTOLD).contrast
-    told = torch.tensor([level, level - own, echo.feedback, room, room - plain])
+    own = float(echo_level(mine.spectrum, place))
+    level, room = max(echo.level, 0.0), measure_reverb(theirs.once, echo, _UNTOLD).contrast
+    told = torch.tensor([level, level - own, echo.feedback, room, room - mine.room])
     logs = torch.tensor([level, room]).clamp_min(_FAINTEST).log()
-    return torch.cat([told.clamp(-2.0, 2.0), logs])
+    return torch.cat([told.clamp(-2.0, 2.0), logs, theirs.voice, theirs.voice - mine.voice])

@@ -1,10 +1,11 @@
-"""What longer recordings are worth: the same items, of which `match` hears more or less.
+"""What more of a recording is worth: the same items, of which `match` hears more or less.
 
 python -m tests.benchmarks.lengths CORPUS/manifest.jsonl [--items 80] [--split valid] [--filters]
+    [--seconds 2 --seconds 14]
 
 Input and reference, 14 s of one recording (P1) or of two (P2), went through one random treatment of
 the default chain and are cut to what is heard of both; every fourth item is untreated. The distance
-to the truth, MR-STFT at matched loudness, is always that of the first 5.5 s. With `--filters`
+to the truth, MR-STFT at matched loudness, is that of the first 5.5 s, or of less. With `--filters`
 nothing is matched: what the aligner finds where the equaliser of each item is all that was done.
 """
 
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from afxvae.data.corpus import Recording
 
 _SECONDS = (5.5, 8.0, 11.0, 14.0)
-_LONGEST = round(_SECONDS[-1] * SAMPLE_RATE)
+_MOST_SECONDS = 14.0
+_LONGEST = round(_MOST_SECONDS * SAMPLE_RATE)
 _RMS = 0.05
 _UNTREATED = 4  # every so many items
 _WORSE = 1e-3  # the rounding of a gain alone moves distances by up to 2e-4
@@ -56,7 +58,7 @@ def _excerpt(recording: Recording, samples: int, rng: np.random.Generator) -> Te
 def _sounds(job: Job, rng: np.random.Generator) -> Tensor:
     """Input and reference without a treatment, ``(2, time)``."""
     one = job.cell == "P1"
-    needed = (2 if one else 1) * _SECONDS[-1] + 0.1
+    needed = (2 if one else 1) * _MOST_SECONDS + 0.1
     long = [each for each in job.recordings if each.dry and each.seconds > needed]
     groups = Counter(kind for kind, _ in {(each.kind, each.group) for each in long})
     assert one or max(groups.values(), default=0) > 1, "no kind has recordings of two sources"
@@ -84,15 +86,15 @@ def _drawn(job: Job, index: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _filters(job: Job, index: int) -> list[float]:
+def _filters(seconds: tuple[float, ...], job: Job, index: int) -> list[float]:
     """By length, how far the filter is off in dB, and the log odds of one source."""
     model, (sounds, controls, _) = bundled(), _drawn(job, index)
     eq, knobs = model.chain["eq"], model.chain.knobs_of("eq")
     settings = model.chain.to_settings(controls)["eq"]
     both = sounds[0], eq.process(sounds[1].view(1, 1, -1), settings, SAMPLE_RATE)[0, 0]
     true, found = eq_bands_db(eq, controls[:, knobs])[0], []
-    for seconds in _SECONDS:
-        samples = round(seconds * SAMPLE_RATE)
+    for each_s in seconds:
+        samples = round(each_s * SAMPLE_RATE)
         clips = (analysis_clips(sound[None, :samples], SAMPLE_RATE) for sound in both)
         heard = (model.listen(model.level(each)).log_mel for each in clips)
         frames = [each.flatten(0, 1).unsqueeze(0) for each in heard]
@@ -103,20 +105,21 @@ def _filters(job: Job, index: int) -> list[float]:
 
 
 @torch.no_grad()
-def _distances(job: Job, index: int) -> list[float]:
-    """Whether it is treated; distances of the input, and by length of what was heard."""
+def _distances(seconds: tuple[float, ...], job: Job, index: int) -> list[float]:
+    """Whether it is treated; by length of what was heard, distances of the input and the result."""
     model, (sounds, controls, switches) = bundled(), _drawn(job, index)
     chain = model.chain
     switches = switches & bool(index % _UNTREATED)
     on = dict(zip(chain.names, switches.expand(2, -1).unbind(1), strict=True))
     settings = chain.to_settings(controls.expand(2, -1))
     wet = chain.process(sounds.unsqueeze(1), settings, on, SAMPLE_RATE)[:, 0]
-    start = sounds[:1, :CLIP_SAMPLES], wet[:1, :CLIP_SAMPLES]
-    found = [float(switches.any()), float(matched_mr_stft(*start))]
-    for seconds in _SECONDS:
-        heard = round(seconds * SAMPLE_RATE)
+    found = [float(switches.any())]
+    for each_s in seconds:
+        heard = round(each_s * SAMPLE_RATE)
         match = model.match(sounds[0, :heard], wet[1, :heard], sample_rate=SAMPLE_RATE)
-        found.append(float(matched_mr_stft(match.audio[:, :CLIP_SAMPLES], start[1])))
+        ends = (one[:1, : min(heard, CLIP_SAMPLES)] for one in (sounds, match.audio, wet))
+        before, after, truth = ends
+        found += [float(matched_mr_stft(one, truth)) for one in (before, after)]
     return found
 
 
@@ -124,26 +127,26 @@ def _work(of_item: Callable[[Job, int], list[float]], job: Job) -> list[list[flo
     return [of_item(job, index) for index in range(job.first, job.first + job.count)]
 
 
-def table(protocol: str, items: list[list[float]]) -> str:
+def table(seconds: tuple[float, ...], protocol: str, items: list[list[float]]) -> str:
     """Closure with its interval, share worse than the input, and untreated ones left alone."""
     found = np.array(items)
-    treated, before = found[:, 0] > 0.0, found[:, 1]
+    treated, columns = found[:, 0] > 0.0, found[:, 1:].reshape(-1, len(seconds), 2)
     lines = [
         f"{protocol}, {len(items)} items, {treated.sum()} treated",
         "",
         "| heard | closure (95 %) | worse | untreated left alone |",
         "|---|---|---|---|",
     ]
-    for seconds, after in zip(_SECONDS, found[:, 2:].T, strict=True):
+    for each_s, before, after in zip(seconds, *columns.transpose(2, 1, 0), strict=True):
         distances = after[treated], before[treated]
         low, high = bootstrap_interval(*distances)
         worse, alone = (after - before > _WORSE).mean(), (after[~treated] < _WORSE).mean()
         interval = f"{closure(*distances):.2f} ({low:.2f} to {high:.2f})"
-        lines.append(f"| {seconds:g} s | {interval} | {worse:.1%} | {alone:.0%} |")
+        lines.append(f"| {each_s:g} s | {interval} | {worse:.1%} | {alone:.0%} |")
     return "\n".join(lines)
 
 
-def filter_table(protocol: str, items: list[list[float]]) -> str:
+def filter_table(seconds: tuple[float, ...], protocol: str, items: list[list[float]]) -> str:
     """How far filters are off, and how well one source is told."""
     one = protocol == "P1"
     lines = [
@@ -152,21 +155,30 @@ def filter_table(protocol: str, items: list[list[float]]) -> str:
         f"| heard | filter off: mean, median | taken for {'one' if one else 'two'} | log odds |",
         "|---|---|---|---|",
     ]
-    columns = np.array(items).reshape(-1, len(_SECONDS), 2).transpose(2, 1, 0)
-    for seconds, off, odds in zip(_SECONDS, *columns, strict=True):
+    columns = np.array(items).reshape(-1, len(seconds), 2).transpose(2, 1, 0)
+    for each_s, off, odds in zip(seconds, *columns, strict=True):
         right = ((odds > 0.0) == one).mean()
         middle = f"{off.mean():.2f} dB, {np.median(off):.2f} dB"
-        lines.append(f"| {seconds:g} s | {middle} | {right:.0%} | {odds.mean():.1f} |")
+        lines.append(f"| {each_s:g} s | {middle} | {right:.0%} | {odds.mean():.1f} |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     parser = parser_of(__doc__, 80, "valid")
     parser.add_argument("--filters", action="store_true")
+    parser.add_argument("--seconds", type=float, action="append", help="5.5, 8, 11, 14 if omitted")
     given = parser.parse_args()
+    seconds = tuple(given.seconds or _SECONDS)
+    if max(seconds) > _MOST_SECONDS:
+        parser.error(f"at most {_MOST_SECONDS:g} s are heard")
     recordings = tuple(find_recordings(given.manifest, given.split))
     of_item, shown = (_filters, filter_table) if given.filters else (_distances, table)
     for protocol in PROTOCOLS:
         jobs = jobs_of([protocol], given.items, given.seed, recordings)
-        chunks = spread(functools.partial(_work, of_item), jobs, given.workers)
-        print(shown(protocol, [item for chunk in chunks for item in chunk]), end="\n\n", flush=True)
+        work = functools.partial(_work, functools.partial(of_item, seconds))
+        chunks = spread(work, jobs, given.workers)
+        print(
+            shown(seconds, protocol, [item for chunk in chunks for item in chunk]),
+            end="\n\n",
+            flush=True,
+        )

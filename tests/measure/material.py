@@ -38,6 +38,11 @@ def guitar() -> torch.Tensor:
     return audio.resample(notes.mean(0), about.sample_rate, SAMPLE_RATE)[: RUN_IN + CLIP_SAMPLES]
 
 
+def begun(dry: torch.Tensor) -> torch.Tensor:
+    """A dry sound with a silent run-in: its clip is the start of a recording."""
+    return torch.nn.functional.pad(dry[RUN_IN:], (RUN_IN, 0))
+
+
 def treated(dry: torch.Tensor, **effects: dict[str, float]) -> torch.Tensor:
     """The clip ``(131072,)`` of a dry sound after effects of the chain, without its run-in."""
     settings = {

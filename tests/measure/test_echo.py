@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from afxvae.analysis import once
 from afxvae.dsp import spectral
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from afxvae.measure import measure_echo
 from afxvae.measure.cepstra import heard
 from afxvae.measure.echo import echo_level
-from tests.measure.material import NOISES, material, treated
+from tests.measure.material import NOISES, begun, material, treated
 
 SAMPLE_MS = 1000.0 / SAMPLE_RATE
 
@@ -32,12 +33,24 @@ def test_an_echo_is_found_within_a_sample_and_measured(name: str, time_ms: float
 
 def test_an_echo_that_begins_with_the_clip_is_measured_too() -> None:
     """Without a run-in the clip has less of the late echoes."""
-    begun = torch.nn.functional.pad(material("noise", 5)[RUN_IN:], (RUN_IN, 0))
     knobs = {"time_ms": 700.21, "feedback": 0.5, "mix": 0.25}
-    echo = measure_echo(treated(begun, delay=knobs).unsqueeze(0))
+    echo = measure_echo(treated(begun(material("noise", 5)), delay=knobs).unsqueeze(0))
     assert echo.time_ms == pytest.approx(700.21, abs=SAMPLE_MS)
     assert echo.level == pytest.approx(1.0 / 3.0, abs=0.05)
     assert echo.feedback == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("seconds", [1.5, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("name", NOISES)
+def test_an_echo_in_a_short_recording_is_measured_as_in_a_whole_clip(
+    name: str, seconds: float
+) -> None:
+    knobs = {"time_ms": 400.2, "feedback": 0.5, "mix": 0.25}
+    clip = once(treated(begun(material(name, 5)), delay=knobs), round(seconds * SAMPLE_RATE))
+    echo = measure_echo(clip.unsqueeze(0))
+    assert echo.time_ms == pytest.approx(400.2, abs=SAMPLE_MS)
+    assert echo.level == pytest.approx(1.0 / 3.0, abs=0.06)
+    assert echo.feedback == pytest.approx(0.5, abs=0.2)
 
 
 @pytest.mark.parametrize("mix", [0.1, 0.25, 0.4])

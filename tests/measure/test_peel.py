@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from afxvae.measure import Measured, measure_settings, nothing_measured, peel
-from tests.measure.material import CHAIN, MATERIALS, material, treated
+from tests.measure.material import CHAIN, MATERIALS, begun, material, treated
 
 CHORUS = {"rate_hz": 0.8, "depth_ms": 1.5, "delay_ms": 12.0, "mix": 0.3}
 DELAY = {"time_ms": 330.0, "feedback": 0.4, "mix": 0.3}
@@ -53,6 +53,19 @@ def test_measured_effects_come_off_and_a_chorus_stays(name: str) -> None:
     late = slice(72_000, 120_000)
     before = agreement_db(clip[late], swinging[late])
     assert agreement_db(peeled[late], swinging[late]) > before + 6.0
+
+
+def test_of_what_is_repeated_each_time_is_peeled() -> None:
+    """A repetition does not sound on in the next."""
+    period = 60_000
+    dry, wet = (treated(begun(material("noise", 1)), **e)[None] for e in ({}, {"delay": DELAY}))
+    plain, clips = (one[:, :period].repeat(1, 3)[:, : dry.shape[1]] for one in (dry, wet))
+    peeled = peel(CHAIN, clips, known(delay=DELAY), period=period)
+    assert torch.equal(peeled[:, :period], peeled[:, period : 2 * period])
+    assert agreement_db(peeled[0, : period - 9_600], plain[0, : period - 9_600]) > 25.0
+    assert (
+        agreement_db(peel(CHAIN, clips, known(delay=DELAY))[0, period:], plain[0, period:]) < 15.0
+    )
 
 
 def test_what_was_not_found_is_left_alone() -> None:

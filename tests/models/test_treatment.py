@@ -12,7 +12,7 @@ from afxvae.models.waveform import BENDING
 from afxvae.types import AudioError
 from tests.sounds import clips
 
-DIFFERENCE, SIZES, TRACES = 64, 5, 7
+DIFFERENCE, SIZES, TRACES, SWINGING = 64, 5, 7, 12
 KNOBS = sum(map(len, BENDING.values()))
 
 
@@ -28,11 +28,11 @@ def between(model: AFXStyleVAE, mine: torch.Tensor, theirs: torch.Tensor) -> tor
 def test_parts_stand_where_the_docstring_says(model: AFXStyleVAE) -> None:
     mine, theirs = clips(1), clips(1, seed=1)
     found = between(model, mine, theirs)
-    parts = [DIFFERENCE, N_MELS, 1, SIZES, len(BENDING), KNOBS, TRACES]
-    assert found.shape == (sum(parts),) == (165,)
+    parts = [DIFFERENCE, N_MELS, 1, SIZES, len(BENDING), KNOBS, TRACES, SWINGING]
+    assert found.shape == (sum(parts),) == (177,)
     difference = model.compare(model.embed_clips(mine), model.embed_clips(theirs))[0]
     torch.testing.assert_close(found[:DIFFERENCE], difference, atol=1e-4, rtol=1e-4)
-    _, curve, _, sizes, logits, knobs, _ = found.split(parts)
+    _, curve, _, sizes, logits, knobs, *_ = found.split(parts)
     bends = model.waveform.compare(model.level(mine), model.level(theirs))
     torch.testing.assert_close(logits, bends.logits[0])
     torch.testing.assert_close(knobs, bends.knobs[0])
@@ -45,11 +45,13 @@ def test_an_echo_shows_in_the_traces(model: AFXStyleVAE) -> None:
     mine, theirs = clips(1), clips(1, seed=1)
     wet = theirs.clone()
     wet[:, 7200:] += 0.4 * theirs[:, :-7200]
-    dry, echoed = (between(model, mine, sound)[-TRACES:] for sound in (theirs, wet))
+    dry, echoed = (
+        between(model, mine, sound)[-SWINGING - TRACES : -SWINGING] for sound in (theirs, wet)
+    )
     assert float(dry[0]) < 0.25
     assert float(echoed[0]) == pytest.approx(0.4, abs=0.08)
     assert float(echoed[1]) == pytest.approx(0.4, abs=0.12)
-    both = between(model, wet, wet)[-TRACES:]
+    both = between(model, wet, wet)[-SWINGING - TRACES :]
     assert abs(float(both[1])) < 0.05
 
 
@@ -73,6 +75,29 @@ def test_recordings_are_embedded_by_their_clips(model: AFXStyleVAE) -> None:
 def test_what_is_shorter_than_a_clip_has_no_traces_of_its_repetition(model: AFXStyleVAE) -> None:
     mine, theirs = clips(1), clips(1, seed=1)[:, : SAMPLE_RATE // 2]
     found = model.embed_treatment(mine, theirs, SAMPLE_RATE)
-    assert found[-TRACES:-2].tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]
+    assert found[-SWINGING - TRACES :][:5].tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]
+    assert not found[-SWINGING:].any()
     heard = between(model, mine, theirs.repeat(1, 11)[:, :CLIP_SAMPLES])
-    assert float(heard[-TRACES]) > 0.3  # where nobody says that it is a repetition
+    assert float(heard[-SWINGING - TRACES]) > 0.3  # where nobody says that it is a repetition
+
+
+def test_two_seconds_show_an_echo_and_are_not_one(model: AFXStyleVAE) -> None:
+    mine, theirs = clips(1), clips(1, seed=1)[:, : 2 * SAMPLE_RATE]
+    wet = theirs.clone()
+    wet[:, 7200:] += 0.4 * theirs[:, :-7200]
+    levels = [
+        float(model.embed_treatment(mine, sound, SAMPLE_RATE)[-SWINGING - TRACES])
+        for sound in (theirs, wet)
+    ]
+    assert levels[0] < 0.3
+    assert levels[1] == pytest.approx(0.4, abs=0.1)
+
+
+def test_a_voice_that_swings_shows(model: AFXStyleVAE) -> None:
+    mine, theirs = clips(1), clips(1, seed=1)
+    knobs = {"rate_hz": 0.5, "depth_ms": 1.2, "delay_ms": 12.0, "mix": 0.4}
+    settings = {name: torch.tensor([value]) for name, value in knobs.items()}
+    wet = model.chain["chorus"].process(theirs.unsqueeze(1), settings, SAMPLE_RATE)[:, 0]
+    plain, swung = (between(model, mine, sound)[-SWINGING:] for sound in (theirs, wet))
+    assert bool((swung[:6] > plain[:6] + 0.3).any())
+    torch.testing.assert_close(swung[:6] - swung[6:], plain[:6] - plain[6:])  # the input's own
