@@ -97,14 +97,16 @@ def test_width_is_left_alone_where_there_is_nothing_to_measure(
     assert not match.preset.switches["width"]
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_a_room_is_heard_in_the_reference_and_has_its_knobs_in_the_preset(channels: int) -> None:
+@pytest.mark.parametrize(("channels", "seconds"), [(1, 6), (2, 6), (1, 2), (2, 2)])
+def test_a_room_is_heard_in_the_reference_and_has_its_knobs_in_the_preset(
+    channels: int, seconds: int
+) -> None:
     """Of a stereo recording in the left channel: both have the room, with other reflections."""
     model = untrained(expectation=1.0)
     last = model.vae.head.last
     torch.nn.init.constant_(last.bias[-len(ESTIMATED) :], -6.0)  # nothing but what is measured
     generator = torch.Generator().manual_seed(0)
-    audio, dry = 0.1 * torch.randn(2, channels, 6 * SAMPLE_RATE, generator=generator)
+    audio, dry = 0.1 * torch.randn(2, channels, seconds * SAMPLE_RATE, generator=generator)
     knobs = {"decay_s": 1.2, "treble_ratio": 0.5, "pre_delay_ms": 20.0, "mix": 0.3}
     room = {name: torch.tensor([value]) for name, value in knobs.items()}
     wet = default_chain()["reverb"].process(dry.unsqueeze(0), room, SAMPLE_RATE)[0]
