@@ -189,7 +189,7 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
 
 
 def swinging(audio: Tensor, seed: int = 0) -> Tensor:
-    """How clear the best ridges are that a voice may have left, ``(6,)``, in a fifth of the time.
+    """How clear the best ridges are that a voice may have left, ``(6,)``, in a quarter of the time.
 
     Of those of three searches in cepstra (blurred after what stands still for 1 s or for 12 s has
     been taken off, and sharp after the former), how far the highest rises, in deviations, and how
