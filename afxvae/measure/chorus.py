@@ -111,7 +111,7 @@ class Chorus:
             the treble, against how unlike that is in different bands and stretches of the clip; 1
             is what one held note without chorus in a hundred reaches.
         steadiness: How far the ridge rises in cepstra, in deviations, in all of the clip but its
-            worst eighth.
+            worst eighth; less so in a shorter recording, where content rises as far more easily.
     """
 
     rate_hz: float
@@ -185,6 +185,7 @@ def measure_chorus(audio: Tensor, seed: int = 0) -> Chorus:
     chosen = max(range(len(contrasts)), key=contrasts.__getitem__)
     mix = _mix(float(heard[chosen][0].flatten().quantile(_HIGH)))
     steadiness = float(_ridges(_until(moved[0][0], length), finalists[chosen][None])[1])
+    steadiness *= math.sqrt(length / CLIP_SAMPLES)
     return _chorus(finalists[chosen], mix, max(contrasts[chosen] / _USUAL, 0.0), steadiness)
 
 
