@@ -224,9 +224,8 @@ def match_recordings(
     mixed = once(theirs, period) if reference.channels > 1 else None
     where = reference.sample_rate, mixed, reference.start_s, source.sample_rate
     measured = measure_settings(model.chain, plain, once(first, period), *where)
-    ring = None
-    if period == CLIP_SAMPLES and wishes.allows("ring_modulator"):
-        ring = measure_ring(own[:, 0, RUN_IN:], first)
+    whole = period == CLIP_SAMPLES and wishes.allows("ring_modulator")
+    ring = measure_ring(own[:, 0, RUN_IN:], first) if whole else None
     mine, wanted = (own, first) if of_one_channel(measured) else (clips, theirs)
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
