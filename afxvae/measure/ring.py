@@ -17,6 +17,7 @@ from torch.nn import functional
 from ..dsp import spectral
 from ..dsp.amplitude import ring_modulate
 from ..dsp.features import SAMPLE_RATE
+from .cepstra import sounding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,7 @@ _MOST_TONE = 0.08  # share of a recording's power in its strongest bins: more is
 _MOST_HELD = 0.2  # share of it in harmonics at multiples of half the line: a held tone has such
 _LEAST_MIX, _MIXES = 0.2, 33  # the least that is looked for, and how many up to 1
 _MOST_APART = 1.3  # from the reference's spectrum, with it, against without: content differs
+_LEAST_SAMPLES = 3 * SAMPLE_RATE  # in 1.5 and 2 s of music, three of 80 had a line of their own
 _LOBE = 3  # bins on either side that belong to a line
 _BANDS = 64
 
@@ -71,12 +73,14 @@ _NONE = Ring(440.0, 0.0, 0.0)
 
 
 def measure_ring(audio: Tensor, reference: Tensor) -> Ring:
-    """The ring modulator that a reference went through and an input did not.
+    """The ring modulator that a reference of at least 3 s went through and an input did not.
 
     Args:
         audio: Clips of the input ``(clip, 131072)``, mono at 24 kHz.
-        reference: Clips of the reference, the same.
+        reference: Clips of the reference, the same. What is shorter is followed by silence.
     """
+    if sounding(reference) < _LEAST_SAMPLES:
+        return _NONE
     audio, reference = audio.cpu(), reference.cpu()
     theirs, mine = _lines(reference), _lines(audio)
     place = int(theirs.argmax())

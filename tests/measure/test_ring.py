@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from afxvae.analysis import once
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from afxvae.measure import Ring, measure_ring
 from tests.sounds import sound
@@ -28,6 +29,19 @@ def test_the_carrier_is_known_to_a_fraction_of_a_hertz(carrier_hz: float, mix: f
     assert found.carrier_hz == pytest.approx(carrier_hz, abs=0.15)
     assert found.mix == pytest.approx(mix, abs=0.12)
     assert found.settings == {"carrier_hz": found.carrier_hz, "mix": found.mix}
+
+
+@pytest.mark.parametrize("seconds", [3.0, 4.2])
+def test_three_seconds_will_do(seconds: float) -> None:
+    period = round(seconds * SAMPLE_RATE)
+    plain, other = once(clip(2), period), once(clip(1), period)
+    found = measure_ring(plain, once(Ring(440.0, 0.7, 1.0).process(clip(1)), period))
+    assert found.found
+    assert found.carrier_hz == pytest.approx(440.0, abs=0.3)
+    assert found.mix == pytest.approx(0.7, abs=0.12)
+    assert not measure_ring(plain, other).found
+    tone = torch.sin(2.0 * torch.pi * 700.0 * torch.arange(CLIP_SAMPLES) / SAMPLE_RATE)[None]
+    assert not measure_ring(plain, once(0.5 * tone + clip(1), period)).found
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
