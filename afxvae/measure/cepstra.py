@@ -41,7 +41,7 @@ N_FFT = 65_536
 _FLOOR = 1e-2  # no clip shows deeper notches
 _FADED = 12_000  # samples at either end
 _SOFTEST = 1e-6  # of the mean magnitude
-_SHORTEST = 12_000  # samples that count as sound; fewer can not be cut into stretches
+_SHORTEST = 7_200  # samples that count as sound; fewer can not be cut into stretches
 _LEAST_HEARD = 0.3  # share of an echo below which it is not raised to what a whole clip has
 _SMOOTH = 301  # samples over which the level of a cepstrum is evened out
 _EVENED_MOST = 4.0
@@ -74,7 +74,7 @@ def heard(length: int = CLIP_SAMPLES) -> Tensor:
 
 
 def sounding(audio: Tensor) -> int:
-    """Samples for which clips ``(..., time)`` sound: up to the last that is not 0, or .5 s."""
+    """Samples for which clips ``(..., time)`` sound: up to the last that is not 0, or .3 s."""
     last = audio.reshape(-1, audio.shape[-1]).count_nonzero(0).nonzero()
     return max(int(last[-1]) + 1 if len(last) else 0, _SHORTEST)
 

@@ -40,6 +40,15 @@ def test_echo_and_room_are_found_with_their_knobs(name: str, seconds: float) -> 
     assert room["mix"] == pytest.approx(0.3, abs=0.08)
 
 
+@pytest.mark.parametrize("seconds", [0.6, 1.0])
+def test_a_room_is_found_in_less(seconds: float) -> None:
+    found = measured(material("swelling noise", 3), seconds, reverb=REVERB)
+    room = settings("reverb", found["reverb"])
+    assert {name for name, one in found.items() if one.found} == {"reverb"}
+    assert room["pre_delay_ms"] == pytest.approx(20.0, abs=0.1)
+    assert room["mix"] == pytest.approx(0.3, abs=0.1)
+
+
 @pytest.mark.parametrize("seconds", [3.0, 4.0])
 def test_a_chorus_is_found_with_its_phase(seconds: float) -> None:
     found = measured(guitar(), seconds, chorus=CHORUS)["chorus"]
@@ -54,7 +63,7 @@ def test_a_chorus_is_found_with_its_phase(seconds: float) -> None:
     assert abs(apart) < 15.0
 
 
-@pytest.mark.parametrize("seconds", [0.2, 1.4, 2.0, 3.0, 5.0])
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.6, 2.0, 3.0, 5.0])
 def test_what_is_dry_has_none_and_the_end_is_no_treatment(seconds: float) -> None:
     for dry in (guitar(), material("swelling noise", 4)):
         assert not any(one.found for one in measured(dry, seconds).values())
