@@ -1,22 +1,26 @@
 """How often an effect is measured in references that have it, and in those that have not.
 
 python -m tests.benchmarks.found CORPUS/manifest.jsonl [--items 60] [--split valid] [--cell SoX]
+    [--seconds 2]
 
 As in P1, a crop is cut in halves: what is looked for is in the second, and the first is the input.
 A row is one kind of reference; cells are the share of them in which an effect was found. Of chains
-of this package, rows are those that have the effect, and those that have not.
+of this package, rows are those that have the effect, and those that have not. With `--seconds`,
+neither half is longer than that.
 
 Needs what `makers` does.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from afxvae import Chain, default_chain
+from afxvae.analysis import clip_period, once
 from afxvae.data.crops import draw_crop
 from afxvae.data.treatments import random_treatments
 from afxvae.dsp.features import RUN_IN, SAMPLE_RATE
@@ -43,10 +47,10 @@ class Reference:
 
 
 @torch.no_grad()
-def work(job: Job) -> list[Reference]:
+def work(seconds: float, job: Job) -> list[Reference]:
     """What is found in some references of a row."""
     torch.set_num_threads(1)
-    chain, done = default_chain(), []
+    chain, done, period = default_chain(), [], clip_period(round(seconds * 1000), 1000)
     for index in range(job.first, job.first + job.count):
         rng = np.random.default_rng([job.seed, ROWS.index(job.cell), index])
         while True:
@@ -54,9 +58,10 @@ def work(job: Job) -> list[Reference]:
             if halves is None:
                 continue
             wet, has = _treated(chain, job.cell, halves[1:], rng)
+            wet = once(wet, period)
             if usable(wet.numpy()):
                 break
-        measured = measure_settings(chain, halves[:1, 0, RUN_IN:], wet)
+        measured = measure_settings(chain, once(halves[:1, 0, RUN_IN:], period), wet)
         found = {name: measured[name] for name in MEASURED if measured[name].found}
         names = {one.make.effect.name if one.make else name for name, one in found.items()}
         done.append(Reference(job.cell, frozenset(names), has))
@@ -122,11 +127,13 @@ def _line(name: str, items: str, groups: dict[str, list[Reference]]) -> str:
 def main() -> None:
     parser = parser_of(__doc__, 60, "valid")
     parser.add_argument("--cell", action="append", help="start of a row's name; all if omitted")
+    parser.add_argument("--seconds", type=float, default=6.0, help="that are heard at most")
     given = parser.parse_args()
     recordings = tuple(find_recordings(given.manifest, given.split))
     rows = [name for name in ROWS if name.startswith(tuple(given.cell or [""]))]
     jobs = jobs_of(rows, given.items, given.seed, recordings)
-    references = [one for chunk in spread(work, jobs, given.workers) for one in chunk]
+    chunks = spread(functools.partial(work, given.seconds), jobs, given.workers)
+    references = [one for chunk in chunks for one in chunk]
     print(table(references))
 
 
