@@ -221,11 +221,11 @@ def match_recordings(
     # is heard repeated, and a repetition would measure like an echo.
     period = clip_period(reference.frames, reference.sample_rate)
     plain = once(own[:, 0, RUN_IN:], clip_period(source.frames, source.sample_rate))
-    both = plain, once(first, period)
+    whole = once(first, period)
     mixed = once(theirs, period) if reference.channels > 1 else None
     where = reference.sample_rate, mixed, reference.start_s, source.sample_rate
-    measured = measure_settings(model.chain, *both, *where)
-    ring = measure_ring(*both) if wishes.allows("ring_modulator") else None
+    measured = measure_settings(model.chain, plain, whole, *where)
+    ring = measure_ring(plain, whole) if wishes.allows("ring_modulator") else None
     mine, wanted = (own, first) if of_one_channel(measured) else (clips, theirs)
     allowed = torch.tensor([wishes.allows(effect) for effect in model.chain.names])
     others = [(one.mixed.to(device), weight) for one, weight in also]
