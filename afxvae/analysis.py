@@ -90,7 +90,7 @@ class Profile:
         if self._rest is None:
             return []
         rate = self._grid.sample_rate
-        length = round(self._frames * SAMPLE_RATE / rate)
+        length = _at_24k(self._frames, rate)
         last = (0, self._grid.margin + self._grid.quantum)
         self._rest = self._summed_up(functional.pad(self._rest, last))
         energy = np.frombuffer(self._energy, np.float64).reshape(-1, len(self._rest))
@@ -186,6 +186,11 @@ class _Grid:
         return resample(piece, self.sample_rate, SAMPLE_RATE)
 
 
+def _at_24k(frames: int, sample_rate: int) -> int:
+    """Samples at 24 kHz of a recording."""
+    return round(frames * SAMPLE_RATE / sample_rate)
+
+
 def _spread(length: int, most: int) -> Tensor:
     """Starts of candidates: as many as have room beside each other, or half behind each other."""
     room = length / CLIP_SAMPLES
@@ -238,8 +243,8 @@ def clips_with_run_in(audio: Tensor, sample_rate: int, most: int = _MOST_CLIPS) 
 
 
 def clip_period(frames: int, sample_rate: int) -> int:
-    """Samples at 24 kHz after which clips of a recording begin again; those of a whole clip."""
-    return min(round(frames * SAMPLE_RATE / sample_rate), CLIP_SAMPLES)
+    """Samples at 24 kHz after which clips of a recording begin again; at most those of a clip."""
+    return min(_at_24k(frames, sample_rate), CLIP_SAMPLES)
 
 
 def once(clips: Tensor, period: int) -> Tensor:

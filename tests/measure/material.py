@@ -61,3 +61,12 @@ def in_another_room(dry: torch.Tensor, seed: int, decay_s: float, mix: float) ->
     sound = dry.double().numpy()
     wet = scipy.signal.fftconvolve(sound, response)[: len(sound)]
     return torch.from_numpy((1 - mix) * sound + mix * wet).float()[RUN_IN:]
+
+
+def settings(effect: str, controls: torch.Tensor) -> dict[str, float]:
+    """Knobs of an effect in units, by the chain's own order."""
+    params = CHAIN[effect].params
+    return {
+        param.name: float(param.to_setting(control))
+        for param, control in zip(params, controls, strict=True)
+    }

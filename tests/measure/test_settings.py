@@ -33,6 +33,7 @@ from tests.measure.material import (
     NOISES,
     in_another_room,
     material,
+    settings,
     treated,
 )
 from tests.sounds import extremes
@@ -46,15 +47,6 @@ CHORUS = {"rate_hz": 0.8, "depth_ms": 1.5, "delay_ms": 12.0, "mix": 0.3}
 DELAY = {"time_ms": 330.0, "feedback": 0.4, "mix": 0.3}
 REVERB = {"decay_s": 1.2, "treble_ratio": 0.5, "pre_delay_ms": 20.0, "mix": 0.3}
 EFFECTS = {"chorus": CHORUS, "delay": DELAY, "reverb": REVERB}
-
-
-def settings(effect: str, controls: torch.Tensor) -> dict[str, float]:
-    """Knobs of an effect in units, by the chain's own order."""
-    params = CHAIN[effect].params
-    return {
-        param.name: float(param.to_setting(control))
-        for param, control in zip(params, controls, strict=True)
-    }
 
 
 def measured(audio: torch.Tensor, reference: torch.Tensor) -> dict[str, Measured]:

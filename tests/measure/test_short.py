@@ -8,7 +8,7 @@ import torch
 from afxvae.analysis import once
 from afxvae.dsp.features import CLIP_SAMPLES, SAMPLE_RATE
 from afxvae.measure import Measured, measure_settings
-from tests.measure.material import CHAIN, NOISES, begun, guitar, material, treated
+from tests.measure.material import CHAIN, NOISES, begun, guitar, material, settings, treated
 
 DELAY = {"time_ms": 330.0, "feedback": 0.4, "mix": 0.3}
 REVERB = {"decay_s": 1.2, "treble_ratio": 0.5, "pre_delay_ms": 20.0, "mix": 0.3}
@@ -22,16 +22,11 @@ def measured(dry: torch.Tensor, seconds: float, **effects: dict[str, float]) -> 
     return measure_settings(CHAIN, *(once(clip, length).unsqueeze(0) for clip in (plain, wet)))
 
 
-def settings(effect: str, found: Measured) -> dict[str, float]:
-    controls = zip(CHAIN[effect].params, found.controls, strict=True)
-    return {param.name: float(param.to_setting(control)) for param, control in controls}
-
-
 @pytest.mark.parametrize("seconds", [1.6, 2.5, 4.0])
 @pytest.mark.parametrize("name", NOISES)
 def test_echo_and_room_are_found_with_their_knobs(name: str, seconds: float) -> None:
     found = measured(material(name, 3), seconds, delay=DELAY, reverb=REVERB)
-    delay, room = (settings(name, found[name]) for name in ("delay", "reverb"))
+    delay, room = (settings(name, found[name].controls) for name in ("delay", "reverb"))
     assert found["delay"].found
     assert delay["time_ms"] == pytest.approx(330.0, abs=0.1)
     assert delay["mix"] == pytest.approx(0.3, abs=0.08)
@@ -43,7 +38,7 @@ def test_echo_and_room_are_found_with_their_knobs(name: str, seconds: float) -> 
 @pytest.mark.parametrize("seconds", [0.6, 1.0])
 def test_a_room_is_found_in_less(seconds: float) -> None:
     found = measured(material("swelling noise", 3), seconds, reverb=REVERB)
-    room = settings("reverb", found["reverb"])
+    room = settings("reverb", found["reverb"].controls)
     assert {name for name, one in found.items() if one.found} == {"reverb"}
     assert room["pre_delay_ms"] == pytest.approx(20.0, abs=0.1)
     assert room["mix"] == pytest.approx(0.3, abs=0.1)
@@ -51,16 +46,13 @@ def test_a_room_is_found_in_less(seconds: float) -> None:
 
 @pytest.mark.parametrize("seconds", [3.0, 4.0])
 def test_a_chorus_is_found_with_its_phase(seconds: float) -> None:
-    found = measured(guitar(), seconds, chorus=CHORUS)["chorus"]
-    knobs = settings("chorus", found)
+    found, whole = (measured(guitar(), s, chorus=CHORUS)["chorus"] for s in (seconds, 5.4))
+    knobs = settings("chorus", found.controls)
     assert found.found
     assert knobs["rate_hz"] == pytest.approx(0.8, rel=0.03)
     assert knobs["delay_ms"] == pytest.approx(12.0, abs=0.1)
-    assert found.make is not None
-    whole = measured(guitar(), 5.4, chorus=CHORUS)["chorus"].make
-    assert whole is not None
-    apart = (found.make.others["phase_deg"] - whole.others["phase_deg"] + 180.0) % 360.0 - 180.0
-    assert abs(apart) < 15.0
+    phases = [one.make.others["phase_deg"] for one in (found, whole) if one.make]
+    assert abs((phases[0] - phases[1] + 180.0) % 360.0 - 180.0) < 15.0
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.6, 1.6, 2.0, 3.0, 5.0])
