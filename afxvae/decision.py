@@ -12,6 +12,7 @@ from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
 from .loudness import normalize_loudness
 from .measure import peel
 from .models.estimate import ESTIMATED
+from .models.mixes import mix_probability
 from .models.pair import Pair, compare_clips, one_source
 from .posterior import knob_intervals
 from .proposals import Inference, propose
@@ -228,7 +229,8 @@ def infer(
     posterior = model.encode(embedded, style)
     alike, fits, verified = compare_clips(model, heard, theirs)
     bends = model.waveform.compare(plain, bare)
-    pair = Pair(alike, fits[0], float(verified[0]), style, bends)
+    mix = mix_probability(embedded, model.checksum)
+    pair = Pair(alike, fits[0], float(verified[0]), style, bends, mix)
     same = one_source(model, posterior.mean, embedded, pair)
     return Inference(bare, posterior, pair, same)
 

@@ -15,6 +15,7 @@ import torch
 from ..dsp.likeness import filters_of, likeness
 from ..measure.equalizer import blend, eq_bands_db, measure_equalizer
 from .estimate import ESTIMATED, Estimate
+from .mixes import doubted_in_mixes
 from .refiner import Judged, weigh_fits
 from .typical import feigned_odds, share_of_typical
 from .waveform import with_bends
@@ -58,6 +59,7 @@ class Pair:
         reference: Its style embedding ``(1, embedding)``. If given, and of another source, the
             equaliser is half of what it is between a typical recording and the reference.
         bends: What waveforms say of both, if they were compared.
+        mix: Probability that the input is a mix of many sources, see `afxvae.models.mixes`.
     """
 
     likeness: Tensor
@@ -65,6 +67,7 @@ class Pair:
     verified: float
     reference: Tensor | None = None
     bends: Bends | None = None
+    mix: float = 0.0
 
 
 @torch.no_grad()
@@ -137,7 +140,7 @@ def refined(model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair) -> Es
     if max(float(shares[0, 0]), typical) > _LEAST_SHARE:
         controls[0, eq] = blend(effect, curve, fitted.controls).to(controls)
     likely[0, _EQ] = logit
-    found = Estimate(controls, likely)
+    found = Estimate(controls, doubted_in_mixes(likely, pair.mix))
     if pair.bends is None:
         return found
     return with_bends(model.waveform, model.chain, found, pair.bends)
