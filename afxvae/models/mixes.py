@@ -52,6 +52,7 @@ def write_mixes(weight: Tensor, bias: float, checksum: str, path: Path = MIXES_F
     table = {"checksum": checksum, "bias": round(bias, _DIGITS), "weight": rounded}
     with replacing(path) as part:
         part.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    read_mixes.cache_clear()
 
 
 def mix_probability(embedded: Tensor, checksum: str) -> float:
