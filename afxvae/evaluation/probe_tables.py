@@ -10,6 +10,9 @@ from .probes import TASKS
 
 __all__ = ["probes_markdown"]
 
+_SHOWN = "both: treatment embedding"
+_QUARTERS = ("least", "second", "third", "most")
+
 
 def probes_markdown(result: Mapping[str, Any]) -> str:
     """Tables of `afxvae.evaluation.probes.run_probes`, below a heading of third order."""
@@ -30,7 +33,24 @@ def probes_markdown(result: Mapping[str, Any]) -> str:
             lines.append([row, str(first["dimensions"]), *cells])
         head = [f"{len(classes)} {task}", "dimensions", *domains]
         parts += [f"{task.capitalize()}: {about}.", markdown_table(head, lines)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_by_change(domains)]) + "\n"
+
+
+def _by_change(domains: Mapping[str, Any]) -> list[str]:
+    """Of the treatment embedding, by how far treatments changed their clips."""
+    lines = [
+        [f"{len(classes)} {task}, {name}", *(percent(share, 1) for share in shares)]
+        for task, classes in TASKS.items()
+        for name, domain in domains.items()
+        if len(shares := domain[task][_SHOWN]["by_change"]) == len(_QUARTERS)
+    ]
+    if not lines:
+        return []
+    about = (
+        "The treatment embedding, by how far the treatments of each class changed their clips "
+        "(MR-STFT at matched loudness), in quarters:"
+    )
+    return [about, markdown_table(["", *_QUARTERS], lines)]
 
 
 def _accuracy(row: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ from ..models.treatment import embed_treatment, hear
 from ..processes import spread
 from ..types import UsageError
 from .linear import LinearProbe, accuracy_interval, principal_components, random_projection
+from .metrics import at_matched_loudness, mr_stft
 from .styles import STYLES, style_treatments
 from .workers import CarriedModel, as_bytes, one_thread
 
@@ -46,6 +47,7 @@ _HEADROOM_DB = (3.0, 9.0)  # below full scale, before a style
 _MELS, _FRAMES = 128, 64
 _N_FFT, _HOP = 4096, 1024
 _MOST_MISSES = 50
+_QUARTERS = 4
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Clips:
         treatment: Treatment embeddings of the same pairs ``(crop, class, treatment)``.
         mel: Mean mel magnitudes to the power of .3 ``(crop, 1 + class, 128)``, the dry half first.
         picture: Log-mel spectrograms ``(crop, 1 + class, 64 * 128)``, the dry half first.
+        change: MR-STFT at matched loudness from a clip to what its treatment made of it
+            ``(crop, class)``.
     """
 
     groups: Tensor
@@ -69,6 +73,7 @@ class Clips:
     treatment: dict[str, Tensor]
     mel: dict[str, Tensor]
     picture: dict[str, Tensor]
+    change: dict[str, Tensor]
 
 
 def run_probes(
@@ -196,6 +201,7 @@ def gather_clips(
             heard = [hear(model, clip) for clip in wet.split(1)]
             styles = torch.cat([one.embedding for one in heard])
             mel, picture = _pictures(torch.cat([dry, wet]))
+            plain = clip[:, 0, RUN_IN:]
             audio = mine.embedding.expand(len(wet), -1)
             parts = {
                 "embedding": styles,
@@ -204,6 +210,7 @@ def gather_clips(
                 "treatment": torch.stack([embed_treatment(model, mine, one) for one in heard]),
                 "mel": mel,
                 "picture": picture,
+                "change": mr_stft(at_matched_loudness(wet, plain), plain),
             }
             for name, part in parts.items():
                 kept.setdefault(name, {}).setdefault(task, []).append(part)
@@ -217,13 +224,14 @@ def gather_clips(
 def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
     """Accuracy of a probe of each row's features, with its 95 % interval over crops.
 
-    Rows with "both" see the dry other half of the crop too: a difference of features.
+    Rows with "both" see the dry other half of the crop too: a difference of features. Accuracies
+    ``by_change`` are of quarters of each class, from those clips that it changed least.
     """
     classes, rows = len(TASKS[task]), {}
     for name, (mine, theirs) in _rows(learn, test, task).items():
         labels, groups = _labels(learn, classes)
         found = LinearProbe(mine.flatten(0, 1), labels, groups).predict(theirs.flatten(0, 1))
-        labels, groups = _labels(test, classes)
+        labels, _ = _labels(test, classes)
         right = found == labels
         crops = torch.arange(len(test.groups)).repeat_interleave(classes)
         rows[name] = {
@@ -232,8 +240,15 @@ def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
             "interval": list(accuracy_interval(right, crops)),
             "by_class": {label: float(right[labels == place].double().mean())
                          for place, label in enumerate(TASKS[task])},
+            "by_change": _by_change(right.view(-1, classes), test.change[task]),
         }  # fmt: skip
     return rows
+
+
+def _by_change(right: Tensor, change: Tensor) -> list[float]:
+    """Accuracy in each quarter of the changes of every class, ``(crop, class)`` both."""
+    ordered = right.double().gather(0, change.argsort(dim=0, stable=True))
+    return [float(part.mean()) for part in ordered.tensor_split(_QUARTERS) if len(part)]
 
 
 def _crops(
