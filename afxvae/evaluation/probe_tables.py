@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .markdown import markdown_table, number, percent
-from .probes import TASKS
+from .probes import ALL_SAID, QUARTERS, TASKS
 
 __all__ = ["probes_markdown"]
-
-_SHOWN = "both: treatment embedding"
-_QUARTERS = ("least", "second", "third", "most")
 
 
 def probes_markdown(result: Mapping[str, Any]) -> str:
@@ -39,10 +36,10 @@ def probes_markdown(result: Mapping[str, Any]) -> str:
 def _by_change(domains: Mapping[str, Any]) -> list[str]:
     """Of the treatment embedding, by how far treatments changed their clips."""
     lines = [
-        [f"{len(classes)} {task}, {name}", *(percent(share, 1) for share in shares)]
+        [f"{len(classes)} {task}, {name}", *(percent(shares[part], 1) for part in QUARTERS)]
         for task, classes in TASKS.items()
         for name, domain in domains.items()
-        if len(shares := domain[task][_SHOWN]["by_change"]) == len(_QUARTERS)
+        if (shares := domain[task][ALL_SAID]["by_change"])
     ]
     if not lines:
         return []
@@ -50,7 +47,7 @@ def _by_change(domains: Mapping[str, Any]) -> list[str]:
         "The treatment embedding, by how far the treatments of each class changed their clips "
         "(MR-STFT at matched loudness), in quarters:"
     )
-    return [about, markdown_table(["", *_QUARTERS], lines)]
+    return [about, markdown_table(["", *QUARTERS], lines)]
 
 
 def _accuracy(row: Mapping[str, Any]) -> str:

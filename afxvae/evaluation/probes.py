@@ -36,18 +36,31 @@ from .workers import CarriedModel, as_bytes, one_thread
 if TYPE_CHECKING:
     from ..effects import Chain
 
-__all__ = ["PROBES", "TASKS", "Clips", "gather_clips", "probe", "probe_recordings", "run_probes"]
+__all__ = [
+    "ALL_SAID",
+    "PROBES",
+    "QUARTERS",
+    "TASKS",
+    "Clips",
+    "gather_clips",
+    "probe",
+    "probe_recordings",
+    "run_probes",
+]
 
 PROBES = "P5"
 """Name of the protocol."""
 TASKS = {"styles": tuple(STYLES), "effects": ESTIMATED}
 """Classes by task."""
+ALL_SAID = "both: treatment embedding"
+"""Name of the row of what all comparisons say."""
+QUARTERS = ("least", "second", "third", "most")
+"""Of the clips of a class, by how far its treatments changed them."""
 _DOMAINS = ("speech", "music")
 _HEADROOM_DB = (3.0, 9.0)  # below full scale, before a style
 _MELS, _FRAMES = 128, 64
 _N_FFT, _HOP = 4096, 1024
 _MOST_MISSES = 50
-_QUARTERS = 4
 
 
 @dataclass(frozen=True)
@@ -225,7 +238,7 @@ def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
     """Accuracy of a probe of each row's features, with its 95 % interval over crops.
 
     Rows with "both" see the dry other half of the crop too: a difference of features. Accuracies
-    ``by_change`` are of quarters of each class, from those clips that it changed least.
+    ``by_change`` are those of `QUARTERS`; there are none of fewer crops.
     """
     classes, rows = len(TASKS[task]), {}
     for name, (mine, theirs) in _rows(learn, test, task).items():
@@ -245,10 +258,13 @@ def probe(learn: Clips, test: Clips, task: str) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _by_change(right: Tensor, change: Tensor) -> list[float]:
+def _by_change(right: Tensor, change: Tensor) -> dict[str, float]:
     """Accuracy in each quarter of the changes of every class, ``(crop, class)`` both."""
+    if len(right) < len(QUARTERS):
+        return {}
     ordered = right.double().gather(0, change.argsort(dim=0, stable=True))
-    return [float(part.mean()) for part in ordered.tensor_split(_QUARTERS) if len(part)]
+    parts = ordered.tensor_split(len(QUARTERS))
+    return {name: float(part.mean()) for name, part in zip(QUARTERS, parts, strict=True)}
 
 
 def _crops(
@@ -308,7 +324,7 @@ def _rows(learn: Clips, test: Clips, task: str) -> dict[str, tuple[Tensor, Tenso
         "random mel projection": _projected([part[:, 1:] for part in mel], wide),
         "PCA of the spectrogram": _reduced([part[:, 1:] for part in pictures], wide),
         "both: difference embedding": [clips.difference[task] for clips in both],
-        "both: treatment embedding": [clips.treatment[task] for clips in both],
+        ALL_SAID: [clips.treatment[task] for clips in both],
         "both: latent": [clips.latent[task] for clips in both],
         "both: random mel projection": _projected([part[:, 1:] - part[:, :1] for part in mel],
                                                   narrow),
