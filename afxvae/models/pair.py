@@ -143,7 +143,7 @@ def refined(model: AFXStyleVAE, latent: Tensor, audio: Tensor, pair: Pair) -> Es
     found = Estimate(controls, doubted_in_mixes(likely, pair.mix))
     if pair.bends is None:
         return found
-    return with_bends(model.waveform, model.chain, found, pair.bends)
+    return with_bends(model.waveform, model.chain, found, pair.bends, pair.mix)
 
 
 def _judged(

@@ -88,5 +88,20 @@ def test_odds_are_weighed_and_knobs_go_part_of_the_way(comparator: WaveformCompa
             assert after == before
 
 
+def test_in_mixes_waveforms_have_most_of_the_say_about_drives(
+    comparator: WaveformComparator,
+) -> None:
+    known, bends = estimate(), Bends(torch.tensor([[2.0, -3.0]]), torch.full((1, KNOBS), 0.5))
+    comparator.opinion.copy_(torch.tensor([[0.5, 1.0, 0.25], [0.5, 0.5, 0.0]]))
+    dry, between, mix = (
+        with_bends(comparator, CHAIN, known, bends, share).logits for share in (0.0, 0.5, 1.0)
+    )
+    place = ESTIMATED.index("overdrive")
+    others = [index for index in range(len(ESTIMATED)) if index != place]
+    torch.testing.assert_close(between, 0.5 * (dry + mix))
+    assert torch.equal(dry[:, others], mix[:, others])
+    assert float(mix[0, place]) == pytest.approx(-3.0, abs=0.5)
+
+
 def test_clips_have_as_many_statistics_as_the_comparator_takes() -> None:
     assert len(WaveformComparator().mean) == N_WAVEFORM
