@@ -52,6 +52,7 @@ class Candidate:
         ring: A ring modulator that comes after the chain, if one was measured.
         makes: What comes in the place of effects of the chain, as it was measured; the same for all
             candidates.
+        by_ear: Effects whose knobs were set behind the estimate, see `afxvae.by_ear`.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Candidate:
     certain: bool = False
     ring: Ring | None = None
     makes: Mapping[str, Make] = field(default_factory=dict)
+    by_ear: frozenset[str] = frozenset()
 
     @property
     def is_nothing(self) -> bool:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .by_ear import set_by_ear
 from .candidates import Candidate, choose, distinct, nothing, weigh
-from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, RUN_IN, SAMPLE_RATE
-from .loudness import normalize_loudness
+from .dsp.features import CLIP_SAMPLES, RUN_IN
+from .loudness import levelled
 from .measure import peel
 from .models.estimate import ESTIMATED
 from .models.mixes import mix_probability
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .dsp.features import Features
+    from .effects import Chain
     from .measure import Measured, Ring
     from .models.style_vae import AFXStyleVAE
 
-__all__ = ["RING_ONLY", "Decision", "decide", "infer", "levelled"]
+__all__ = ["RING_ONLY", "Decision", "decide", "infer"]
 
 _CRITIC_CLIPS = {"fast": 1, "normal": 2, "high": 4}
 _REFINED_CLIPS = 2
 _HEARD_AGAIN = {"fast": 0, "normal": 2, "high": 3}
+_EAR_CLIPS = {"fast": 0, "normal": 2, "high": 4}
 RING_ONLY = "ring modulator only"
 """Name of the candidate."""
 _CAUTION = 2.5
@@ -102,17 +105,26 @@ class Decision:
     def intervals(self, model: AFXStyleVAE) -> dict[str, dict[str, tuple[float, float]]]:
         """Of knobs of what is on in the choice, see `knob_intervals`.
 
-        They are around the posterior mean, whatever became of it in the choice. An effect in whose
-        place is another has none.
+        They are around the posterior mean, whatever became of it in the choice, and around what was
+        set by ear. An effect in whose place is another has none.
         """
         if self.best.is_nothing or self.best.ring is not None:
             return {}
-        mean, chain = self.candidates[1].controls.tolist(), model.chain
+        chain = model.chain
+        mean = self.as_set(chain, self.candidates[1].controls).tolist()
         on = dict(zip(chain.names, self.best.switches.tolist(), strict=True))
         for name, make in self.best.makes.items():
             on[name] = on[name] and make.effect.name == name
         sure = [name for name, one in self.measured.items() if one.found]
         return knob_intervals(chain, mean, on, sure, model.checksum)
+
+    def as_set(self, chain: Chain, controls: Tensor) -> Tensor:
+        """Estimated knobs ``(control,)`` with those that were set by ear as they were set."""
+        controls = controls.clone()
+        for effect in self.best.by_ear:
+            own = chain.knobs_of(effect)
+            controls[own] = self.best.controls[own]
+        return controls
 
     def others(self, most: int) -> list[Candidate]:
         """The best of what was not chosen and is not "nothing", by expected advantage."""
@@ -173,8 +185,13 @@ def decide(
     decision = Decision(found, index, inferred, embedded, measured)
     if effort == "high" and inferred.same_source >= LEAST_SAME:
         decision = _refined(model, clips, (each, target), decision)
-    may_equalise = allowed is None or bool(allowed[model.chain.names.index("eq")])
-    if others or not may_equalise:
+    if others:
+        return decision
+    if inferred.same_source >= LEAST_SAME and decision.index and _EAR_CLIPS[effort]:
+        given = clips[: _EAR_CLIPS[effort]], inferred.bare, decision.best, measured
+        best = set_by_ear(model, *given, allowed, seed)
+        decision = decision.changed(best)
+    if allowed is not None and not bool(allowed[model.chain.names.index("eq")]):
         return decision
     again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
     return decision.changed(hear_again(model, *again))
@@ -253,12 +270,6 @@ def _mixed(first: Tensor, others: Sequence[tuple[Tensor, float]]) -> Tensor:
         return first
     mixed = first + torch.stack([weight * style for style, weight in others]).sum(0)
     return mixed / (1.0 + sum(weight for _, weight in others))
-
-
-def levelled(clips: Tensor) -> Tensor:
-    """Bring each clip ``(clip, 1, [run-in +] 131072)`` to the analysis loudness."""
-    _, gain_db = normalize_loudness(clips[..., -CLIP_SAMPLES:], SAMPLE_RATE, ANALYSIS_LUFS)
-    return clips * (10.0 ** (gain_db.clamp_max(60.0) / 20.0)).view(-1, 1, 1)
 
 
 def _weigh_on_clips(

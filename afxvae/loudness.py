@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .dsp.features import ANALYSIS_LUFS, CLIP_SAMPLES, SAMPLE_RATE
 from .dsp.units import fast_length
 from .types import AudioError, check_shape
 
@@ -24,6 +25,7 @@ __all__ = [
     "check_heard",
     "check_usable",
     "k_weighting",
+    "levelled",
     "loudness_lufs",
     "normalize_loudness",
     "peak_limit_gain",
@@ -142,6 +144,12 @@ def normalize_loudness(
     """
     gain_db = lufs - loudness_lufs(audio, sample_rate)
     return audio * (10 ** (gain_db / 20))[:, None, None], gain_db
+
+
+def levelled(clips: Tensor) -> Tensor:
+    """Bring each clip ``(clip, 1, [run-in +] 131072)`` to the analysis loudness."""
+    _, gain_db = normalize_loudness(clips[..., -CLIP_SAMPLES:], SAMPLE_RATE, ANALYSIS_LUFS)
+    return clips * (10.0 ** (gain_db.clamp_max(60.0) / 20.0)).view(-1, 1, 1)
 
 
 def true_peak(audio: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 
 from .candidates import render_candidates
 from .data.changes import SPREADS, measure_axes
-from .decision import levelled
+from .loudness import levelled
 from .ranges import MOVES
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def gather(model: AFXStyleVAE, item: Item, decision: Decision, known: dict[int, 
         best.spread,
         tuple(distances[index] for index in chosen),
         tuple(idle[index] for index in chosen),
-        tuple(_knobs(model, item, decision, controls)),
+        tuple(_knobs(model, item, decision, decision.as_set(model.chain, controls))),
     )
 
 

@@ -78,7 +78,7 @@ class WaveformComparator(nn.Module):
 
     def forward(self, mine: Tensor, theirs: Tensor) -> Bends:
         """What was done between waveforms whose statistics are ``(batch, N_WAVEFORM)`` each."""
-        own, other = self._scaled(mine), self._scaled(theirs)
+        own, other = self.scaled(mine), self.scaled(theirs)
         codes = [self.shape(own), self.shape(other), self.change(other - own)]
         found = self.last(self.body(torch.cat(codes, 1)))
         return Bends(found[:, : len(BENDING)], torch.sigmoid(found[:, len(BENDING) :]))
@@ -102,7 +102,8 @@ class WaveformComparator(nn.Module):
         self.mean.copy_(statistics.mean(0))
         self.scale.copy_(statistics.std(0) + 0.02)
 
-    def _scaled(self, statistics: Tensor) -> Tensor:
+    def scaled(self, statistics: Tensor) -> Tensor:
+        """Standardised statistics ``(clip, N_WAVEFORM)``."""
         return ((statistics - self.mean) / self.scale).clamp(-_CLIP, _CLIP)
 
 

@@ -13,8 +13,8 @@ import torch
 
 from ..data.pairs import equalize, peel_known
 from ..data.shards import load_shard
-from ..decision import levelled
 from ..dsp.likeness import filters_of, likeness
+from ..loudness import levelled
 from .refiner import Comparisons, weighed
 
 if TYPE_CHECKING:

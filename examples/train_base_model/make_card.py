@@ -32,8 +32,8 @@ inputs too, and 1,500 with 3,500 crops more, most of whose treatments are compre
 odds of one source were then lowered by .4, to what they had been before these. The waveform
 comparator learned, 20,000 steps, from 25,600 other crops, 5,637 of them of songs, with three
 treatments of each half, and what it is worth beside the latent from 6,636 pairs of the validation
-recordings. The judge learned from 4,992 pairs of these, with 37 % of the inputs through an equaliser of their own; those of two
-sources, 27 %, counted three times. The typical sources are the averages of 44,544 untreated clips
+recordings. The judge learned from 4,992 pairs of these, with 37 % of the inputs through an
+equaliser of their own; those of two sources, 27 %, counted three times. The typical sources are the averages of 44,544 untreated clips
 of 12 kinds, embedded with the dropout on too. The critic learned from the candidates of 2,816
 pairs under earlier weights and of 736 pairs of the validation recordings, then, 100 steps more,
 from those of 1,004 pairs of the training recordings under the weights before these, stopped by

@@ -48,7 +48,7 @@ def test_statistics_are_standardised_by_what_was_seen(
 ) -> None:
     seen = waveform_statistics(clips(6))
     comparator.scale_to(seen)
-    scaled = comparator._scaled(seen)
+    scaled = comparator.scaled(seen)
     assert float(scaled.mean(0).abs().max()) < 0.5
     assert float(scaled.abs().max()) <= 5.0
 
