@@ -188,9 +188,8 @@ def decide(
     if others:
         return decision
     if inferred.same_source >= LEAST_SAME and decision.index and _EAR_CLIPS[effort]:
-        given = clips[: _EAR_CLIPS[effort]], inferred.bare, decision.best, measured
-        best = set_by_ear(model, *given, allowed, seed)
-        decision = decision.changed(best)
+        set_ = clips[: _EAR_CLIPS[effort]], inferred.bare, decision.best, measured, allowed, seed
+        decision = decision.changed(set_by_ear(model, *set_))
     if allowed is not None and not bool(allowed[model.chain.names.index("eq")]):
         return decision
     again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]

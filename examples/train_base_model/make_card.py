@@ -33,12 +33,12 @@ odds of one source were then lowered by .4, to what they had been before these. 
 comparator learned, 20,000 steps, from 25,600 other crops, 5,637 of them of songs, with three
 treatments of each half, and what it is worth beside the latent from 6,636 pairs of the validation
 recordings. The judge learned from 4,992 pairs of these, with 37 % of the inputs through an
-equaliser of their own; those of two sources, 27 %, counted three times. The typical sources are the averages of 44,544 untreated clips
-of 12 kinds, embedded with the dropout on too. The critic learned from the candidates of 2,816
-pairs under earlier weights and of 736 pairs of the validation recordings, then, 100 steps more,
-from those of 1,004 pairs of the training recordings under the weights before these, stopped by
-531 of the validation recordings. Stage 3 of the recipe, the audio loss, was left out. None of the
-recordings is part of the weights or of the package."""
+equaliser of their own; those of two sources, 27 %, counted three times. The typical sources are the
+averages of 44,544 untreated clips of 12 kinds, embedded with the dropout on too. The critic learned
+from the candidates of 2,816 pairs under earlier weights and of 736 pairs of the validation
+recordings, then, 100 steps more, from those of 1,004 pairs of the training recordings under the
+weights before these, stopped by 531 of the validation recordings. Stage 3 of the recipe, the audio
+loss, was left out. None of the recordings is part of the weights or of the package."""
 
 
 def main() -> None:
