@@ -187,13 +187,13 @@ def decide(
         decision = _refined(model, clips, (each, target), decision)
     if others:
         return decision
+    if allowed is None or bool(allowed[model.chain.names.index("eq")]):
+        again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
+        decision = decision.changed(hear_again(model, *again))
     if inferred.same_source >= LEAST_SAME and decision.index and _EAR_CLIPS[effort]:
         set_ = clips[: _EAR_CLIPS[effort]], inferred.bare, decision.best, measured, allowed, seed
         decision = decision.changed(set_by_ear(model, *set_))
-    if allowed is not None and not bool(allowed[model.chain.names.index("eq")]):
-        return decision
-    again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
-    return decision.changed(hear_again(model, *again))
+    return decision
 
 
 def _refined(
