@@ -191,8 +191,8 @@ def decide(
         again = clips, theirs, decision.best, inferred.same_source, _HEARD_AGAIN[effort]
         decision = decision.changed(hear_again(model, *again))
     if inferred.same_source >= LEAST_SAME and decision.index and _EAR_CLIPS[effort]:
-        set_ = clips[: _EAR_CLIPS[effort]], inferred.bare, decision.best, measured, allowed, seed
-        decision = decision.changed(set_by_ear(model, *set_))
+        choice = clips[: _EAR_CLIPS[effort]], inferred.bare, decision.best, measured
+        decision = decision.changed(set_by_ear(model, *choice, allowed, seed))
     return decision
 
 
