@@ -99,16 +99,14 @@ def test_not_if_it_is_improbable_or_not_wanted(model: AFXStyleVAE, clips: Tensor
     assert by_ear(model, clips, true, first, allowed) is first
 
 
-def test_a_compressor_that_brings_nothing_is_taken_off(model: AFXStyleVAE, clips: Tensor) -> None:
-    true, first = possible(model, SHELF), possible(model, SHELF | {"compressor": SLOW})
-    found = by_ear(model, clips, true, first)
-    assert not is_on(model, found)
-    assert far(model, clips, true, found) < 1e-3
+def test_what_is_right_hardly_changes(model: AFXStyleVAE, clips: Tensor) -> None:
+    true = possible(model, SHELF | {"compressor": SQUEEZED})
+    assert by_ear(model, clips, true, true) is true
 
 
-def test_something_always_stays(model: AFXStyleVAE, clips: Tensor) -> None:
-    true, first = possible(model, {}), possible(model, {"compressor": SLOW})
-    assert not by_ear(model, clips, true, first).is_nothing
+def test_a_compressor_that_brings_nothing_stays_off(model: AFXStyleVAE, clips: Tensor) -> None:
+    true = possible(model, SHELF)
+    assert by_ear(model, clips, true, true) is true
 
 
 def test_an_overdrive_that_was_not_chosen_stays_off(model: AFXStyleVAE, clips: Tensor) -> None:
