@@ -45,7 +45,8 @@ def _distances(model: AFXStyleVAE, item: Item) -> list[float]:
 
 def _doubting(model: AFXStyleVAE, decision: Decision) -> int:
     """Index of what is chosen if nothing is almost certain."""
-    if decision.best.name.endswith(HEARD_AGAIN) or not decision.best.certain:
+    best = decision.best
+    if HEARD_AGAIN in best.name or best.by_ear or not best.certain:
         return decision.index
     doubted = [replace(one, certain=False) for one in decision.candidates]
     return choose(doubted, float(model.critic.margin), decision.caution)
