@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ import torch
 
 from afxvae.candidates import Candidate, nothing
 from afxvae.data.corpus import Recording, Split
-from afxvae.decision import levelled
 from afxvae.dsp.features import CLIP_SAMPLES, RUN_IN, SAMPLE_RATE, extract_features
 from afxvae.effects import Chain, default_chain
-from afxvae.loudness import loudness_lufs
+from afxvae.loudness import levelled, loudness_lufs
 from afxvae.measure import MEASURED, Measured
 from afxvae.models.estimate import ESTIMATED
 from afxvae.models.style_vae import AFXStyleVAE
@@ -61,6 +61,14 @@ def candidate(chain: Chain, settings: dict[str, dict[str, float]]) -> Candidate:
             controls[index] = param.to_control(settings[effect][param.name])
     switches = torch.tensor([name in settings for name in chain.names])
     return Candidate("first", controls, switches)
+
+
+def possible(
+    chain: Chain, settings: dict[str, dict[str, float]], probability: float = 0.6
+) -> Candidate:
+    """The same, where all effects have this probability."""
+    found = candidate(chain, settings)
+    return replace(found, evidence=torch.full_like(found.evidence, probability))
 
 
 def lufs(audio: torch.Tensor, sample_rate: int) -> float:

@@ -16,7 +16,7 @@ from afxvae.dsp.features import CLIP_SAMPLES
 from afxvae.measure.equalizer import eq_bands_db
 from afxvae.models.style_vae import AFXStyleVAE
 from afxvae.rehearing import ALONE, HEARD_AGAIN, hear_again
-from tests.sounds import analysed_clip, candidate
+from tests.sounds import analysed_clip, possible
 
 SHELF = {"eq": {"high_shelf_gain_db": 9.0, "high_shelf_hz": 3000.0}}
 DRIVE = {"overdrive": {"drive_db": 15.0}}
@@ -30,12 +30,6 @@ def model() -> AFXStyleVAE:
 @pytest.fixture(scope="module")
 def clips() -> Tensor:
     return analysed_clip()
-
-
-def likely(model: AFXStyleVAE, settings: dict[str, dict[str, float]]) -> Candidate:
-    """A candidate where an equaliser is rather likely."""
-    found = candidate(model.chain, settings)
-    return replace(found, evidence=torch.full_like(found.evidence, 0.6))
 
 
 def again(
@@ -53,7 +47,7 @@ def curve(model: AFXStyleVAE, found: Candidate) -> Tensor:
 
 
 def test_an_equaliser_in_front_of_a_drive_is_found(model: AFXStyleVAE, clips: Tensor) -> None:
-    true, first = likely(model, SHELF | DRIVE), likely(model, DRIVE)
+    true, first = possible(model.chain, SHELF | DRIVE), possible(model.chain, DRIVE)
     found = again(model, clips, true, first)
     assert found.name == f"first, {HEARD_AGAIN}"
     error = (curve(model, found) - curve(model, true)).abs().mean()
@@ -64,7 +58,7 @@ def test_an_equaliser_in_front_of_a_drive_is_found(model: AFXStyleVAE, clips: Te
 
 def test_an_equaliser_that_is_on_is_corrected(model: AFXStyleVAE, clips: Tensor) -> None:
     half = {"eq": SHELF["eq"] | {"high_shelf_gain_db": 4.0}}
-    true, first = likely(model, SHELF), likely(model, half)
+    true, first = possible(model.chain, SHELF), possible(model.chain, half)
     found = again(model, clips, true, first)
     before, after = (
         (curve(model, one) - curve(model, true)).abs().mean() for one in (first, found)
@@ -73,12 +67,12 @@ def test_an_equaliser_that_is_on_is_corrected(model: AFXStyleVAE, clips: Tensor)
 
 
 def test_what_is_right_stays(model: AFXStyleVAE, clips: Tensor) -> None:
-    true = likely(model, DRIVE)
+    true = possible(model.chain, DRIVE)
     assert again(model, clips, true, true) is true
 
 
 def test_where_nothing_was_chosen_an_equaliser_is_found(model: AFXStyleVAE, clips: Tensor) -> None:
-    true, first = likely(model, SHELF), likely(model, {})
+    true, first = possible(model.chain, SHELF), possible(model.chain, {})
     assert first.is_nothing
     found = again(model, clips, true, first)
     assert found.name == f"{ALONE}, {HEARD_AGAIN}"
@@ -92,18 +86,18 @@ def test_nothing_stays_the_first_candidate(model: AFXStyleVAE, clips: Tensor) ->
     decided = decide(model, clips, clips[:, 0, -CLIP_SAMPLES:], {}, "normal")
     assert decided.best.is_nothing
     assert decided.changed(decided.best) is decided
-    changed = decided.changed(likely(model, SHELF))
+    changed = decided.changed(possible(model.chain, SHELF))
     assert changed.candidates[:-1] == decided.candidates
     assert changed.best is changed.candidates[-1]
 
 
 def test_nothing_is_learned_from_another_source(model: AFXStyleVAE, clips: Tensor) -> None:
-    true, first = likely(model, SHELF | DRIVE), likely(model, DRIVE)
+    true, first = possible(model.chain, SHELF | DRIVE), possible(model.chain, DRIVE)
     assert again(model, clips, true, first, same_source=0.8) is first
 
 
 def test_a_source_is_recognised_behind_its_drive(model: AFXStyleVAE, clips: Tensor) -> None:
-    true = likely(model, {"overdrive": {"drive_db": 36.0}})
+    true = possible(model.chain, {"overdrive": {"drive_db": 36.0}})
     wet = render_candidates(model, clips, [true])
     decided = decide(model, clips, wet, {}, "fast")
     assert decided.likely["overdrive"]
@@ -120,7 +114,7 @@ def test_a_match_hears_again_where_it_may(
         return replace(given[3], name="again")
 
     monkeypatch.setattr(decision, "hear_again", hear)
-    wet = render_candidates(model, clips, [likely(model, SHELF | DRIVE)])
+    wet = render_candidates(model, clips, [possible(model.chain, SHELF | DRIVE)])
     for effort in ("fast", "normal"):
         assert decide(model, clips, wet, {}, effort).best.name == "again"
     assert heard == [0, 2]
